@@ -1,0 +1,236 @@
+package sftp
+
+import (
+	"io/fs"
+	"time"
+)
+
+// AttrMask says which fields of Attrs hold something. The low bits are those of
+// the version 4 to 6 ATTRS flags (filexfer-13 §7.1), so a mask can be compared with
+// what a peer asked for.
+type AttrMask uint32
+
+const (
+	AttrSize         AttrMask = 0x00000001
+	AttrUIDGID       AttrMask = 0x00000002 // UID and GID (version 3)
+	AttrMode         AttrMask = 0x00000004 // Mode: the permission bits; see Attrs.Mode for the type bits
+	AttrAtime        AttrMask = 0x00000008
+	AttrBirth        AttrMask = 0x00000010
+	AttrMtime        AttrMask = 0x00000020
+	AttrACL          AttrMask = 0x00000040
+	AttrOwnerGroup   AttrMask = 0x00000080 // Owner and Group (version 4 and up)
+	AttrSubsecond    AttrMask = 0x00000100 // the times carry nanoseconds
+	AttrBitsSet      AttrMask = 0x00000200 // Bits and BitsValid
+	AttrAllocation   AttrMask = 0x00000400
+	AttrTextHint     AttrMask = 0x00000800
+	AttrMIME         AttrMask = 0x00001000
+	AttrLinks        AttrMask = 0x00002000
+	AttrUntranslated AttrMask = 0x00004000
+	AttrCtime        AttrMask = 0x00008000
+	AttrExtended     AttrMask = 0x80000000
+
+	AttrFileID AttrMask = 0x00010000 // Dev and Ino; never on the wire
+
+	AttrTimes  = AttrAtime | AttrMtime | AttrSubsecond
+	AttrsBasic = AttrSize | AttrUIDGID | AttrMode | AttrTimes
+)
+
+// Type is a file type; values as on the wire in versions 4 to 6 (filexfer-13 §7.2).
+type Type byte
+
+const (
+	TypeNone      Type = 0 // not said
+	TypeRegular   Type = 1
+	TypeDirectory Type = 2
+	TypeSymlink   Type = 3
+	TypeSpecial   Type = 4
+	TypeUnknown   Type = 5
+	TypeSocket    Type = 6
+	TypeChar      Type = 7
+	TypeBlock     Type = 8
+	TypeFIFO      Type = 9
+)
+
+// POSIX st_mode bits, the same on every host as on the wire.
+const (
+	ModeType    uint32 = 0o170000
+	ModeSocket  uint32 = 0o140000
+	ModeSymlink uint32 = 0o120000
+	ModeRegular uint32 = 0o100000
+	ModeBlock   uint32 = 0o060000
+	ModeDir     uint32 = 0o040000
+	ModeChar    uint32 = 0o020000
+	ModeFIFO    uint32 = 0o010000
+	ModeSetUID  uint32 = 0o4000
+	ModeSetGID  uint32 = 0o2000
+	ModeSticky  uint32 = 0o1000
+	ModePerm    uint32 = 0o7777 // all bits that a SETSTAT may name
+)
+
+// typeModes pairs the types with their st_mode bits and their letter in a long name.
+var typeModes = [...]struct {
+	typ    Type
+	mode   uint32
+	goMode fs.FileMode
+	letter byte
+}{
+	{TypeRegular, ModeRegular, 0, '-'},
+	{TypeDirectory, ModeDir, fs.ModeDir, 'd'},
+	{TypeSymlink, ModeSymlink, fs.ModeSymlink, 'l'},
+	{TypeSocket, ModeSocket, fs.ModeSocket, 's'},
+	{TypeChar, ModeChar, fs.ModeDevice | fs.ModeCharDevice, 'c'},
+	{TypeBlock, ModeBlock, fs.ModeDevice, 'b'},
+	{TypeFIFO, ModeFIFO, fs.ModeNamedPipe, 'p'},
+}
+
+// TypeOfMode answers the type in the type bits of a POSIX st_mode: TypeNone without
+// any, TypeSpecial for bits that have no type of their own.
+func TypeOfMode(mode uint32) Type {
+	for i := range typeModes {
+		if typeModes[i].mode == mode&ModeType {
+			return typeModes[i].typ
+		}
+	}
+	if mode&ModeType == 0 {
+		return TypeNone
+	}
+	return TypeSpecial
+}
+
+// ModeBits answers the st_mode type bits of t, 0 if it has none.
+func (t Type) ModeBits() uint32 {
+	for i := range typeModes {
+		if typeModes[i].typ == t {
+			return typeModes[i].mode
+		}
+	}
+	return 0
+}
+
+// ModeFromFS turns Go's mode bits into a POSIX st_mode with type bits.
+func ModeFromFS(m fs.FileMode) uint32 {
+	mode := uint32(m.Perm())
+	for i := range typeModes {
+		if typeModes[i].goMode == m.Type() {
+			mode |= typeModes[i].mode
+		}
+	}
+	if m&fs.ModeSetuid != 0 {
+		mode |= ModeSetUID
+	}
+	if m&fs.ModeSetgid != 0 {
+		mode |= ModeSetGID
+	}
+	if m&fs.ModeSticky != 0 {
+		mode |= ModeSticky
+	}
+	return mode
+}
+
+// FSMode turns a POSIX st_mode into Go's mode bits.
+func FSMode(mode uint32) fs.FileMode {
+	m := fs.FileMode(mode & 0o777)
+	for i := range typeModes {
+		if typeModes[i].mode == mode&ModeType {
+			m |= typeModes[i].goMode
+		}
+	}
+	if TypeOfMode(mode) == TypeSpecial {
+		m |= fs.ModeIrregular
+	}
+	if mode&ModeSetUID != 0 {
+		m |= fs.ModeSetuid
+	}
+	if mode&ModeSetGID != 0 {
+		m |= fs.ModeSetgid
+	}
+	if mode&ModeSticky != 0 {
+		m |= fs.ModeSticky
+	}
+	return m
+}
+
+// AttrBits are the attrib-bits of versions 5 and 6 (filexfer-13 §7.9).
+type AttrBits uint32
+
+const (
+	BitReadOnly AttrBits = 1 << iota
+	BitSystem
+	BitHidden
+	BitCaseInsensitive
+	BitArchive
+	BitEncrypted
+	BitCompressed
+	BitSparse
+	BitAppendOnly
+	BitImmutable
+	BitSync
+	BitTranslationErr
+)
+
+// ExtAttr is one extended attribute pair.
+type ExtAttr struct{ Name, Data string }
+
+// Attrs are the attributes of a file: the superset of versions 3 to 6. A field means
+// something only if its bit is in Valid (and Type unless it is TypeNone).
+type Attrs struct {
+	Valid AttrMask
+	// Mode is the POSIX st_mode. Whoever fills Attrs from a real file includes the
+	// type bits; in a SETSTAT, OPEN or MKDIR only the low twelve bits count.
+	Mode uint32
+	// Kind is the type of version 4 to 6 peers; TypeNone: see Mode. Use Type().
+	Kind       Type
+	Size       uint64 // bytes
+	UID, GID   uint32
+	Owner      string // "user" or "user@domain"; "" leaves the owner alone
+	Group      string
+	Atime      time.Time
+	Mtime      time.Time
+	Ctime      time.Time
+	Birth      time.Time // creation
+	Links      uint32
+	TextHint   byte
+	Bits       AttrBits
+	BitsValid  AttrBits // which of Bits count
+	Allocation uint64   // bytes
+	ACL        []byte   // as on the wire, dialect of the peer
+	MIME       string
+	// Untranslated is the name before a charset translation that lost something.
+	Untranslated string
+	Extended     []ExtAttr
+	Dev, Ino     uint64 // identity of the object, AttrFileID; local only
+}
+
+// Has reports whether all of m are valid.
+func (a *Attrs) Has(m AttrMask) bool { return a.Valid&m == m }
+
+// Type answers the file type from Kind or else the type bits of Mode.
+func (a *Attrs) Type() Type {
+	if a.Kind != TypeNone {
+		return a.Kind
+	}
+	if a.Valid&AttrMode != 0 {
+		return TypeOfMode(a.Mode)
+	}
+	return TypeNone
+}
+
+// IsDir reports whether the type is a directory.
+func (a *Attrs) IsDir() bool { return a.Type() == TypeDirectory }
+
+// IsRegular reports whether the type is a regular file.
+func (a *Attrs) IsRegular() bool { return a.Type() == TypeRegular }
+
+// FSMode answers the mode as Go's mode bits, including the type.
+func (a *Attrs) FSMode() fs.FileMode {
+	mode := a.Mode
+	if mode&ModeType == 0 {
+		mode |= a.Type().ModeBits()
+	}
+	return FSMode(mode)
+}
+
+// SameFile reports whether a and b are known to describe one object.
+func (a *Attrs) SameFile(b *Attrs) bool {
+	return a.Has(AttrFileID) && b.Has(AttrFileID) && a.Dev == b.Dev && a.Ino == b.Ino
+}

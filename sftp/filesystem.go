@@ -1,0 +1,240 @@
+package sftp
+
+import (
+	"context"
+	"io"
+	"time"
+)
+
+// FileSystem is what a server serves: one value per session, made by the
+// server's FS function after authentication. All methods may be called
+// concurrently.
+//
+// Names arrive as the peer sent them (bytes, "/" separated, absolute or
+// relative to the start directory "/"). An implementation passes every name
+// through [CleanPath] before anything else, so that ".." never climbs above the
+// root and every method judges the same spelling.
+//
+// Errors are mapped to status codes by [CodeOf]; the text of an error reaches the
+// peer only if it is a [*StatusError].
+//
+// Implementations embed [Unsupported], wrappers embed the FileSystem they wrap.
+// There are no optional side interfaces: what a back end can do is what its
+// methods do, and [FileSystem.Capabilities] announces.
+type FileSystem interface {
+	// Capabilities tells what may be announced to the peer. It must not block.
+	Capabilities() Capabilities
+
+	// Open opens or creates a regular file. The access, disposition and flags are
+	// in how (see [OpenHow.Check]); how.Attrs applies to a file made by this call
+	// only. how and its Attrs are not kept.
+	Open(ctx context.Context, name string, how *OpenHow) (File, error)
+	// OpenDir opens a directory for listing.
+	OpenDir(ctx context.Context, name string) (Dir, error)
+	// Stat answers STAT (opt.Follow) and LSTAT. The result belongs to the caller.
+	Stat(ctx context.Context, name string, opt StatOpt) (*Attrs, error)
+	// SetStat changes the attributes in a.Valid, or fails before changing any if one
+	// of them can never be changed here. Without follow a final symlink is itself
+	// the object (lsetstat@openssh.com).
+	SetStat(ctx context.Context, name string, a *Attrs, follow bool) error
+	// Mkdir makes one directory; a may be nil.
+	Mkdir(ctx context.Context, name string, a *Attrs) error
+	// Remove removes anything but a directory; a symlink, not its target.
+	Remove(ctx context.Context, name string) error
+	// Rmdir removes an empty directory.
+	Rmdir(ctx context.Context, name string) error
+	// Rename moves from to to. Without RenameOverwrite an existing target is
+	// [CodeFileAlreadyExists], decided in the same step as the move where the back
+	// end can.
+	Rename(ctx context.Context, from, to string, flags RenameFlags) error
+	// Link makes newName: a hard link to the object named target (a final symlink is
+	// not followed), or, with symbolic, a symlink holding the text target.
+	Link(ctx context.Context, target, newName string, symbolic bool) error
+	// ReadLink answers the target text of a symlink, as seen by the peer.
+	ReadLink(ctx context.Context, name string) (string, error)
+	// RealPath answers the absolute path of name and, if opt asks for them, its
+	// attributes (nil: not known).
+	RealPath(ctx context.Context, name string, opt RealPathOpt) (string, *Attrs, error)
+	// StatFS answers statvfs@openssh.com and space-available.
+	StatFS(ctx context.Context, name string) (*FSInfo, error)
+	// HomeDir answers the home directory of user as seen by the peer ("" is the
+	// session's own): home-directory, and the "~" of expand-path@openssh.com, which
+	// the server builds from HomeDir and RealPath.
+	HomeDir(ctx context.Context, user string) (string, error)
+	// LookupIDs answers users-groups-by-id@openssh.com: names in the order of the ids,
+	// "" for those without a name. users and groups have the lengths of uids and gids.
+	LookupIDs(ctx context.Context, uids, gids []uint32) (users, groups []string, err error)
+	// Extended answers an EXTENDED request that the server does not know itself
+	// (those it knows become the methods above). data is valid during the call.
+	Extended(ctx context.Context, request string, data []byte) ([]byte, error)
+}
+
+// File is an open file. ReadAt, WriteAt and Stat may be called concurrently; the
+// server calls Close once, after every other call has returned. A File acts on the
+// object it opened, never on a path again: a rename or a replaced path does not
+// redirect it.
+type File interface {
+	// ReadAt fills p, the payload of the packet to be sent. p is not kept. A count
+	// below len(p) comes with an error, io.EOF at the end of the file.
+	io.ReaderAt
+	// WriteAt writes p, the payload of the packet received, all of it or an error.
+	// p is not kept. A file opened for append ignores off and writes at its end.
+	io.WriterAt
+
+	// Stat answers FSTAT with at least the attributes in want that are known.
+	Stat(ctx context.Context, want AttrMask) (*Attrs, error)
+	// SetStat answers FSETSTAT, see FileSystem.SetStat.
+	SetStat(ctx context.Context, a *Attrs) error
+	// StatFS answers fstatvfs@openssh.com.
+	StatFS(ctx context.Context) (*FSInfo, error)
+	// Sync makes the content durable (fsync@openssh.com).
+	Sync(ctx context.Context) error
+	// Lock and Unlock are BLOCK and UNBLOCK of version 6.
+	Lock(ctx context.Context, r Range) error
+	Unlock(ctx context.Context, r Range) error
+	// CopyRange writes up to n bytes of src at srcOff into this file at off without
+	// bringing them to user space, and answers how many. errors.ErrUnsupported (also
+	// when src is a foreign implementation) sends the caller to ReadAt and WriteAt:
+	// the function [CopyRange] does both and holds the rules of copy-data.
+	CopyRange(ctx context.Context, off int64, src File, srcOff, n int64) (int64, error)
+	// Close ends the use. cause is nil after the peer's CLOSE; otherwise it says
+	// why the file is closed for it: disconnect, timeout, quota, shutdown. An upload
+	// is complete only when cause is nil and Close answers nil.
+	Close(cause error) error
+}
+
+// Dir is an open directory. Calls are serial.
+type Dir interface {
+	// Next answers up to n more entries, without "." and "..", and io.EOF with the
+	// last ones or after them. The slice is valid until the next call on the Dir.
+	// Attributes hold what a listing needs: type, mode, size, times, link count, owner
+	// and group both as numbers and as names; an entry that vanished meanwhile is left out.
+	Next(ctx context.Context, n int) ([]Entry, error)
+	// Close ends the listing; cause as in File.
+	Close(cause error) error
+}
+
+// Entry is one name of a directory.
+type Entry struct {
+	Name  string // one path element
+	Attrs Attrs
+	// LongName replaces the "ls -l" line of version 3 when not empty; otherwise the
+	// server writes one with [AppendLongName].
+	LongName string
+}
+
+// StatOpt are the options of Stat.
+type StatOpt struct {
+	Follow bool     // STAT: the target of a final symlink
+	Want   AttrMask // a hint: what the peer asked for; 0 is AttrsBasic
+}
+
+// RenameFlags of versions 5 and 6; values as on the wire (filexfer-13 §8.3).
+type RenameFlags uint32
+
+const (
+	RenameOverwrite RenameFlags = 1 << iota // replace an existing target
+	RenameAtomic                            // no moment without the target's name; implies RenameOverwrite
+	RenameNative                            // whatever the back end's own rename does
+)
+
+// Overwrites reports whether an existing target may be replaced.
+func (f RenameFlags) Overwrites() bool { return f != 0 }
+
+// RealPathControl is the control byte of version 6 REALPATH; values as on the wire
+// (filexfer-13 §8.9).
+type RealPathControl byte
+
+const (
+	// RealPathDefault is what versions 3 to 5 do in the field: symlinks are resolved
+	// and every element but the last must exist.
+	RealPathDefault    RealPathControl = 0
+	RealPathNoCheck    RealPathControl = 1 // text only: nothing needs to exist, no link is resolved
+	RealPathStatIf     RealPathControl = 2 // attributes if it exists
+	RealPathStatAlways RealPathControl = 3 // fail if it does not exist
+)
+
+// RealPathOpt are the options of RealPath. Compose paths are joined to the name by
+// the server ([JoinPath]) before the call.
+type RealPathOpt struct {
+	Control RealPathControl
+	Want    AttrMask // attributes wanted with StatIf and StatAlways; 0 is AttrsBasic
+}
+
+// FSInfo describes a file system: the fields of POSIX statvfs, which
+// statvfs@openssh.com sends in this order.
+type FSInfo struct {
+	BlockSize    uint64 // f_bsize
+	FragmentSize uint64 // f_frsize: the unit of Blocks, Free and Avail
+	Blocks       uint64
+	Free         uint64
+	Avail        uint64 // free for unprivileged users
+	Files        uint64
+	FilesFree    uint64
+	FilesAvail   uint64
+	ID           uint64
+	Flags        FSFlags
+	NameMax      uint64 // longest name in bytes
+}
+
+// FSFlags are the f_flag bits of statvfs@openssh.com.
+type FSFlags uint64
+
+const (
+	FSReadOnly FSFlags = 1 // ST_RDONLY
+	FSNoSUID   FSFlags = 2 // ST_NOSUID
+)
+
+// RangeMask says what a byte-range lock blocks; values as on the wire
+// (filexfer-13 §8.12, the block bits of OPEN).
+type RangeMask uint32
+
+const (
+	RangeRead     RangeMask = 0x40
+	RangeWrite    RangeMask = 0x80
+	RangeDelete   RangeMask = 0x100
+	RangeAdvisory RangeMask = 0x200
+)
+
+// Range is a byte range to lock. Length 0 reaches to the end of the file as of now.
+type Range struct {
+	Offset, Length uint64
+	Mask           RangeMask
+}
+
+// Features are the optional abilities of a FileSystem.
+type Features uint32
+
+const (
+	FeatureWrite             Features = 1 << iota // anything can be changed at all
+	FeaturePosixRename                            // Rename with RenameAtomic
+	FeatureHardLink                               // Link, not symbolic
+	FeatureSymlink                                // Link, symbolic; ReadLink
+	FeatureStatFS                                 // FileSystem.StatFS and File.StatFS
+	FeatureSync                                   // File.Sync
+	FeatureLSetStat                               // SetStat without follow
+	FeatureCopy                                   // copy-data makes sense (files are readable and writable at random)
+	FeatureLookupIDs                              // LookupIDs
+	FeatureHomeDir                                // HomeDir
+	FeatureRangeLock                              // File.Lock, mandatory
+	FeatureRangeLockAdvisory                      // File.Lock, advisory
+	FeatureOpenLock                               // the block bits of OPEN
+	FeatureText                                   // text mode translates line ends
+	FeatureDeleteOnClose                          // OpenHow.DeleteOnClose
+)
+
+// Has reports whether all of g are there.
+func (f Features) Has(g Features) bool { return f&g == g }
+
+// Capabilities is what a FileSystem can do, for announcements in VERSION.
+type Capabilities struct {
+	Features   Features
+	Attrs      AttrMask // attributes that can be set or are answered
+	Bits       AttrBits // attribute bits that can be set
+	Newline    string   // line separator of text files; "" is "\n"
+	Extensions []string // requests that Extended answers, announced with empty data
+	// StartDir is the directory relative names start from; "" is "/".
+	StartDir string
+	// Granularity of stored times; 0 is one nanosecond.
+	TimeUnit time.Duration
+}

@@ -1,0 +1,173 @@
+package sftp
+
+import "os"
+
+// Access is the desired-access mask of OPEN, the ace-mask bits of versions 5 and 6
+// (filexfer-13 §7.8).
+type Access uint32
+
+const (
+	AccessReadData        Access = 0x00000001
+	AccessWriteData       Access = 0x00000002
+	AccessAppendData      Access = 0x00000004
+	AccessReadNamedAttrs  Access = 0x00000008
+	AccessWriteNamedAttrs Access = 0x00000010
+	AccessExecute         Access = 0x00000020
+	AccessDeleteChild     Access = 0x00000040
+	AccessReadAttrs       Access = 0x00000080
+	AccessWriteAttrs      Access = 0x00000100
+	AccessDelete          Access = 0x00010000
+	AccessReadACL         Access = 0x00020000
+	AccessWriteACL        Access = 0x00040000
+	AccessWriteOwner      Access = 0x00080000
+	AccessSynchronize     Access = 0x00100000
+)
+
+// Disposition says what to do about a file that exists or does not; values as on
+// the wire (filexfer-13 §8.1.1.3).
+type Disposition uint32
+
+const (
+	CreateNew        Disposition = 0 // it must not exist
+	CreateTruncate   Disposition = 1 // make it or empty it
+	OpenExisting     Disposition = 2 // it must exist
+	OpenOrCreate     Disposition = 3
+	TruncateExisting Disposition = 4 // it must exist and is emptied
+)
+
+// OpenFlags are the flags of OPEN beside the disposition; values as on the wire.
+type OpenFlags uint32
+
+const (
+	OpenAppend           OpenFlags = 0x00000008 // WRITE ignores its offset
+	OpenAppendAtomic     OpenFlags = 0x00000010 // and never interleaves with others that append
+	OpenText             OpenFlags = 0x00000020
+	OpenBlockRead        OpenFlags = 0x00000040
+	OpenBlockWrite       OpenFlags = 0x00000080
+	OpenBlockDelete      OpenFlags = 0x00000100
+	OpenBlockAdvisory    OpenFlags = 0x00000200
+	OpenNoFollow         OpenFlags = 0x00000400 // a symlink as last element is CodeLinkLoop
+	OpenDeleteOnClose    OpenFlags = 0x00000800
+	OpenAccessAuditAlarm OpenFlags = 0x00001000
+	OpenAccessBackup     OpenFlags = 0x00002000
+	OpenBackupStream     OpenFlags = 0x00004000
+	OpenOverrideOwner    OpenFlags = 0x00008000
+
+	// OpenBlockMask are the flags that ask for a lock on the whole file.
+	OpenBlockMask = OpenBlockRead | OpenBlockWrite | OpenBlockDelete | OpenBlockAdvisory
+	openKnown     = 0xFFF8
+)
+
+// OpenHow is how a file is to be opened: the version 6 superset; version 3 flags are
+// turned into it by the server's table. The zero value is refused by Check.
+type OpenHow struct {
+	Access      Access
+	Disposition Disposition
+	Flags       OpenFlags
+	// Attrs are for a file that this OPEN makes; nil for none. A size in it is an
+	// announcement only.
+	Attrs *Attrs
+}
+
+// Check refuses combinations that mean nothing: no access at all, an unknown
+// disposition or flag, truncation without write access.
+func (h *OpenHow) Check() error {
+	switch {
+	case h == nil || h.Access == 0:
+		return Status(CodeInvalidParameter, "no access asked for")
+	case h.Disposition > TruncateExisting:
+		return Status(CodeInvalidParameter, "unknown disposition")
+	case h.Flags&^openKnown != 0:
+		return Status(CodeInvalidParameter, "unknown open flag")
+	case h.Disposition == TruncateExisting && !h.Writes():
+		return Status(CodeInvalidParameter, "truncation without write access")
+	}
+	return nil
+}
+
+// Reads reports whether content will be read.
+func (h *OpenHow) Reads() bool { return h.Access&(AccessReadData|AccessExecute) != 0 }
+
+// Writes reports whether content will be written.
+func (h *OpenHow) Writes() bool {
+	return h.Access&(AccessWriteData|AccessAppendData) != 0
+}
+
+// Appends reports whether WRITE goes to the end of the file whatever its offset.
+func (h *OpenHow) Appends() bool { return h.Flags&(OpenAppend|OpenAppendAtomic) != 0 }
+
+// Creates reports whether a missing file is made.
+func (h *OpenHow) Creates() bool {
+	return h.Disposition == CreateNew || h.Disposition == CreateTruncate || h.Disposition == OpenOrCreate
+}
+
+// Truncates reports whether an existing file is emptied.
+func (h *OpenHow) Truncates() bool {
+	return h.Disposition == CreateTruncate || h.Disposition == TruncateExisting
+}
+
+// Modifies reports whether this OPEN, or what its handle allows, can change anything.
+// It is the one question that read-only servers ask.
+func (h *OpenHow) Modifies() bool {
+	const change = AccessWriteData | AccessAppendData | AccessWriteNamedAttrs | AccessDeleteChild |
+		AccessWriteAttrs | AccessDelete | AccessWriteACL | AccessWriteOwner
+	return h.Access&change != 0 || h.Disposition != OpenExisting || h.Flags&(OpenDeleteOnClose|OpenOverrideOwner) != 0 || h.Appends()
+}
+
+// HowFromFlags makes an OpenHow from the flags of os.OpenFile.
+func HowFromFlags(flag int) OpenHow {
+	const (
+		reading = AccessReadData | AccessReadAttrs
+		writing = AccessWriteData | AccessWriteAttrs
+	)
+	var h OpenHow
+	switch flag & (os.O_RDONLY | os.O_WRONLY | os.O_RDWR) {
+	case os.O_RDONLY:
+		h.Access = reading
+	case os.O_WRONLY:
+		h.Access = writing
+	case os.O_RDWR:
+		h.Access = reading | writing
+	}
+	if flag&os.O_APPEND != 0 {
+		h.Access |= AccessAppendData
+		h.Flags |= OpenAppend
+	}
+	switch creat, trunc, excl := flag&os.O_CREATE != 0, flag&os.O_TRUNC != 0, flag&os.O_EXCL != 0; {
+	case creat && excl:
+		h.Disposition = CreateNew
+	case creat && trunc:
+		h.Disposition = CreateTruncate
+	case creat:
+		h.Disposition = OpenOrCreate
+	case trunc:
+		h.Disposition = TruncateExisting
+	default:
+		h.Disposition = OpenExisting
+	}
+	return h
+}
+
+// OSFlags answers the flags of os.OpenFile for h, without O_APPEND: append is done
+// by the file, since an O_APPEND descriptor cannot write at an offset.
+func (h *OpenHow) OSFlags() int {
+	flag := os.O_RDONLY
+	switch {
+	case h.Reads() && h.Writes():
+		flag = os.O_RDWR
+	case h.Writes():
+		flag = os.O_WRONLY
+	}
+	switch h.Disposition {
+	case CreateNew:
+		flag |= os.O_CREATE | os.O_EXCL
+	case CreateTruncate:
+		flag |= os.O_CREATE | os.O_TRUNC
+	case OpenOrCreate:
+		flag |= os.O_CREATE
+	case TruncateExisting:
+		flag |= os.O_TRUNC
+	case OpenExisting:
+	}
+	return flag
+}

@@ -1,0 +1,45 @@
+//go:build unix
+
+package sftp
+
+import (
+	"errors"
+	"syscall"
+)
+
+// errnoCodes maps errno values. What is not here is asked of errors.Is and ends as
+// CodeFailure.
+var errnoCodes = map[syscall.Errno]Code{
+	syscall.ENOENT:       CodeNoSuchFile,
+	syscall.EPERM:        CodePermissionDenied,
+	syscall.EACCES:       CodePermissionDenied,
+	syscall.EEXIST:       CodeFileAlreadyExists,
+	syscall.EROFS:        CodeWriteProtect,
+	syscall.ENODEV:       CodeNoMedia,
+	syscall.ENOSPC:       CodeNoSpace,
+	syscall.EDQUOT:       CodeQuotaExceeded,
+	syscall.EFBIG:        CodeNoSpace,
+	syscall.ENOTEMPTY:    CodeDirNotEmpty,
+	syscall.ENOTDIR:      CodeNotADirectory,
+	syscall.EISDIR:       CodeIsADirectory,
+	syscall.ELOOP:        CodeLinkLoop,
+	syscall.ENAMETOOLONG: CodeInvalidFilename,
+	syscall.EILSEQ:       CodeInvalidFilename,
+	syscall.EINVAL:       CodeInvalidParameter,
+	syscall.EBADF:        CodeInvalidHandle,
+	syscall.ENOSYS:       CodeOpUnsupported,
+	syscall.EXDEV:        CodeFailure,
+	syscall.EBUSY:        CodeLockConflict,
+	syscall.ETXTBSY:      CodeLockConflict,
+	syscall.EAGAIN:       CodeLockConflict,
+	syscall.EIO:          CodeFailure,
+}
+
+func codeOfErrno(err error) (Code, bool) {
+	var errno syscall.Errno
+	if !errors.As(err, &errno) {
+		return 0, false
+	}
+	c, ok := errnoCodes[errno]
+	return c, ok
+}
