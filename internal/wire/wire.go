@@ -310,6 +310,15 @@ func (c *Coder) Rest(v *[]byte) {
 	}
 }
 
+// SecretRest is Rest for what must never be printed.
+func (c *Coder) SecretRest(v *[]byte) {
+	if c.mode == printing {
+		c.field("(secret)")
+		return
+	}
+	c.Rest(v)
+}
+
 // AppendUint32 appends v to dst.
 func AppendUint32(dst []byte, v uint32) []byte { return binary.BigEndian.AppendUint32(dst, v) }
 

@@ -1,0 +1,206 @@
+package msg
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/fairlead-ssh/fairlead/internal/wire"
+)
+
+// fill gives every message fields worth coding. A message that is not listed
+// keeps its zero value.
+func fill(m Message) {
+	switch m := m.(type) {
+	case *Disconnect:
+		*m = Disconnect{11, "bye", "en"}
+	case *Ignore:
+		m.Data = []byte{0, 0, 0, 1, 2}
+	case *Debug:
+		*m = Debug{true, "text", "en"}
+	case *ServiceRequest:
+		m.Service = "ssh-userauth"
+	case *ServiceAccept:
+		m.Service = "ssh-userauth"
+	case *ExtInfo:
+		m.Extensions = []Extension{{"server-sig-algs", []byte("ssh-ed25519")}, {"ping@openssh.com", []byte("0")}}
+	case *KexInit:
+		*m = KexInit{Kex: []string{"a", "b"}, HostKeys: []string{"c"}, CiphersOut: []string{"d"}, Follows: true}
+	case *KexInitial:
+		m.Public = []byte("public")
+	case *KexReply:
+		m.HostKey, m.Public, m.Signature = []byte("key"), []byte("public"), []byte("sig")
+	case *KexGEXGroup:
+		m.P, m.G = []byte{23}, []byte{2}
+	case *KexGEXRequest:
+		*m = KexGEXRequest{2048, 3072, 8192}
+	case *UserauthRequest:
+		*m = UserauthRequest{"u", "ssh-connection", "password", []byte("\x00hunter2")}
+	case *UserauthFailure:
+		*m = UserauthFailure{[]string{"password"}, true}
+	case *UserauthBanner:
+		*m = UserauthBanner{"hi", "en"}
+	case *InfoRequest:
+		*m = InfoRequest{"n", "i", "", []Prompt{{"Password: ", false}, {"Code: ", true}}}
+	case *InfoResponse:
+		m.Answers = [][]byte{[]byte("hunter2"), nil}
+	case *GlobalRequest:
+		*m = GlobalRequest{"keepalive@openssh.com", true, []byte("x")}
+	case *ChannelOpen:
+		*m = ChannelOpen{"session", 1, 2, 3, []byte("x")}
+	case *ChannelData:
+		*m = ChannelData{1, []byte("data")}
+	case *ChannelExtendedData:
+		*m = ChannelExtendedData{1, 1, []byte("data")}
+	case *ChannelRequest:
+		*m = ChannelRequest{1, "exec", true, []byte("x")}
+	case *ChannelOpenFailure:
+		*m = ChannelOpenFailure{1, 2, "no", "en"}
+	}
+}
+
+// mayEnd are the messages whose tail is optional or free.
+var mayEnd = map[string]bool{
+	"DISCONNECT": true, "IGNORE": true, "DEBUG": true, "SERVICE_ACCEPT": true, "USERAUTH_REQUEST": true,
+	"USERAUTH_BANNER": true, "USERAUTH_PASSWD_CHANGEREQ": true, "GLOBAL_REQUEST": true, "REQUEST_SUCCESS": true, "CHANNEL_OPEN": true,
+	"CHANNEL_OPEN_CONFIRMATION": true, "CHANNEL_OPEN_FAILURE": true, "CHANNEL_REQUEST": true,
+}
+
+// endsFree are the messages that end with Rest and so take any tail.
+var endsFree = map[string]bool{
+	"IGNORE": true, "USERAUTH_REQUEST": true, "GLOBAL_REQUEST": true, "REQUEST_SUCCESS": true,
+	"CHANNEL_OPEN": true, "CHANNEL_OPEN_CONFIRMATION": true, "CHANNEL_REQUEST": true,
+}
+
+func TestEveryRow(t *testing.T) {
+	for _, r := range Rows() {
+		t.Run(r.Name, func(t *testing.T) {
+			m := r.New()
+			fill(m)
+			if m.Number() != r.Number {
+				t.Fatalf("number %d, row says %d", m.Number(), r.Number)
+			}
+			p := Append(nil, m)
+			again := r.New()
+			if err := Decode(p, again); err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Equal(Append(nil, again), p) {
+				t.Error("does not round-trip")
+			}
+			if got, want := wire.Print(again), wire.Print(m); got != want {
+				t.Errorf("prints %q, want %q", got, want)
+			}
+			if strings.Contains(wire.Print(m), "hunter2") {
+				t.Error("prints a password")
+			}
+			for n := range len(p) {
+				err := Decode(p[:n:n], r.New())
+				if err == nil && !mayEnd[r.Name] {
+					t.Errorf("cut at %d: accepted", n)
+				}
+				if err != nil && !errors.Is(err, wire.ErrShort) && !errors.Is(err, wire.ErrValue) {
+					t.Errorf("cut at %d: %v", n, err)
+				}
+			}
+			err := Decode(append(p[:len(p):len(p)], 0), r.New())
+			if (err == nil) != endsFree[r.Name] {
+				t.Errorf("CVE 6.10: one octet more: %v", err)
+			}
+			if Name(r.Number) == "" || r.From == 0 || r.When == 0 {
+				t.Error("row is unreachable")
+			}
+		})
+	}
+}
+
+func TestFastPathsMatchLayout(t *testing.T) {
+	data := []byte("some data")
+	want := Append(nil, &ChannelData{7, data})
+	got := make([]byte, ChannelDataHeader, 64)
+	PutChannelData(got, 7, len(data))
+	got = append(got, data...)
+	if !bytes.Equal(got, want) {
+		t.Errorf("% x, layout % x", got, want)
+	}
+	for n := range len(want) + 1 {
+		ch, d, ok := ParseChannelData(want[:n])
+		var m ChannelData
+		if err := Decode(want[:n], &m); (err == nil) != ok || ok && (ch != m.Recipient || !bytes.Equal(d, m.Data)) {
+			t.Errorf("cut at %d: fast path %v, layout %v", n, ok, err)
+		}
+	}
+	if _, _, ok := ParseChannelData(append(want, 0)); ok {
+		t.Error("trailing octet accepted")
+	}
+}
+
+func TestCVE_4_5_CountsAreBounded(t *testing.T) {
+	for _, m := range []Message{new(InfoRequest), new(InfoResponse), new(ExtInfo)} {
+		p := []byte{m.Number()}
+		if m.Number() == NumInfoRequest {
+			p = append(p, make([]byte, 12)...)
+		}
+		p = append(p, 0xFF, 0xFF, 0xFF, 0xFF)
+		if err := Decode(p, m); !errors.Is(err, wire.ErrValue) {
+			t.Errorf("%T with 2^32-1 entries: %v", m, err)
+		}
+	}
+}
+
+// TestGate walks the whole table: every number, both senders, all phases.
+func TestGate(t *testing.T) {
+	for n := range 256 {
+		number := byte(n)
+		for _, from := range []Role{Client, Server} {
+			for _, p := range []Phase{StrictKex, FirstKex, Rekey, Auth, Open} {
+				got := Gate(number, from, p)
+				if p == Auth && number >= 80 && got != Refuse {
+					t.Errorf("CVE 1.1: %s accepted before authentication", Name(number))
+				}
+				if p == StrictKex && got == Accept && !(number == NumDisconnect || number >= 20 && number <= 49) {
+					t.Errorf("CVE 1.4: %s accepted in a strict key exchange", Name(number))
+				}
+				if p&(FirstKex|Rekey) != 0 && got == Accept && !(number <= NumDebug || number >= 20 && number <= 49) {
+					t.Errorf("CVE 1.5: %s accepted in a key exchange", Name(number))
+				}
+				if got == Accept && from == Client && (number == NumServiceAccept || number >= 51 && number <= 60 || number == NumKexECDHReply || number == NumKexGEXReply) {
+					t.Errorf("CVE 1.2: %s accepted from a client", Name(number))
+				}
+			}
+		}
+	}
+	for _, n := range []byte{NumIgnore, NumDebug, NumUnimplemented} {
+		if Gate(n, Client, FirstKex) != Accept || Gate(n, Client, Rekey) != Accept {
+			t.Errorf("%s refused in a plain key exchange", Name(n))
+		}
+	}
+	if Gate(NumChannelData, Client, Open) != Accept || Gate(NumUserauthRequest, Client, Open) != Accept || Gate(9, Client, Open) != Unknown {
+		t.Error("open phase is wrong")
+	}
+}
+
+func FuzzMessages(f *testing.F) {
+	for _, r := range Rows() {
+		m := r.New()
+		fill(m)
+		f.Add(Append(nil, m))
+	}
+	f.Fuzz(func(t *testing.T, p []byte) {
+		for _, r := range Rows() {
+			m, again := r.New(), r.New()
+			if Decode(p, m) != nil {
+				continue
+			}
+			q := Append(nil, m)
+			if err := Decode(q, again); err != nil {
+				t.Fatalf("%s: %v", r.Name, err)
+			}
+			if !bytes.Equal(Append(nil, again), q) {
+				t.Fatalf("%s: unstable", r.Name)
+			}
+			_ = wire.Print(m)
+		}
+	})
+}
