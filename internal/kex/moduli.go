@@ -1,0 +1,206 @@
+package kex
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/rand"
+	_ "embed"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"math/big"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// Moduli is a set of groups from which a server chooses in a group exchange.
+// It does not change once made and may be used concurrently.
+type Moduli struct {
+	bySize map[int][]*Group // bits of the modulus; no entry is empty
+}
+
+// ErrNoModuli reports a moduli file without a usable group.
+var ErrNoModuli = errors.New("kex: moduli: no usable group")
+
+const (
+	maxModuliLine = 4096   // a modulus of 8192 bits takes 2048 digits
+	maxModuli     = 10_000 // far more than any system's file
+)
+
+// ParseModuli reads a file in the format of OpenSSH's moduli(5): lines of time,
+// type, tests, tries, size, generator (hexadecimal) and modulus (hexadecimal).
+// Empty lines and lines that begin with # are comments.
+//
+// A malformed line is an error. A well-formed one is left out, without an
+// error, if it is not a safe prime that was tested (type 2, tests without
+// the bit for composite), or if its size is not within [MinGroupBits] to
+// [MaxGroupBits]: stock files contain smaller groups. Primality is not tested
+// again, as that takes minutes for a large file; [NewGroup]'s checks are made.
+// If nothing remains the error is [ErrNoModuli].
+func ParseModuli(r io.Reader) (*Moduli, error) {
+	m := &Moduli{bySize: make(map[int][]*Group)}
+	s := bufio.NewScanner(r)
+	s.Buffer(make([]byte, 0, maxModuliLine), maxModuliLine)
+	groups := 0
+	line := 0
+	for s.Scan() {
+		line++
+		text := strings.TrimSpace(s.Text())
+		if text == "" || text[0] == '#' {
+			continue
+		}
+		g, err := parseModulus(text)
+		if err != nil {
+			return nil, fmt.Errorf("kex: moduli: line %d: %w", line, err)
+		}
+		if g == nil {
+			continue
+		}
+		if groups++; groups > maxModuli {
+			return nil, fmt.Errorf("kex: moduli: line %d: more than %d groups", line, maxModuli)
+		}
+		bits := g.P.BitLen()
+		m.bySize[bits] = append(m.bySize[bits], g)
+	}
+	if err := s.Err(); err != nil {
+		return nil, fmt.Errorf("kex: moduli: line %d: %w", line+1, err)
+	}
+	if groups == 0 {
+		return nil, ErrNoModuli
+	}
+	return m, nil
+}
+
+// parseModulus reads one line. The group is nil if the line is well-formed but
+// not for us.
+func parseModulus(line string) (*Group, error) {
+	f := strings.Fields(line)
+	if len(f) != 7 {
+		return nil, fmt.Errorf("%d fields instead of 7", len(f))
+	}
+	var n [5]uint64
+	for i := range n {
+		v, err := strconv.ParseUint(f[i], 10, 63)
+		if err != nil {
+			return nil, fmt.Errorf("field %d is not a number", i+1)
+		}
+		n[i] = v
+	}
+	kind, tests, size := n[1], n[2], n[4]
+	gen, err := strconv.ParseUint(f[5], 16, 32)
+	if err != nil {
+		return nil, errors.New("generator is not a small hexadecimal number")
+	}
+	// SetString would take signs, underscores and prefixes.
+	if strings.Trim(f[6], "0123456789abcdefABCDEF") != "" {
+		return nil, errors.New("modulus is not a hexadecimal number")
+	}
+
+	const safePrime, composite = 2, 1
+	bits := size + 1 // the file counts from the second bit
+	if kind != safePrime || tests == 0 || tests&composite != 0 || bits < MinGroupBits || bits > MaxGroupBits {
+		return nil, nil
+	}
+	p, ok := new(big.Int).SetString(f[6], 16)
+	if !ok || uint64(p.BitLen()) != bits {
+		return nil, errors.New("modulus is not of the size stated")
+	}
+	return NewGroup(p, new(big.Int).SetUint64(gen))
+}
+
+// Choose picks a group for a client's request of min, n and max bits (RFC 4419
+// §3): of the smallest size that is at least n, or else of the largest below
+// it, always within min and max. Among groups of the same size it picks at
+// random, so that no single prime is worth attacking.
+//
+// What a request can ask for is clipped to [MinGroupBits] and [MaxGroupBits]
+// first, and n to min and max. A request that leaves no size is answered with
+// a [*PeerError]. The time does not depend on the request.
+func (m *Moduli) Choose(minBits, n, maxBits uint32) (*Group, error) {
+	if minBits > maxBits {
+		return nil, &PeerError{gexName, "minimum above maximum"}
+	}
+	lo, hi := max(minBits, MinGroupBits), min(maxBits, MaxGroupBits)
+	if lo > hi {
+		return nil, &PeerError{gexName, "group size out of range"}
+	}
+	n = min(max(n, lo), hi)
+
+	best := 0 // bits
+	for bits := range m.bySize {
+		size := uint32(bits) // within the limits above, or it would not be in the set
+		switch {
+		case size < lo || size > hi:
+		case best == 0,
+			size >= n && (uint32(best) < n || bits < best),
+			size < n && uint32(best) < n && bits > best:
+			best = bits
+		}
+	}
+	if best == 0 {
+		return nil, &PeerError{gexName, "no group within the sizes asked for"}
+	}
+	groups := m.bySize[best]
+	i, err := rand.Int(rand.Reader, big.NewInt(int64(len(groups))))
+	if err != nil {
+		return nil, fmt.Errorf("kex: %s: %w", gexName, err)
+	}
+	return groups[i.Int64()], nil
+}
+
+// Sizes returns the sizes of the groups in m, in bits, ascending.
+func (m *Moduli) Sizes() []int { return slices.Sorted(maps.Keys(m.bySize)) }
+
+// ChooseGroup is [Moduli.Choose] for the set this package carries: safe primes
+// made for this project, and the groups 14 to 18 of RFC 3526 for the sizes that
+// these do not cover. An operator who wants primes nobody else uses brings a
+// moduli file ([ParseModuli]).
+func ChooseGroup(minBits, n, maxBits uint32) (*Group, error) {
+	m, err := builtin()
+	if err != nil {
+		return nil, err
+	}
+	return m.Choose(minBits, n, maxBits)
+}
+
+var (
+	//go:embed own.moduli
+	ownModuli []byte
+	//go:embed rfc3526.moduli
+	rfc3526Moduli []byte
+)
+
+// rfc3526 holds the groups 14 to 18, one of each size.
+var rfc3526 = sync.OnceValues(func() (*Moduli, error) {
+	return ParseModuli(bytes.NewReader(rfc3526Moduli))
+})
+
+var builtin = sync.OnceValues(func() (*Moduli, error) {
+	fixed, err := rfc3526()
+	if err != nil {
+		return nil, err
+	}
+	own, err := ParseModuli(bytes.NewReader(ownModuli))
+	if err != nil {
+		return nil, err
+	}
+	all := maps.Clone(fixed.bySize)
+	maps.Copy(all, own.bySize)
+	return &Moduli{bySize: all}, nil
+})
+
+// newFixed returns a run in the RFC 3526 group of the given size.
+func newFixed(bits int) (Method, error) {
+	m, err := rfc3526()
+	if err != nil {
+		return nil, err
+	}
+	groups := m.bySize[bits]
+	if len(groups) == 0 {
+		return nil, &GroupError{"no such fixed group"}
+	}
+	return groups[0].Method(), nil
+}
