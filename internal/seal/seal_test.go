@@ -7,7 +7,6 @@ import (
 	"crypto/hmac"
 	"encoding/binary"
 	"fmt"
-	"slices"
 	"sync"
 	"testing"
 
@@ -218,16 +217,15 @@ func TestEveryLengthInPlace(t *testing.T) {
 	eachMode(t, func(t *testing.T, m mode) {
 		s, o, ref := m.sealer(t), m.opener(t), newReference(m)
 		// One array for all packets, with octets behind each that nobody may touch.
-		mem := make([]byte, 34<<10)
+		untouched := bytes.Repeat([]byte{0xa5}, 34<<10)
+		mem := make([]byte, len(untouched))
 		text := count(len(mem), 0x20)
 		for i, n := range lengths() {
 			nonce, seq := uint64(i), uint32(0xffffff00)+uint32(i) // wraps
 			pkt := framed(text[:n], s.Padding(n))
 			want := ref.seal(nonce, seq, pkt)
 			size := len(pkt) + s.Overhead()
-			for j := range mem {
-				mem[j] = 0xa5
-			}
+			copy(mem, untouched)
 			copy(mem, pkt)
 			s.Seal(nonce, seq, mem[:size])
 			if !bytes.Equal(mem[:size], want) {
@@ -244,10 +242,8 @@ func TestEveryLengthInPlace(t *testing.T) {
 			if &got[0] != &mem[5] || cap(got) != len(got) {
 				t.Fatalf("payload of %d: not the packet's own memory, or with room behind", n)
 			}
-			for j, b := range mem[size:] {
-				if b != 0xa5 {
-					t.Fatalf("payload of %d: octet %d behind the packet was overwritten", n, j)
-				}
+			if !bytes.Equal(mem[size:], untouched[size:]) {
+				t.Fatalf("payload of %d: octets behind the packet were overwritten", n)
 			}
 		}
 	})
@@ -462,7 +458,10 @@ func TestCVE_6_14_EveryBit(t *testing.T) {
 			if bit >= 32 && total != len(wire) {
 				t.Fatalf("bit %d: is not of the length, yet the packet is %d octets", bit, total)
 			}
-			bad = slices.Grow(bad, MaxPacket)[:total]
+			if total > len(bad) {
+				bad = append(bad, make([]byte, total-len(bad))...)
+			}
+			bad = bad[:total]
 			got, err := o.Open(3, 3, bad)
 			if err != ErrTag || got != nil {
 				t.Fatalf("bit %d: got %v and %d octets, want %v and none", bit, err, len(got), ErrTag)
@@ -475,7 +474,7 @@ func TestCVE_6_14_EveryBit(t *testing.T) {
 	})
 }
 
-// Several goroutines seal under one key set, as the outbox does (row data path).
+// Several goroutines seal under one key set, as producers of packets do.
 func TestConcurrentSeal(t *testing.T) {
 	eachMode(t, func(t *testing.T, m mode) {
 		s := m.sealer(t)
@@ -550,32 +549,27 @@ func FuzzOpenEncryptThenMAC(f *testing.F) {
 }
 func FuzzOpenEncryptAndMAC(f *testing.F) { fuzzOpener(f, "aes256-ctr", "hmac-sha1") }
 
-func BenchmarkSeal(b *testing.B) { benchmark(b, true) }
-func BenchmarkOpen(b *testing.B) { benchmark(b, false) }
+func BenchmarkSeal(b *testing.B) { benchmark(b, false) }
 
-func benchmark(b *testing.B, sealing bool) {
-	for _, m := range modes() {
-		if m.cipher == nil {
-			continue
-		}
+// BenchmarkSealOpen is both ends: an Opener cannot be timed alone, as CTR opens
+// no packet twice.
+func BenchmarkSealOpen(b *testing.B) { benchmark(b, true) }
+
+func benchmark(b *testing.B, opening bool) {
+	for _, m := range modes()[1:] {
 		for _, size := range []int{64, 32 << 10} {
 			b.Run(fmt.Sprintf("%s/%d", m, size), func(b *testing.B) {
 				s, o := m.sealer(b), m.opener(b)
 				pkt := framed(count(size, 0), s.Padding(size))
-				wire := append(pkt, make([]byte, s.Overhead())...)
-				kept := bytes.Clone(wire)
+				wire := append(bytes.Clone(pkt), make([]byte, s.Overhead())...)
 				b.SetBytes(int64(size))
 				b.ReportAllocs()
 				for i := uint64(0); b.Loop(); i++ {
-					if sealing {
-						copy(wire, kept[:5]) // the length was encrypted in place
-						s.Seal(i, uint32(i), wire)
+					copy(wire, pkt[:4]) // some modes leave it encrypted
+					s.Seal(i, uint32(i), wire)
+					if !opening {
 						continue
 					}
-					b.StopTimer()
-					copy(wire, kept)
-					s.Seal(i, uint32(i), wire)
-					b.StartTimer()
 					if _, err := open(o, i, uint32(i), wire); err != nil {
 						b.Fatal(err)
 					}
