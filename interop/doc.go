@@ -1,0 +1,20 @@
+// Package interop drives real SSH and SFTP programs against a server and writes down who can do what.
+//
+// Nothing here plays a peer: OpenSSH, PuTTY, Paramiko, AsyncSSH, curl, lftp, rclone, sshfs, node's ssh2 and
+// x/crypto/ssh with pkg/sftp are run as their users run them, and every result is checked in the server's own
+// directory, byte by byte.
+//
+// The tests print two tables: TestMatrix the clients and operations, TestAlgorithms the clients and algorithms.
+//
+//	go test ./...            # in this directory; -short moves 64 MiB instead of 1 GiB
+//
+// Environment:
+//
+//	FAIRLEAD_INTEROP_SERVER  fairlead (default) or openssh: the same tests against OpenSSH's sshd, which tells
+//	                         a peer's own quirk from a bug of ours. Needs Linux, root and an installed sshd.
+//	FAIRLEAD_PEERS_PY        python executable that has paramiko, asyncssh and ssh-audit (default python3)
+//	FAIRLEAD_PEERS_NODE      a node_modules directory with ssh2 (default: found as node finds it)
+//	FAIRLEAD_REQUIRE_PEERS   1: a client that is not installed fails its tests instead of leaving a gap in the table
+//	FAIRLEAD_MATRIX_OUT      file to append the tables to, as Markdown
+//	FAIRLEAD_INTEROP_TMP     scratch directory (default /dev/shm where there is room, else the system's)
+package interop
