@@ -77,12 +77,17 @@ func (m *exchange) generate() ([]byte, error) {
 	x[0] |= 0x80
 	m.x = new(big.Int).SetBytes(x[:])
 	clear(x[:])
-	return mpintContent(new(big.Int).Exp(m.group.G, m.x, m.group.P).Bytes()), nil
+	return m.share(), nil
+}
+
+// share returns the public value that belongs to x.
+func (m *exchange) share() []byte {
+	return mpintContent(new(big.Int).Exp(m.group.G, m.x, m.group.P).Bytes())
 }
 
 // public reads the peer's public value. RFC 4253 §8 demands 1 <= e <= p-1; the
-// ends of that range give a secret that anybody knows, so they are refused too
-// (RFC 8268 §4: 1 < e < p-1).
+// ends of that range give a secret that anybody knows, and RFC 8268 §4 excludes
+// them: 1 < e < p-1.
 func (m *exchange) public(content []byte) (*big.Int, error) {
 	y, why := parseMpint(content, m.group.P.BitLen())
 	if why != "" {
@@ -97,8 +102,8 @@ func (m *exchange) public(content []byte) (*big.Int, error) {
 func (m *exchange) agree(peer *big.Int) ([]byte, error) {
 	k := new(big.Int).Exp(peer, m.x, m.group.P)
 	m.x = nil
-	// With a safe prime this cannot happen to a value in range. A server may
-	// have given us another one.
+	// RFC 4419 §3 demands this check of K too. With a safe prime it cannot fail
+	// for a value in range, but a server may have given us another modulus.
 	if !m.group.inside(k) {
 		return nil, &PeerError{modpName, "public value of small order"}
 	}
