@@ -14,7 +14,8 @@ const copyChunk = 256 << 10
 // CopyRange is copy-data: n bytes of src at srcOff to dst at off, n 0 meaning up to the
 // end of src *as it is now*. It asks dst.CopyRange first and copies by ReadAt and
 // WriteAt otherwise. If src and dst are one object the ranges must not overlap
-// (CodeInvalidParameter), so a file copied onto its own end cannot grow for ever.
+// (CodeInvalidParameter); that is known by AttrFileID. Without it n still is fixed before
+// the first byte, so a file copied onto its own end cannot grow for ever.
 // written is what was copied also when err is not nil; a source that ends early is
 // not an error.
 func CopyRange(ctx context.Context, dst File, off int64, src File, srcOff, n int64) (written int64, err error) {
@@ -43,7 +44,7 @@ func CopyRange(ctx context.Context, dst File, off int64, src File, srcOff, n int
 	if n > math.MaxInt64-off {
 		return 0, Status(CodeInvalidParameter, "copy range out of bounds")
 	}
-	if (src == dst || from.SameFile(to)) && srcOff < off+n && off < srcOff+n {
+	if from.SameFile(to) && srcOff < off+n && off < srcOff+n {
 		return 0, Status(CodeInvalidParameter, "ranges of one file overlap")
 	}
 

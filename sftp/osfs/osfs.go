@@ -1,0 +1,225 @@
+// Package osfs serves a directory tree of this host over SFTP, jailed: no name, no
+// link and no race reaches a file outside the root.
+//
+// # The jail
+//
+// Every name is first made clean and absolute ([sftp.CleanPath]): ".." is taken
+// lexically and stops at the root. Parent directories are then opened by the kernel
+// (openat2 with RESOLVE_BENEATH on Linux) or by [os.Root], and the operation itself is
+// done on the last element only, relative to that descriptor and without following a
+// link. Symlinks are resolved here, one at a time and at most 40 of them, and the result
+// goes the same way again: a link swapped in between makes the operation fail or start
+// over, never escape.
+//
+// An absolute symlink is resolved against the root of the jail, as in a chroot, never
+// against the host. A relative one that climbs out of the root is refused. A link that
+// was made on the host and names the root directory by its host path is taken, and shown,
+// as the path inside. SYMLINK stores its target as given (so READLINK answers the same);
+// programs outside the jail see the absolute ones from their own root, so do not let
+// them follow links in a tree that strangers write to.
+//
+// # Policy
+//
+// With ReadOnly nothing changes, whatever the request. Set-user-id and set-group-id bits
+// are dropped unless AllowSetID. Only regular files and directories are opened: a FIFO or
+// device is refused without blocking.
+package osfs
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/fairlead-ssh/fairlead/sftp"
+)
+
+// Options are the settings of New; the zero value is a writable tree with the defaults
+// written at each field.
+type Options struct {
+	// ReadOnly refuses everything that changes anything, with sftp.CodeWriteProtect.
+	ReadOnly bool
+	// AllowSetID lets clients set the set-user-id and set-group-id bits.
+	AllowSetID bool
+	// FileMode and DirMode are for new files and directories when the client does not
+	// say; 0 is 0666 and 0777. The umask of the process applies in any case.
+	FileMode, DirMode fs.FileMode
+	// Home is the start directory of the session as seen by the peer; "" is "/".
+	Home string
+	// Names answers owner and group names; nil is sftp.SystemNames.
+	Names *sftp.IDNames
+	// NumericIDs shows no names, only numbers: nothing of the host's accounts.
+	NumericIDs bool
+}
+
+// FS is a jailed directory tree. It may be shared by any number of sessions.
+type FS struct {
+	sftp.Unsupported
+	opt   Options
+	names *sftp.IDNames
+	root  *os.Root
+	base  *os.File // the root directory itself, for the at-calls
+	// hostRoots are the host's spellings of the root directory, see readLink.
+	hostRoots []string
+	escapes   error // what os.Root says of a path that leaves it
+
+	// users counts operations under way; Close waits for none but the last one out
+	// closes the descriptors, so that no operation ever uses a recycled number.
+	users  atomic.Int64
+	closed atomic.Bool
+	once   sync.Once
+
+	// appends serialise writes in append mode per object (by inode): the end of the
+	// file is found and written in one step.
+	appends [64]sync.Mutex
+}
+
+var _ sftp.FileSystem = (*FS)(nil)
+
+// New opens the tree below dir, which must be a directory.
+func New(dir string, o Options) (*FS, error) {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	root, err := os.OpenRoot(abs)
+	if err != nil {
+		return nil, err
+	}
+	base, err := root.Open(".")
+	if err != nil {
+		_ = root.Close()
+		return nil, err
+	}
+	if o.FileMode == 0 {
+		o.FileMode = 0o666
+	}
+	if o.DirMode == 0 {
+		o.DirMode = 0o777
+	}
+	s := &FS{opt: o, names: o.Names, root: root, base: base}
+	if s.names == nil {
+		s.names = sftp.SystemNames
+	}
+	s.addHostRoot(abs)
+	if real, err := filepath.EvalSymlinks(abs); err == nil && real != abs {
+		s.addHostRoot(real)
+	}
+	// os does not export the error for escaping paths, so ask for one.
+	_, err = root.Lstat("..")
+	var pe *fs.PathError
+	if errors.As(err, &pe) {
+		s.escapes = pe.Err
+	}
+	return s, nil
+}
+
+func (s *FS) addHostRoot(dir string) {
+	if dir = filepath.ToSlash(dir); dir != "/" {
+		s.hostRoots = append(s.hostRoots, strings.TrimSuffix(dir, "/"))
+	}
+}
+
+// Close releases the root directory. Operations under way finish, later ones answer
+// fs.ErrClosed; open files stay usable.
+func (s *FS) Close() error {
+	if s.closed.CompareAndSwap(false, true) && s.users.Load() == 0 {
+		s.shut()
+	}
+	return nil
+}
+
+// enter and leave bracket every use of the root's descriptors.
+func (s *FS) enter() error {
+	s.users.Add(1)
+	if s.closed.Load() {
+		s.leave()
+		return fs.ErrClosed
+	}
+	return nil
+}
+
+func (s *FS) leave() {
+	if s.users.Add(-1) == 0 && s.closed.Load() {
+		s.shut()
+	}
+}
+
+func (s *FS) shut() {
+	s.once.Do(func() {
+		_ = s.base.Close()
+		_ = s.root.Close()
+	})
+}
+
+// Capabilities announces what the host can do.
+func (s *FS) Capabilities() sftp.Capabilities {
+	c := sftp.Capabilities{
+		Features: hostFeatures | sftp.FeatureSymlink | sftp.FeatureHomeDir | sftp.FeatureLookupIDs,
+		Attrs:    sftp.AttrsBasic | sftp.AttrCtime | sftp.AttrLinks | sftp.AttrOwnerGroup | sftp.AttrAllocation,
+		StartDir: s.home(),
+	}
+	if !s.opt.ReadOnly {
+		c.Features |= sftp.FeatureWrite | sftp.FeaturePosixRename | sftp.FeatureHardLink | sftp.FeatureSync |
+			sftp.FeatureLSetStat | sftp.FeatureCopy
+	}
+	return c
+}
+
+// HomeDir answers Options.Home for the session's own user (""); other users have none here.
+func (s *FS) HomeDir(_ context.Context, user string) (string, error) {
+	if user != "" {
+		return "", sftp.CodeNoSuchFile
+	}
+	return s.home(), nil
+}
+
+func (s *FS) home() string {
+	home, err := sftp.CleanPath(s.opt.Home)
+	if err != nil {
+		return "/"
+	}
+	return home
+}
+
+// LookupIDs answers names by Options.Names, or none with NumericIDs.
+func (s *FS) LookupIDs(ctx context.Context, uids, gids []uint32) (users, groups []string, err error) {
+	users, groups = make([]string, len(uids)), make([]string, len(gids))
+	if s.opt.NumericIDs {
+		return users, groups, nil
+	}
+	for i, id := range uids {
+		if err := ctx.Err(); err != nil {
+			return nil, nil, err
+		}
+		users[i] = s.names.User(id)
+	}
+	for i, id := range gids {
+		if err := ctx.Err(); err != nil {
+			return nil, nil, err
+		}
+		groups[i] = s.names.Group(id)
+	}
+	return users, groups, nil
+}
+
+// nameOwner adds owner and group names to a.
+func (s *FS) nameOwner(a *sftp.Attrs) {
+	if s.opt.NumericIDs || !a.Has(sftp.AttrUIDGID) {
+		return
+	}
+	a.Owner, a.Group = s.names.User(a.UID), s.names.Group(a.GID)
+	a.Valid |= sftp.AttrOwnerGroup
+}
+
+// modeMask is what of a client's mode is obeyed.
+func (s *FS) modeMask() uint32 {
+	if s.opt.AllowSetID {
+		return sftp.ModePerm
+	}
+	return 0o777 | sftp.ModeSticky
+}

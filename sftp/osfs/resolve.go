@@ -1,0 +1,232 @@
+package osfs
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"strings"
+
+	"github.com/fairlead-ssh/fairlead/sftp"
+)
+
+const (
+	maxLinks = 40 // symlinks followed in one resolution, Linux' own limit
+	maxRaces = 8  // times an operation starts over because a link appeared meanwhile
+)
+
+// errSymlink is what the primitives answer when a parent, or the last element of an
+// operation that must not follow it, is a symlink: resolve and try again.
+var errSymlink = errors.New("osfs: symbolic link in the way")
+
+// rel turns a name from the peer into one relative to the root: "." or elements
+// without ".", ".." or empty ones.
+func (s *FS) rel(name string) (string, error) {
+	p, err := sftp.CleanPath(name)
+	if err != nil {
+		return "", err
+	}
+	if p == "/" {
+		return ".", nil
+	}
+	p = p[1:]
+	return p, checkHostName(p)
+}
+
+// do runs op, a primitive that follows no link, on name; if links are in the way it
+// resolves them (the last element too with follow) and runs it again.
+func (s *FS) do(ctx context.Context, verb, name string, follow bool, op func(rel string) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	rel, err := s.rel(name)
+	if err != nil {
+		return err
+	}
+	if err := s.enter(); err != nil {
+		return err
+	}
+	defer s.leave()
+	at := rel
+	for range maxRaces {
+		if err = s.plain(op(at)); err != errSymlink {
+			return hide(verb, name, err)
+		}
+		if at, err = s.resolve(rel, follow); err != nil {
+			return hide(verb, name, err)
+		}
+	}
+	return sftp.CodeLinkLoop
+}
+
+// do2 is do for two names, neither followed at its last element.
+func (s *FS) do2(ctx context.Context, verb, from, to string, op func(from, to string) error) error {
+	relTo, err := s.rel(to)
+	if err != nil {
+		return err
+	}
+	return s.do(ctx, verb, from, false, func(relFrom string) error {
+		at := relTo
+		for range maxRaces {
+			err := s.plain(op(relFrom, at))
+			if err != errSymlink {
+				return err
+			}
+			// Which of the two was it? Resolving both is right in any case; from comes
+			// back the same if it had no links.
+			if relFrom, err = s.resolve(relFrom, false); err != nil {
+				return err
+			}
+			if at, err = s.resolve(relTo, false); err != nil {
+				return err
+			}
+		}
+		return sftp.CodeLinkLoop
+	})
+}
+
+// plain turns the escape error of os.Root, which it gives for absolute links too, into
+// errSymlink: the resolver knows which it is.
+func (s *FS) plain(err error) error {
+	if err != nil && s.escapes != nil && errors.Is(err, s.escapes) {
+		return errSymlink
+	}
+	return err
+}
+
+// resolve answers rel without symlinks; with follow also of its last element. All
+// elements but the last must exist. It never looks at anything outside the root, and
+// uses a work list, so the peer's nesting costs no stack.
+func (s *FS) resolve(rel string, follow bool) (string, error) {
+	if rel == "." {
+		return rel, nil
+	}
+	var done []string // resolved, no links
+	todo := strings.Split(rel, "/")
+	links := 0
+	for len(todo) > 0 {
+		elem := todo[0]
+		todo = todo[1:]
+		switch elem {
+		case "", ".":
+			continue
+		case "..":
+			if len(done) == 0 {
+				return "", sftp.Status(sftp.CodePermissionDenied, "symbolic link leaves the root")
+			}
+			done = done[:len(done)-1]
+			continue
+		}
+		at := strings.Join(append(done, elem), "/")
+		if len(at) > sftp.MaxPath {
+			return "", sftp.CodeInvalidFilename
+		}
+		if err := checkHostName(at); err != nil {
+			return "", err
+		}
+		var a sftp.Attrs
+		err := s.plain(s.lstat(at, &a))
+		switch {
+		case err == errSymlink: // swapped under us: a parent was a directory a moment ago
+			return "", sftp.CodeLinkLoop
+		case errors.Is(err, fs.ErrNotExist) && len(todo) == 0:
+		case err != nil:
+			return "", err
+		case a.Type() == sftp.TypeSymlink && (follow || len(todo) > 0):
+			if links++; links > maxLinks {
+				return "", sftp.CodeLinkLoop
+			}
+			target, err := s.readlink(at)
+			if err != nil {
+				return "", err
+			}
+			target = s.inside(target)
+			if strings.HasPrefix(target, "/") {
+				done = done[:0]
+				target = rooted(target)
+			}
+			if target == "" {
+				target = "."
+			}
+			todo = append(strings.Split(target, "/"), todo...)
+			continue
+		case len(todo) > 0 && a.Type() != sftp.TypeDirectory:
+			return "", sftp.CodeNotADirectory
+		}
+		done = append(done, elem)
+	}
+	if len(done) == 0 {
+		return ".", nil
+	}
+	return strings.Join(done, "/"), nil
+}
+
+// rooted strips the root, and the ".." that stay there, from an absolute target.
+func rooted(target string) string {
+	for {
+		target = strings.TrimLeft(target, "/")
+		switch {
+		case target == ".." || target == ".":
+			return ""
+		case strings.HasPrefix(target, "../"):
+			target = target[3:]
+		case strings.HasPrefix(target, "./"):
+			target = target[2:]
+		default:
+			return target
+		}
+	}
+}
+
+// inside answers a stored link target as the jail sees it: one that the host wrote with
+// the host's path of the root loses that prefix.
+func (s *FS) inside(target string) string {
+	target = slashed(target)
+	for _, root := range s.hostRoots {
+		if rest, ok := strings.CutPrefix(target, root); ok && (rest == "" || rest[0] == '/') {
+			return "/" + strings.TrimLeft(rest, "/")
+		}
+	}
+	return target
+}
+
+// guarded answers how a target given by the peer is stored. One that happens to begin
+// with the host's path of the root gets "/." in front, which inside does not match, so
+// that it keeps meaning a path in the jail and nobody can find out the root by
+// guessing targets; shown takes it off again.
+func (s *FS) guarded(target string) string {
+	if strings.HasPrefix(target, "/./") || s.inside(target) != slashed(target) {
+		return "/." + target
+	}
+	return target
+}
+
+func (s *FS) shown(target string) string {
+	if rest, ok := strings.CutPrefix(target, "/./"); ok {
+		return "/" + rest
+	}
+	return s.inside(target)
+}
+
+// hide makes an error safe to log and show: the operation and the name as the peer
+// knows it, around the bare cause. The os package would name host paths.
+func hide(verb, name string, err error) error {
+	if err == nil {
+		return nil
+	}
+	var pe *fs.PathError
+	var le *os.LinkError
+	var se *sftp.StatusError
+	switch {
+	case errors.As(err, &se):
+		return err
+	case errors.As(err, &pe):
+		err = pe.Err
+	case errors.As(err, &le):
+		err = le.Err
+	}
+	if err == errSymlink {
+		err = sftp.CodeLinkLoop
+	}
+	return &fs.PathError{Op: verb, Path: name, Err: err}
+}

@@ -1,0 +1,222 @@
+//go:build !linux && !darwin && !freebsd
+
+package osfs
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"github.com/fairlead-ssh/fairlead/sftp"
+)
+
+// hostFeatures are what the host's calls add: no statvfs here.
+const hostFeatures = sftp.Features(0)
+
+// The primitives of this file are those of sys_unix.go by means of os.Root alone, for
+// Windows and other systems. os.Root follows links that stay inside by itself and
+// answers the escape error for the others, which becomes errSymlink. "Exists" and
+// "is a directory" are looked at before the operation: not in one step, but inside the
+// jail in any case.
+
+func (s *FS) lstat(rel string, a *sftp.Attrs) error {
+	fi, err := s.root.Lstat(local(rel))
+	if err != nil {
+		return s.plain(err)
+	}
+	attrsOfInfo(a, fi)
+	return nil
+}
+
+func attrsOfInfo(a *sftp.Attrs, fi fs.FileInfo) {
+	*a = sftp.Attrs{
+		Valid: sftp.AttrSize | sftp.AttrMode | sftp.AttrTimes | sftp.AttrUIDGID,
+		Mode:  sftp.ModeFromFS(fi.Mode()),
+		Size:  uint64(max(fi.Size(), 0)),
+		Atime: fi.ModTime(), Mtime: fi.ModTime(),
+	}
+	if fi.Mode()&fs.ModeIrregular != 0 {
+		a.Kind = sftp.TypeSpecial
+	}
+}
+
+func (s *FS) readlink(rel string) (string, error) {
+	t, err := s.root.Readlink(local(rel))
+	return slashed(t), s.plain(err)
+}
+
+func (s *FS) openFile(rel string, flag int, perm fs.FileMode) (*os.File, error) {
+	var a sftp.Attrs
+	if err := s.lstat(rel, &a); err == nil {
+		switch a.Type() {
+		case sftp.TypeSymlink:
+			if flag&(os.O_CREATE|os.O_EXCL) == os.O_CREATE|os.O_EXCL {
+				return nil, fs.ErrExist
+			}
+			return nil, errSymlink
+		case sftp.TypeRegular:
+		case sftp.TypeDirectory:
+			if flag&os.O_EXCL != 0 {
+				return nil, fs.ErrExist
+			}
+			return nil, sftp.CodeIsADirectory
+		default: // opening a pipe or device might block
+			return nil, sftp.CodePermissionDenied
+		}
+	}
+	f, err := s.root.OpenFile(local(rel), flag, perm)
+	return f, s.plain(err)
+}
+
+func (s *FS) openDir(rel string) (*os.File, error) {
+	var a sftp.Attrs
+	if err := s.lstat(rel, &a); err != nil {
+		return nil, err
+	}
+	switch a.Type() {
+	case sftp.TypeSymlink:
+		return nil, errSymlink
+	case sftp.TypeDirectory:
+	default:
+		return nil, sftp.CodeNotADirectory
+	}
+	f, err := s.root.Open(local(rel))
+	return f, s.plain(err)
+}
+
+func (s *FS) mkdir(rel string, perm fs.FileMode) error {
+	return s.plain(s.root.Mkdir(local(rel), perm))
+}
+
+func (s *FS) unlink(rel string) error {
+	var a sftp.Attrs
+	if err := s.lstat(rel, &a); err != nil {
+		return err
+	}
+	if a.IsDir() {
+		return sftp.CodeIsADirectory
+	}
+	return s.plain(s.root.Remove(local(rel)))
+}
+
+func (s *FS) rmdir(rel string) error {
+	var a sftp.Attrs
+	if err := s.lstat(rel, &a); err != nil {
+		return err
+	}
+	if !a.IsDir() {
+		return sftp.CodeNotADirectory
+	}
+	return s.plain(s.root.Remove(local(rel)))
+}
+
+func (s *FS) symlink(target, rel string) error {
+	return s.plain(s.root.Symlink(local(target), local(rel)))
+}
+
+func (s *FS) link(old, rel string) error { return s.plain(s.root.Link(local(old), local(rel))) }
+
+func (s *FS) rename(from, to string, overwrite bool) error {
+	if !overwrite {
+		var a sftp.Attrs
+		if err := s.lstat(from, &a); err != nil {
+			return err
+		}
+		if err := s.lstat(to, &a); err == nil {
+			return sftp.CodeFileAlreadyExists
+		}
+	}
+	return s.plain(s.root.Rename(local(from), local(to)))
+}
+
+func (s *FS) chmod(rel string, mode uint32, was *sftp.Attrs) error {
+	if was.Type() == sftp.TypeSymlink {
+		return errors.ErrUnsupported
+	}
+	return s.root.Chmod(local(rel), sftp.FSMode(mode))
+}
+
+func (s *FS) chown(rel string, uid, gid uint32) error {
+	return s.root.Lchown(local(rel), int(int32(uid)), int(int32(gid)))
+}
+
+func (s *FS) chtimes(rel string, a *sftp.Attrs) error {
+	var was sftp.Attrs
+	if err := s.lstat(rel, &was); err != nil {
+		return err
+	}
+	if was.Type() == sftp.TypeSymlink {
+		return errors.ErrUnsupported
+	}
+	at, mt := a.Atime, a.Mtime
+	if !a.Has(sftp.AttrAtime) {
+		at = was.Atime
+	}
+	if !a.Has(sftp.AttrMtime) {
+		mt = was.Mtime
+	}
+	return s.root.Chtimes(local(rel), at, mt)
+}
+
+func statFile(f *os.File, a *sftp.Attrs) error {
+	fi, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	attrsOfInfo(a, fi)
+	return nil
+}
+
+// statEntries adds the entries of names to d. os.File has no listing of names with
+// attributes by descriptor outside Unix, so the names go through the jail again.
+func statEntries(d *dir, names []string) error {
+	var a sftp.Attrs
+	for _, name := range names {
+		switch err := d.fs.lstat(path.Join(d.rel, name), &a); {
+		case err == nil:
+		case errors.Is(err, fs.ErrNotExist):
+			continue
+		default:
+			a = sftp.Attrs{Kind: sftp.TypeUnknown}
+		}
+		d.add(name, &a)
+	}
+	return nil
+}
+
+func timesFile(*os.File, *sftp.Attrs) error { return errors.ErrUnsupported }
+
+func statfsFile(*os.File, *sftp.FSInfo) error { return errors.ErrUnsupported }
+
+func (s *FS) statfs(string, *sftp.FSInfo) error { return errors.ErrUnsupported }
+
+func copyFile(*os.File, int64, *os.File, int64, int64) (int64, error) {
+	return 0, errors.ErrUnsupported
+}
+
+// local turns "/" into the host's separator.
+func local(rel string) string { return filepath.FromSlash(rel) }
+
+func slashed(target string) string { return filepath.ToSlash(target) }
+
+// checkHostName refuses what Windows reads as something else than a plain name: drives
+// and alternate streams (":"), the other separator, device names, and trailing dots and
+// blanks, which it drops.
+func checkHostName(rel string) error {
+	if runtime.GOOS != "windows" {
+		return nil
+	}
+	if strings.ContainsAny(rel, "\\:*?\"<>|") || !filepath.IsLocal(filepath.FromSlash(rel)) {
+		return sftp.CodeInvalidFilename
+	}
+	for elem := range strings.SplitSeq(rel, "/") {
+		if elem != "." && (strings.HasSuffix(elem, ".") || strings.HasSuffix(elem, " ")) {
+			return sftp.CodeInvalidFilename
+		}
+	}
+	return nil
+}
