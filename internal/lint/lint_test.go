@@ -240,7 +240,7 @@ func TestLocal(t *testing.T) {
 		}
 		return
 	}
-	for _, name := range strings.Split(strings.TrimSuffix(string(out), "\x00"), "\x00") {
+	for name := range strings.SplitSeq(strings.TrimSuffix(string(out), "\x00"), "\x00") {
 		if b, err := os.ReadFile(filepath.Join(root, name)); err == nil && !slices.Contains(b[:min(len(b), 1024)], 0) {
 			report(t, CheckLocal(name, string(b)))
 		}
