@@ -1,0 +1,98 @@
+package memfs
+
+import (
+	"context"
+	"sync/atomic"
+
+	"github.com/fairlead-ssh/fairlead/sftp"
+)
+
+// file is an open file.
+type file struct {
+	sftp.UnsupportedFile
+	fs                     *FS
+	node                   *node
+	name                   string
+	reads, writes, appends bool
+	closed                 atomic.Bool
+}
+
+// ReadAt reads; holes are zeros.
+func (f *file) ReadAt(p []byte, off int64) (int, error) {
+	switch {
+	case f.closed.Load():
+		return 0, sftp.CodeInvalidHandle
+	case !f.reads:
+		return 0, sftp.CodePermissionDenied
+	}
+	f.node.mu.RLock()
+	defer f.node.mu.RUnlock()
+	return f.node.data.readAt(p, off)
+}
+
+// WriteAt writes all of p or nothing, at the end in append mode.
+func (f *file) WriteAt(p []byte, off int64) (int, error) {
+	switch {
+	case f.closed.Load():
+		return 0, sftp.CodeInvalidHandle
+	case !f.writes:
+		return 0, sftp.CodePermissionDenied
+	}
+	f.node.mu.Lock()
+	defer f.node.mu.Unlock()
+	if f.appends {
+		off = f.node.data.size
+	}
+	n, err := f.node.data.writeAt(f.fs, p, off)
+	if n > 0 {
+		f.node.mtime = f.fs.opt.Now()
+		f.node.ctime = f.node.mtime
+	}
+	return n, err
+}
+
+// Stat answers FSTAT.
+func (f *file) Stat(ctx context.Context, _ sftp.AttrMask) (*sftp.Attrs, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	f.fs.mu.RLock()
+	defer f.fs.mu.RUnlock()
+	a := new(sftp.Attrs)
+	f.fs.attrs(f.node, a)
+	return a, nil
+}
+
+// SetStat answers FSETSTAT.
+func (f *file) SetStat(ctx context.Context, a *sftp.Attrs) error {
+	if err := f.fs.writable(ctx); err != nil {
+		return err
+	}
+	return f.fs.change(f.node, a, f.writes)
+}
+
+// StatFS answers fstatvfs.
+func (f *file) StatFS(ctx context.Context) (*sftp.FSInfo, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return f.fs.info(), nil
+}
+
+// Sync has nothing to do.
+func (f *file) Sync(ctx context.Context) error { return ctx.Err() }
+
+// Close gives the handle back and tells Options.OnClose.
+func (f *file) Close(cause error) error {
+	if !f.closed.CompareAndSwap(false, true) {
+		return sftp.CodeInvalidHandle
+	}
+	f.node.mu.Lock()
+	f.node.data.open--
+	f.node.data.free(f.fs)
+	f.node.mu.Unlock()
+	if hook := f.fs.opt.OnClose; hook != nil {
+		hook(f.name, cause)
+	}
+	return nil
+}
