@@ -6,6 +6,7 @@ import (
 	"math/big"
 	"slices"
 	"testing"
+	"testing/cryptotest"
 
 	"github.com/fairlead-ssh/fairlead/internal/alg"
 )
@@ -132,6 +133,36 @@ func checkMpint(t *testing.T, content []byte) {
 	}
 	if !bytes.Equal(content, want) {
 		t.Errorf("not a minimal mpint: %x, want %x", content, want)
+	}
+}
+
+// All randomness comes from crypto/rand: with its source fixed everything
+// repeats, and with another seed everything changes.
+func TestCVE_3_7_RandomnessFromCryptoRand(t *testing.T) {
+	for _, r := range runs(t) {
+		var seen [3][][]byte
+		for i, seed := range []uint64{1, 2, 1} {
+			t.Run(r.name, func(t *testing.T) {
+				cryptotest.SetGlobalRandom(t, seed)
+				hello, err := r.new(t).Init()
+				if err != nil {
+					t.Fatal(err)
+				}
+				answer, secret, err := r.new(t).Reply(hello)
+				if err != nil {
+					t.Fatal(err)
+				}
+				seen[i] = [][]byte{hello, answer, secret}
+			})
+		}
+		for j, what := range []string{"client's octets", "server's octets", "secret"} {
+			if bytes.Equal(seen[0][j], seen[1][j]) {
+				t.Errorf("%s: %s do not depend on the seed", r.name, what)
+			}
+			if !bytes.Equal(seen[0][j], seen[2][j]) {
+				t.Errorf("%s: %s depend on something else than crypto/rand", r.name, what)
+			}
+		}
 	}
 }
 

@@ -10,14 +10,16 @@ import (
 	"io"
 	"maps"
 	"math/big"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
 )
 
 // Moduli is a set of groups from which a server chooses in a group exchange.
-// It does not change once made and may be used concurrently.
+// It does not change once made and may be used concurrently. A nil *Moduli is
+// the set this package carries: safe primes made for this project, and the
+// groups 14 to 18 of RFC 3526 for the sizes that these do not cover. An operator
+// who wants primes that nobody else uses brings a file, see [ParseModuli].
 type Moduli struct {
 	bySize map[int][]*Group // bits of the modulus; no entry is empty
 }
@@ -120,6 +122,12 @@ func parseModulus(line string) (*Group, error) {
 // first, and n to min and max. A request that leaves no size is answered with
 // a [*PeerError]. The time does not depend on the request.
 func (m *Moduli) Choose(minBits, n, maxBits uint32) (*Group, error) {
+	if m == nil {
+		var err error
+		if m, err = builtin(); err != nil {
+			return nil, err
+		}
+	}
 	if minBits > maxBits {
 		return nil, &PeerError{gexName, "minimum above maximum"}
 	}
@@ -151,19 +159,9 @@ func (m *Moduli) Choose(minBits, n, maxBits uint32) (*Group, error) {
 	return groups[i.Int64()], nil
 }
 
-// Sizes returns the sizes of the groups in m, in bits, ascending.
-func (m *Moduli) Sizes() []int { return slices.Sorted(maps.Keys(m.bySize)) }
-
-// ChooseGroup is [Moduli.Choose] for the set this package carries: safe primes
-// made for this project, and the groups 14 to 18 of RFC 3526 for the sizes that
-// these do not cover. An operator who wants primes nobody else uses brings a
-// moduli file ([ParseModuli]).
+// ChooseGroup is [Moduli.Choose] for the set this package carries.
 func ChooseGroup(minBits, n, maxBits uint32) (*Group, error) {
-	m, err := builtin()
-	if err != nil {
-		return nil, err
-	}
-	return m.Choose(minBits, n, maxBits)
+	return (*Moduli)(nil).Choose(minBits, n, maxBits)
 }
 
 var (
