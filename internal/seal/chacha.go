@@ -6,8 +6,7 @@ import (
 
 	"golang.org/x/crypto/chacha20"
 	"golang.org/x/crypto/chacha20poly1305"
-	//nolint:staticcheck // deprecated in favour of chacha20poly1305, whose MAC covers other octets than OpenSSH's
-	"golang.org/x/crypto/poly1305"
+	"golang.org/x/crypto/poly1305" //nolint:staticcheck // deprecated in favour of chacha20poly1305, whose MAC covers other octets than OpenSSH's
 
 	"github.com/fairlead-ssh/fairlead/internal/invariant"
 )

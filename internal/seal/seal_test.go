@@ -11,8 +11,7 @@ import (
 	"testing"
 
 	"golang.org/x/crypto/chacha20"
-	//nolint:staticcheck // the construction under test needs it
-	"golang.org/x/crypto/poly1305"
+	"golang.org/x/crypto/poly1305" //nolint:staticcheck // the construction under test needs it
 
 	"github.com/fairlead-ssh/fairlead/packet"
 )

@@ -1,7 +1,7 @@
 package seal
 
 import (
-	"crypto/sha1" //nolint:gosec // hmac-sha1 is legacy, off by default, and not broken as a MAC
+	"crypto/sha1" // not broken as a MAC, but off by default
 	"crypto/sha256"
 	"crypto/sha512"
 	"fmt"
