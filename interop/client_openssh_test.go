@@ -130,7 +130,7 @@ var opensshSCP = &client{
 			return result, errors.New("scp: nothing to copy")
 		}
 		for _, s := range j.Steps {
-			args := append(sshArgs(j), "-s", "-q", "-P", strconv.Itoa(j.Port))
+			args := append(sshArgs(j), "-s", "-P", strconv.Itoa(j.Port))
 			remote := fmt.Sprintf("%s@%s:%s", j.User, j.Host, s.Remote)
 			switch s.Verb {
 			case vPut:

@@ -54,7 +54,7 @@ exec "$3" -D -e -f "$4"`
 func (s *server) sshdConfig(jail bool) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "ListenAddress %s\nPort %d\nAuthorizedKeysFile %s\n", s.host, s.port, s.keys.authorizedKeys)
-	for _, file := range s.keys.hostKeyFiles {
+	for _, file := range s.hostKeyFiles {
 		fmt.Fprintf(&b, "HostKey %s\nHostCertificate %s-cert.pub\n", file, file)
 	}
 	b.WriteString(`PidFile none

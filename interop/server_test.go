@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -32,20 +33,32 @@ var reference = serverKind == "openssh"
 
 // A server is a running process that serves root as "/".
 type server struct {
-	keys       *keyring
-	root       string
-	host       string
-	port       int
-	knownHosts string
-	cmd        *exec.Cmd
-	log        *lockedBuffer
+	keys         *keyring
+	root         string
+	host         string
+	port         int
+	knownHosts   string
+	hostKeyFiles []string
+	cmd          *exec.Cmd
+	log          *lockedBuffer
 }
 
 // startServer starts the server under test with a fresh root directory; the test's cleanup stops it and fails
 // the test if it does not leave with status 0 on SIGTERM.
 func startServer(t *testing.T) *server {
 	t.Helper()
+	return startServerWith(t)
+}
+
+// startServerWith is startServer with only some of the host keys, by name in hostKeyKinds; without names, all.
+func startServerWith(t *testing.T, kinds ...string) *server {
+	t.Helper()
 	s := &server{keys: keysOf(t), host: "127.0.0.1", log: new(lockedBuffer)}
+	for i, kind := range hostKeyKinds {
+		if len(kinds) == 0 || slices.Contains(kinds, kind.name) {
+			s.hostKeyFiles = append(s.hostKeyFiles, s.keys.hostKeyFiles[i])
+		}
+	}
 	dir, err := os.MkdirTemp(scratch, "server-")
 	if err != nil {
 		t.Fatal(err)
@@ -97,7 +110,7 @@ func (s *server) startFairlead(t *testing.T) {
 		"serve", "--root", s.root, "--listen", "127.0.0.1:0", "--user", userName,
 		"--password-file", s.keys.passwordFile, "--authorized-keys", s.keys.authorizedKeys, "--log-level", "info",
 	}
-	for _, file := range s.keys.hostKeyFiles {
+	for _, file := range s.hostKeyFiles {
 		args = append(args, "--host-key", file)
 	}
 	s.start(t, exec.Command(binary, args...))

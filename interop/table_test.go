@@ -103,7 +103,7 @@ func (t *table) String() string {
 		for _, col := range t.columns {
 			e := t.entries[[2]string{row, col}]
 			count[e.result]++
-			text := ""
+			text := "-"
 			switch {
 			case t.gaps[row] != "":
 				text = "missing"
@@ -136,4 +136,10 @@ func (t *table) String() string {
 		fmt.Fprintf(&b, "%s\n", note)
 	}
 	return b.String()
+}
+
+func (t *table) result(row, column string) result {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.entries[[2]string{row, column}].result
 }

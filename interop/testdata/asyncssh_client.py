@@ -98,7 +98,22 @@ async def run(conn, sftp, step, result):
         raise SystemExit("no verb " + verb)
 
 
+def known():
+    from asyncssh import encryption, kex, mac, public_key
+
+    keys = public_key.get_public_key_algs() + public_key.get_certificate_algs()
+    return {
+        "kex": [name.decode() for name in kex.get_kex_algs()],
+        "hostkey": [name.decode() for name in keys],
+        "cipher": [name.decode() for name in encryption.get_encryption_algs()],
+        "mac": [name.decode() for name in mac.get_mac_algs()],
+    }
+
+
 async def main():
+    if sys.argv[1:] == ["--algorithms"]:
+        json.dump(known(), sys.stdout)
+        return
     job = json.load(sys.stdin)
     result = {"listed": [], "rekeys": 0, "status": 0}
     async with asyncssh.connect(**options(job)) as conn:

@@ -109,7 +109,20 @@ def run(transport, sftp, step, result):
         raise SystemExit("no verb " + verb)
 
 
+def known():
+    options = paramiko.Transport(socket.socketpair()[0]).get_security_options()
+    return {
+        "kex": options.kex,
+        "hostkey": options.key_types,
+        "cipher": options.ciphers,
+        "mac": options.digests,
+    }
+
+
 def main():
+    if sys.argv[1:] == ["--algorithms"]:
+        json.dump(known(), sys.stdout)
+        return
     job = json.load(sys.stdin)
     result = {"listed": [], "rekeys": 0, "status": 0}
     transport = connect(job)

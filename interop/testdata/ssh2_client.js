@@ -6,6 +6,17 @@ const { pipeline } = require('stream/promises');
 const { promisify } = require('util');
 const { Client } = require('ssh2');
 
+if (process.argv[2] === '--algorithms') {
+  const known = require('ssh2/lib/protocol/constants.js');
+  process.stdout.write(JSON.stringify({
+    kex: known.SUPPORTED_KEX,
+    hostkey: known.SUPPORTED_SERVER_HOST_KEY,
+    cipher: known.SUPPORTED_CIPHER,
+    mac: known.SUPPORTED_MAC,
+  }));
+  process.exit();
+}
+
 const job = JSON.parse(fs.readFileSync(0, 'utf8'));
 const result = { listed: [], rekeys: 0, status: 0 };
 const client = new Client();
@@ -30,18 +41,18 @@ function options() {
 // ssh2 takes new keys only when told to: count the bytes on the socket, both ways.
 function rekeyEvery(bytes) {
   const socket = client._sock;
-  let last = 0;
+  let last = socket.bytesRead + socket.bytesWritten;
   let busy = false;
+  client.on('handshake', () => {
+    result.rekeys++;
+    busy = false;
+  });
   const timer = setInterval(() => {
     const passed = socket.bytesRead + socket.bytesWritten;
     if (busy || passed - last < bytes) return;
     last = passed;
     busy = true;
-    client.rekey((err) => {
-      if (err) throw err;
-      result.rekeys++;
-      busy = false;
-    });
+    client._protocol.rekey();
   }, 1);
   timer.unref();
 }
