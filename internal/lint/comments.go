@@ -20,7 +20,7 @@ func checkDocs(f *File) []Finding {
 	if f.Test() || f.AST.Name.Name == "main" || f.In("interop") {
 		return nil
 	}
-	public := !strings.HasPrefix(f.Path, "internal/")
+	public := !strings.Contains("/"+f.Path, "/internal/")
 	var out []Finding
 	for _, d := range f.AST.Decls {
 		switch d := d.(type) {

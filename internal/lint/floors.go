@@ -23,8 +23,8 @@ var Floors = []Floor{
 	{"3", []string{"internal/kex", "internal/seal", "agent", "certstore"}},
 	{"4", []string{"internal/transport"}},
 	{"5", []string{"ssh2", "sftp"}},
-	// The file systems implement an interface of sftp, so they stand on it.
-	{"5a", []string{"sftp/osfs", "sftp/memfs"}},
+	// The file systems, and the tests they share, know an interface of sftp, so they stand on it.
+	{"5a", []string{"sftp/osfs", "sftp/memfs", "sftp/internal/fstest"}},
 	{"6", []string{"sftpserver", "ssh2/ssh2test"}},
 	{"7", []string{"cmd/fairlead"}},
 }

@@ -116,7 +116,7 @@ var Rules = []Rule{
 				case "math/rand":
 					out = append(out, f.at(s, "math/rand: use crypto/rand, or math/rand/v2 in tests"))
 				case "math/rand/v2":
-					if !f.Test() && !f.In("internal/netsim", "ssh2/ssh2test", "interop") {
+					if !f.Test() && !f.In("internal/netsim", "ssh2/ssh2test", "sftp/internal/fstest", "interop") {
 						out = append(out, f.at(s, "math/rand/v2 outside tests: use crypto/rand"))
 					}
 				}
@@ -192,31 +192,6 @@ var Rules = []Rule{
 			{"ssh2/x.go", "package ssh2\nimport gossh \"golang.org/x/crypto/ssh\"\nvar _ gossh.Signer\nvar _ gossh.HostKeyCallback"},
 			{"interop/x.go", "package interop\nimport \"golang.org/x/crypto/ssh\"\nvar _ = ssh.Dial"},
 		},
-	},
-	{
-		Name: "allocation gates are named so",
-		Why:  "./test runs them a second time without the race detector, selected by name",
-		Check: func(f *File) []Finding {
-			if !f.Test() || f.In("interop") {
-				return nil
-			}
-			var out []Finding
-			for _, d := range f.AST.Decls {
-				fn, ok := d.(*ast.FuncDecl)
-				if !ok || fn.Body == nil || !strings.HasPrefix(fn.Name.Name, "Test") || strings.Contains(fn.Name.Name, "Alloc") {
-					continue
-				}
-				ast.Inspect(fn.Body, func(n ast.Node) bool {
-					if sel, ok := n.(*ast.SelectorExpr); ok && sel.Sel.Name == "AllocsPerRun" {
-						out = append(out, f.at(sel, "%s measures allocations: put Allocs into its name", fn.Name.Name))
-					}
-					return true
-				})
-			}
-			return out
-		},
-		Bad:  []Sample{{"packet/x_test.go", "package packet\nimport \"testing\"\nfunc TestX(t *testing.T) { testing.AllocsPerRun(1, nil) }"}},
-		Good: []Sample{{"packet/x_test.go", "package packet\nimport \"testing\"\nfunc TestXAllocs(t *testing.T) { testing.AllocsPerRun(1, nil) }"}},
 	},
 	{
 		Name:  "every exported name is documented",
