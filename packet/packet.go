@@ -125,6 +125,25 @@ func (b *Buf) Head() int { return b.off }
 // Tail returns the octets free behind the payload.
 func (b *Buf) Tail() int { return len(b.mem) - b.end }
 
+// Room returns the octets free behind the payload, for a read to fill; Extend
+// makes what was filled part of the payload.
+func (b *Buf) Room() []byte { return b.mem[b.end:] }
+
+// Compact moves the payload to the front, so that all free octets lie behind
+// it. An empty Buf costs nothing to compact.
+func (b *Buf) Compact() {
+	if b.off == b.end {
+		b.off, b.end = 0, 0
+		return
+	}
+	b.end = copy(b.mem, b.mem[b.off:b.end])
+	b.off = 0
+}
+
+// Cap returns the size of the memory behind b: the largest payload that fits
+// after Compact, with no room left.
+func (b *Buf) Cap() int { return len(b.mem) }
+
 // Link makes next the continuation of b, which owns it from then on: the
 // payloads of a chain are one message that goes out in one piece, without
 // anything of another writer in between. Link on a Buf that has a
