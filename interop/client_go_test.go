@@ -250,5 +250,8 @@ func goExec(client *gossh.Client, s step, result *outcome) error {
 		result.Status = exit.ExitStatus()
 		return nil
 	}
+	if errors.Is(err, io.EOF) {
+		return nil // the status was 0, but the command left before it had read all of its input
+	}
 	return err
 }

@@ -172,21 +172,13 @@ func onlyCopies(program string, more map[string]string) map[string]string {
 	return cannot
 }
 
-// opensshSSH runs ssh, for commands.
+// opensshSSH runs ssh, for commands only.
 var opensshSSH = &client{
-	name:   "OpenSSH ssh",
-	find:   opensshVersion,
-	cannot: onlyRuns("ssh"),
+	name: "OpenSSH ssh",
+	find: opensshVersion,
 	run: func(ctx context.Context, j job) (outcome, error) {
 		var result outcome
-		steps := j.Steps
-		if len(steps) == 0 {
-			// A login and nothing else: the SFTP subsystem is the one request every server here grants.
-			args := append(sshArgs(j), "-p", strconv.Itoa(j.Port), "-s", j.User+"@"+j.Host, "sftp")
-			_, err := command{"ssh", args, opensshEnv(j), nil}.run(ctx)
-			return result, err
-		}
-		for _, s := range steps {
+		for _, s := range j.Steps {
 			if s.Verb != vExec {
 				return result, fmt.Errorf("ssh: no verb %s", s.Verb)
 			}
@@ -200,17 +192,6 @@ var opensshSSH = &client{
 		}
 		return result, nil
 	},
-}
-
-// onlyRuns is the cannot table of a program that runs commands and moves no files.
-func onlyRuns(program string) map[string]string {
-	cannot := make(map[string]string)
-	for _, v := range []verb{
-		vList, vPut, vGet, vPutKeep, vGetKeep, vReput, vReget, vRename, vRemove, vMkdir, vRmdir, vChmod, vSymlink,
-	} {
-		cannot[string(v)] = program + " moves no files: see the table of commands"
-	}
-	return cannot
 }
 
 // runFilter runs c with the step's Local as standard input and its To as standard output, and returns the exit

@@ -156,6 +156,34 @@ var puttyPSCP = &client{
 	},
 }
 
+// puttyPlink runs plink, for commands only.
+var puttyPlink = &client{
+	name: "PuTTY plink",
+	find: findProgram("plink", "Release", "-V"),
+	run: func(ctx context.Context, j job) (outcome, error) {
+		var result outcome
+		for _, s := range j.Steps {
+			if s.Verb != vExec {
+				return result, fmt.Errorf("plink: no verb %s", s.Verb)
+			}
+			args, err := puttyArgs(j)
+			if err != nil {
+				return result, err
+			}
+			env, cleanup, err := puttyEnv(j)
+			if err != nil {
+				return result, err
+			}
+			result.Status, _, err = runFilter(ctx, command{"plink", append(args, "-T", j.Host, s.Command), env, nil}, s)
+			cleanup()
+			if err != nil {
+				return result, err
+			}
+		}
+		return result, nil
+	},
+}
+
 // longLine tells a line of a listing from what PuTTY says about itself.
 var longLine = regexp.MustCompile(`^[-bcdlps][-rwxsStT]{9}\S* `)
 

@@ -29,7 +29,7 @@ var errMissing = errors.New("not installed")
 
 // clients are the rows of the matrix.
 var clients = []*client{
-	opensshSFTP, opensshSCP, opensshSSH, sshfs, puttyPSFTP, puttyPSCP,
+	opensshSFTP, opensshSCP, sshfs, puttyPSFTP, puttyPSCP,
 	paramiko, asyncssh, nodeSSH2, curl, lftp, rclone, goClient,
 }
 

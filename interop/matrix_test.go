@@ -20,7 +20,7 @@ import (
 type column struct {
 	name  string
 	needs []verb
-	limit time.Duration // 0: one minute
+	limit time.Duration // for the large file; 0 is one minute
 	run   func(c *cell) error
 }
 
@@ -93,31 +93,45 @@ func TestMatrix(t *testing.T) {
 	}
 	table := newTable(fmt.Sprintf("Clients and operations: %s, large file %d MiB", ident, size>>20), names)
 	start := time.Now()
-	for _, c := range clients {
-		if c == opensshSSH {
-			continue // runs commands only: TestCommands
+	for _, c := range clients { // in parallel they would end in any order: fix the order of the rows
+		table.row(c.name)
+	}
+	t.Run("small", func(t *testing.T) { // returns when its parallel subtests have ended
+		for _, c := range clients {
+			t.Run(c.name, func(t *testing.T) {
+				t.Parallel()
+				runRow(t, table, c, s, false, big)
+			})
 		}
-		t.Run(c.name, func(t *testing.T) {
-			version, err := c.find()
-			if err != nil {
-				table.missing(c.name, err)
-				missingPeer(t, c.name, err)
-			}
-			table.version(c.name, version)
-			for _, col := range columns {
-				if why := c.reason(col.name, col.needs...); why != "" {
-					table.set(c.name, col.name, resultNA, why)
-					continue
-				}
-				t.Run(col.name, func(t *testing.T) {
-					table.set(c.name, col.name, resultFail, "the test did not end")
-					runCell(t, table, c, col, s, big)
-				})
-			}
-		})
+	})
+	for _, c := range clients { // alone, or the rates would be each other's
+		t.Run("big/"+c.name, func(t *testing.T) { runRow(t, table, c, s, true, big) })
 	}
 	table.note("%d cells in %s", table.cells(), time.Since(start).Round(time.Second))
 	addReport(table.String())
+}
+
+// runRow runs the columns that move the large file, or all others, of one client.
+func runRow(t *testing.T, table *table, c *client, s *server, large bool, big string) {
+	version, err := c.find()
+	if err != nil {
+		table.missing(c.name, err)
+		missingPeer(t, c.name, err)
+	}
+	table.version(c.name, version)
+	for _, col := range columns {
+		if large != (col.limit > 0) {
+			continue
+		}
+		if why := c.reason(col.name, col.needs...); why != "" {
+			table.set(c.name, col.name, resultNA, why)
+			continue
+		}
+		t.Run(col.name, func(t *testing.T) {
+			table.set(c.name, col.name, resultFail, "the test did not end")
+			runCell(t, table, c, col, s, big)
+		})
+	}
 }
 
 // missingPeer ends the test of a client that is not here: a gap in the table, or a failure where it must be here.

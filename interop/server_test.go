@@ -53,6 +53,17 @@ func startServer(t *testing.T) *server {
 // startServerWith is startServer with only some of the host keys, by name in hostKeyKinds; without names, all.
 func startServerWith(t *testing.T, kinds ...string) *server {
 	t.Helper()
+	return launch(t, false, kinds)
+}
+
+// startCommandServer starts a server that runs commands: sshd, or our example server.
+func startCommandServer(t *testing.T) *server {
+	t.Helper()
+	return launch(t, true, nil)
+}
+
+func launch(t *testing.T, commands bool, kinds []string) *server {
+	t.Helper()
 	s := &server{keys: keysOf(t), host: "127.0.0.1", log: new(lockedBuffer)}
 	for i, kind := range hostKeyKinds {
 		if len(kinds) == 0 || slices.Contains(kinds, kind.name) {
@@ -69,9 +80,9 @@ func startServerWith(t *testing.T, kinds ...string) *server {
 	}
 	switch serverKind {
 	case "fairlead":
-		s.startFairlead(t)
+		s.startFairlead(t, commands)
 	case "openssh":
-		s.startOpenSSH(t, dir, true)
+		s.startOpenSSH(t, dir, !commands)
 	default:
 		t.Fatalf("FAIRLEAD_INTEROP_SERVER=%s: want fairlead or openssh", serverKind)
 	}
@@ -86,34 +97,40 @@ func startServerWith(t *testing.T, kinds ...string) *server {
 	return s
 }
 
-// fairleadBinary builds cmd/fairlead once per test run.
-var fairleadBinary = sync.OnceValues(func() (string, error) {
-	name := filepath.Join(scratch, "fairlead")
-	build := exec.Command("go", "build", "-o", name, "./cmd/fairlead")
-	build.Dir = ".."
-	build.Env = append(os.Environ(), "GOWORK=off")
-	if out, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("go build ./cmd/fairlead: %w\n%s", err, out)
+// Our own programs, each built once per test run.
+var (
+	fairleadBinary   = sync.OnceValues(func() (string, error) { return build("..", "./cmd/fairlead") })
+	execserverBinary = sync.OnceValues(func() (string, error) { return build(".", "./cmd/execserver") })
+)
+
+func build(dir, pkg string) (string, error) {
+	name := filepath.Join(scratch, filepath.Base(pkg))
+	cmd := exec.Command("go", "build", "-o", name, pkg)
+	cmd.Dir = dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("go build %s: %w\n%s", pkg, err, out)
 	}
 	return name, nil
-})
+}
 
 var listeningLine = regexp.MustCompile(`listening on ([0-9.]+):([0-9]+)`)
 
-func (s *server) startFairlead(t *testing.T) {
+func (s *server) startFairlead(t *testing.T, commands bool) {
 	t.Helper()
-	binary, err := fairleadBinary()
+	binary, args := fairleadBinary, []string{"serve", "--root", s.root, "--log-level", "info"}
+	if commands {
+		binary, args = execserverBinary, nil
+	}
+	program, err := binary()
 	if err != nil {
 		t.Fatal(err)
 	}
-	args := []string{
-		"serve", "--root", s.root, "--listen", "127.0.0.1:0", "--user", userName,
-		"--password-file", s.keys.passwordFile, "--authorized-keys", s.keys.authorizedKeys, "--log-level", "info",
-	}
+	args = append(args, "--listen", "127.0.0.1:0", "--user", userName,
+		"--password-file", s.keys.passwordFile, "--authorized-keys", s.keys.authorizedKeys)
 	for _, file := range s.hostKeyFiles {
 		args = append(args, "--host-key", file)
 	}
-	s.start(t, exec.Command(binary, args...))
+	s.start(t, exec.Command(program, args...))
 	match := s.waitLine(t, listeningLine)
 	if s.port, err = strconv.Atoi(match[2]); err != nil {
 		t.Fatal(err)
