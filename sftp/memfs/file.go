@@ -68,7 +68,11 @@ func (f *file) SetStat(ctx context.Context, a *sftp.Attrs) error {
 	if err := f.fs.writable(ctx); err != nil {
 		return err
 	}
-	return f.fs.change(f.node, a, f.writes)
+	c, err := f.fs.check(a)
+	if err != nil {
+		return err
+	}
+	return f.fs.change(f.node, &c, f.writes)
 }
 
 // StatFS answers fstatvfs.

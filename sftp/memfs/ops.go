@@ -44,71 +44,85 @@ func (s *FS) SetStat(ctx context.Context, name string, a *sftp.Attrs, follow boo
 	if err := s.writable(ctx); err != nil {
 		return err
 	}
+	c, err := s.check(a)
+	if err != nil {
+		return err
+	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	p, err := s.find(name, follow)
 	if err != nil {
 		return err
 	}
-	return s.change(p.node, a, true)
+	return s.change(p.node, &c, true)
 }
 
-// change sets attributes of n, or none if one cannot be set.
-func (s *FS) change(n *node, a *sftp.Attrs, writes bool) error {
-	if a == nil {
-		return nil
+// check refuses attributes that can never be set, and answers the others with owner
+// names turned into numbers (all ones: leave alone) and the mode masked by policy.
+func (s *FS) check(a *sftp.Attrs) (c sftp.Attrs, err error) {
+	if a != nil {
+		c = *a
 	}
-	if a.Valid&^settable != 0 {
-		return sftp.Status(sftp.CodeOpUnsupported, "attribute cannot be set")
+	if c.Valid&^settable != 0 {
+		return c, sftp.Status(sftp.CodeOpUnsupported, "attribute cannot be set")
+	}
+	if c.Has(sftp.AttrSize) && c.Size > math.MaxInt64 {
+		return c, sftp.Status(sftp.CodeInvalidParameter, "size out of range")
 	}
 	for _, t := range [...]struct {
 		bit  sftp.AttrMask
 		secs int64
-	}{{sftp.AttrAtime, a.Atime.Unix()}, {sftp.AttrMtime, a.Mtime.Unix()}} {
-		if a.Valid&t.bit != 0 && (t.secs <= math.MinInt64/1_000_000_000 || t.secs >= math.MaxInt64/1_000_000_000) {
-			return sftp.Status(sftp.CodeInvalidParameter, "time out of range")
+	}{{sftp.AttrAtime, c.Atime.Unix()}, {sftp.AttrMtime, c.Mtime.Unix()}} {
+		if c.Valid&t.bit != 0 && (t.secs <= math.MinInt64/1_000_000_000 || t.secs >= math.MaxInt64/1_000_000_000) {
+			return c, sftp.Status(sftp.CodeInvalidParameter, "time out of range")
 		}
 	}
-	uid, gid := a.UID, a.GID
-	if !a.Has(sftp.AttrUIDGID) {
-		uid, gid = math.MaxUint32, math.MaxUint32
-		if a.Has(sftp.AttrOwnerGroup) {
+	c.Mode &= s.modeMask()
+	if !c.Has(sftp.AttrUIDGID) {
+		c.UID, c.GID = math.MaxUint32, math.MaxUint32
+		if c.Has(sftp.AttrOwnerGroup) {
 			ok := true
-			if a.Owner != "" {
-				if uid, ok = s.id(a.Owner, false); !ok {
-					return sftp.CodeOwnerInvalid
+			if c.Owner != "" {
+				if c.UID, ok = s.id(c.Owner, false); !ok {
+					return c, sftp.CodeOwnerInvalid
 				}
 			}
-			if a.Group != "" {
-				if gid, ok = s.id(a.Group, true); !ok {
-					return sftp.CodeGroupInvalid
+			if c.Group != "" {
+				if c.GID, ok = s.id(c.Group, true); !ok {
+					return c, sftp.CodeGroupInvalid
 				}
 			}
 		}
+	}
+	return c, nil
+}
+
+// change sets the attributes in a, which check made, on n.
+func (s *FS) change(n *node, a *sftp.Attrs, writes bool) error {
+	if a.Has(sftp.AttrSize) && n.isLink() {
+		return sftp.CodeOpUnsupported
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	// From here on, as in osfs, one attribute that fails does not stop the others.
+	var first error
 	if a.Has(sftp.AttrSize) {
 		switch {
-		case a.Size > math.MaxInt64:
-			return sftp.CodeInvalidParameter
 		case n.isDir():
-			return sftp.CodeIsADirectory
-		case n.isLink():
-			return sftp.CodeOpUnsupported
+			first = sftp.CodeIsADirectory
 		case !writes:
-			return sftp.CodePermissionDenied
+			first = sftp.CodePermissionDenied
+		default:
+			first = n.data.truncate(s, int64(a.Size))
+			n.mtime = s.opt.Now()
 		}
-		if err := n.data.truncate(s, int64(a.Size)); err != nil {
-			return err
-		}
-		n.mtime = s.opt.Now()
 	}
-	if a.Has(sftp.AttrMode) {
-		if n.isLink() {
-			return sftp.CodeOpUnsupported
-		}
-		n.perm = a.Mode & s.modeMask()
+	switch {
+	case !a.Has(sftp.AttrMode):
+	case !n.isLink():
+		n.perm = a.Mode
+	case first == nil:
+		first = sftp.CodeOpUnsupported
 	}
 	if a.Has(sftp.AttrAtime) {
 		n.atime = a.Atime
@@ -116,14 +130,14 @@ func (s *FS) change(n *node, a *sftp.Attrs, writes bool) error {
 	if a.Has(sftp.AttrMtime) {
 		n.mtime = a.Mtime
 	}
-	if uid != math.MaxUint32 {
-		n.uid = uid
+	if a.UID != math.MaxUint32 {
+		n.uid = a.UID
 	}
-	if gid != math.MaxUint32 {
-		n.gid = gid
+	if a.GID != math.MaxUint32 {
+		n.gid = a.GID
 	}
 	n.ctime = s.opt.Now()
-	return nil
+	return first
 }
 
 func (s *FS) id(name string, group bool) (uint32, bool) {
@@ -257,6 +271,16 @@ func (s *FS) Rename(ctx context.Context, from, to string, flags sftp.RenameFlags
 	if err := s.writable(ctx); err != nil {
 		return err
 	}
+	to, err := sftp.CleanPath(to)
+	if err != nil {
+		return err
+	}
+	if from, err = sftp.CleanPath(from); err != nil {
+		return err
+	}
+	if from == "/" || to == "/" {
+		return sftp.Status(sftp.CodePermissionDenied, "the root cannot be renamed")
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	src, err := s.walk(from, false)
@@ -268,8 +292,6 @@ func (s *FS) Rename(ctx context.Context, from, to string, flags sftp.RenameFlags
 		return err
 	}
 	switch {
-	case src.dir == nil || dst.dir == nil:
-		return sftp.Status(sftp.CodePermissionDenied, "the root cannot be renamed")
 	case src.node == nil:
 		return sftp.CodeNoSuchFile
 	case dst.node != nil && !flags.Overwrites():
@@ -306,24 +328,14 @@ func (s *FS) Link(ctx context.Context, target, newName string, symbolic bool) er
 	if symbolic && (target == "" || len(target) >= sftp.MaxPath || strings.IndexByte(target, 0) >= 0) {
 		return sftp.CodeInvalidFilename
 	}
+	if !symbolic {
+		return s.hardLink(target, newName)
+	}
+	for strings.HasPrefix(target, "/./") { // as osfs
+		target = target[2:]
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !symbolic {
-		old, err := s.find(target, false)
-		if err != nil {
-			return err
-		}
-		p, err := s.vacant(newName)
-		switch {
-		case err != nil:
-			return err
-		case old.node.isDir():
-			return sftp.CodePermissionDenied
-		}
-		old.node.links++
-		s.put(p.dir, p.elem, old.node)
-		return nil
-	}
 	p, err := s.walk(newName, false)
 	switch {
 	case err != nil:
@@ -345,6 +357,42 @@ func (s *FS) Link(ctx context.Context, target, newName string, symbolic bool) er
 	n := s.newNode(sftp.ModeSymlink | 0o777)
 	n.target = target
 	s.put(p.dir, p.elem, n)
+	return nil
+}
+
+func (s *FS) hardLink(target, newName string) error {
+	newName, err := sftp.CleanPath(newName)
+	if err != nil {
+		return err
+	}
+	if target, err = sftp.CleanPath(target); err != nil {
+		return err
+	}
+	switch {
+	case newName == "/":
+		return sftp.CodeFileAlreadyExists
+	case target == "/":
+		return sftp.CodePermissionDenied
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old, err := s.walk(target, false)
+	if err != nil {
+		return err
+	}
+	p, err := s.walk(newName, false)
+	switch {
+	case err != nil:
+		return err
+	case old.node == nil:
+		return sftp.CodeNoSuchFile
+	case p.node != nil:
+		return sftp.CodeFileAlreadyExists
+	case old.node.isDir():
+		return sftp.CodePermissionDenied
+	}
+	old.node.links++
+	s.put(p.dir, p.elem, old.node)
 	return nil
 }
 

@@ -33,6 +33,9 @@ func (s *FS) walk(name string, follow bool) (place, error) {
 		elem := todo[0]
 		todo = todo[1:]
 		dir := stack[len(stack)-1].node
+		if !dir.isDir() {
+			return place{}, sftp.CodeNotADirectory
+		}
 		switch elem {
 		case "", ".":
 			continue
@@ -42,9 +45,6 @@ func (s *FS) walk(name string, follow bool) (place, error) {
 			}
 			stack = stack[:len(stack)-1]
 			continue
-		}
-		if !dir.isDir() {
-			return place{}, sftp.CodeNotADirectory
 		}
 		if len(elem) > maxName {
 			return place{}, sftp.CodeInvalidFilename
@@ -84,7 +84,7 @@ func (s *FS) walk(name string, follow bool) (place, error) {
 		path: pathOf(stack, func(s step) string { return s.elem })}, nil
 }
 
-func split(p string) []string { return strings.Split(strings.Trim(p, "/"), "/") }
+func split(p string) []string { return strings.Split(strings.TrimLeft(p, "/"), "/") }
 
 func pathOf[T any](stack []T, elem func(T) string) string {
 	var b strings.Builder

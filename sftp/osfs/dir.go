@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"os"
+	"path"
 
 	"github.com/fairlead-ssh/fairlead/sftp"
 )
@@ -66,9 +67,12 @@ func (d *dir) Next(ctx context.Context, n int) ([]sftp.Entry, error) {
 	}
 }
 
-// add appends an entry; ok is false if its attributes could not be had.
+// add appends an entry.
 func (d *dir) add(name string, a *sftp.Attrs) {
 	d.entries = append(d.entries, sftp.Entry{Name: name, Attrs: *a})
+	if a.Type() == sftp.TypeSymlink {
+		d.fs.linkSize(path.Join(d.rel, name), &d.entries[len(d.entries)-1].Attrs)
+	}
 	d.fs.nameOwner(&d.entries[len(d.entries)-1].Attrs)
 }
 

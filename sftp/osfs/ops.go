@@ -29,6 +29,7 @@ func (s *FS) Stat(ctx context.Context, name string, opt sftp.StatOpt) (*sftp.Att
 		if opt.Follow && a.Type() == sftp.TypeSymlink {
 			return errSymlink
 		}
+		s.linkSize(rel, a)
 		return nil
 	})
 	if err != nil {
@@ -249,12 +250,22 @@ func (s *FS) Link(ctx context.Context, target, newName string, symbolic bool) er
 	if target == "" || len(target) >= sftp.MaxPath || strings.IndexByte(target, 0) >= 0 {
 		return sftp.CodeInvalidFilename
 	}
+	for strings.HasPrefix(target, "/./") { // kept for guarded
+		target = target[2:]
+	}
 	return s.do(ctx, "symlink", newName, false, func(rel string) error {
 		if rel == "." {
 			return sftp.CodeFileAlreadyExists
 		}
-		if climbs(rel, slashed(target)) {
-			return sftp.Status(sftp.CodePermissionDenied, "symbolic link would leave the root")
+		if text := slashed(target); strings.Contains(text, "..") {
+			// Where the link will really stand decides, not the spelling of its name.
+			at, err := s.resolve(rel, false)
+			if err != nil {
+				return err
+			}
+			if rel = at; climbs(rel, text) {
+				return sftp.Status(sftp.CodePermissionDenied, "symbolic link would leave the root")
+			}
 		}
 		return s.symlink(s.guarded(target), rel)
 	})
@@ -362,7 +373,10 @@ func (s *FS) Open(ctx context.Context, name string, how *sftp.OpenHow) (sftp.Fil
 	}
 	noFollow := how.Flags&sftp.OpenNoFollow != 0
 	out := &file{fs: s, reads: how.Reads(), writes: how.Writes(), appends: how.Appends()}
-	err := s.do(ctx, "open", name, !noFollow, func(rel string) error {
+	// A link as last element is an existing file to CreateNew, even a dangling one: never
+	// followed, as with O_EXCL.
+	follow := !noFollow && how.Disposition != sftp.CreateNew
+	err := s.do(ctx, "open", name, follow, func(rel string) error {
 		if rel == "." {
 			if how.Disposition == sftp.CreateNew {
 				return sftp.CodeFileAlreadyExists

@@ -195,7 +195,7 @@ func (s *FS) inside(target string) string {
 // that it keeps meaning a path in the jail and nobody can find out the root by
 // guessing targets; shown takes it off again.
 func (s *FS) guarded(target string) string {
-	if strings.HasPrefix(target, "/./") || s.inside(target) != slashed(target) {
+	if s.inside(target) != slashed(target) {
 		return "/." + target
 	}
 	return target
@@ -206,6 +206,22 @@ func (s *FS) shown(target string) string {
 		return "/" + rest
 	}
 	return s.inside(target)
+}
+
+// linkSize makes the size of a link that of its text as shown. Only texts long enough to
+// hold the host's root path can differ, so that most links cost no second call.
+func (s *FS) linkSize(rel string, a *sftp.Attrs) {
+	if a.Type() != sftp.TypeSymlink {
+		return
+	}
+	for _, root := range s.hostRoots {
+		if a.Size >= uint64(len(root)) {
+			if target, err := s.readlink(rel); err == nil {
+				a.Size = uint64(len(s.shown(target)))
+			}
+			return
+		}
+	}
 }
 
 // hide makes an error safe to log and show: the operation and the name as the peer
