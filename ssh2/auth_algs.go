@@ -1,0 +1,87 @@
+package ssh2
+
+import (
+	"strings"
+
+	gossh "golang.org/x/crypto/ssh"
+
+	"github.com/fairlead-ssh/fairlead/internal/alg"
+)
+
+// keyAlg is a public key algorithm as it is named in a request: what the key
+// blob and the signature that go with it must be called. RFC 8332 and OpenSSH's
+// certificates are why these are three names and not one.
+type keyAlg struct {
+	alg.Row
+	blob string // type in front of the key blob
+	sig  string // format of the signature
+}
+
+// Meta implements alg.Described.
+func (k keyAlg) Meta() alg.Row { return k.Row }
+
+// isCert tells whether the key is a certificate.
+func (k *keyAlg) isCert() bool { return strings.HasSuffix(k.blob, "-cert-v01@openssh.com") }
+
+// isSK tells whether the signature is made by a security key and so has flags
+// and a counter behind it (PROTOCOL.u2f).
+func (k *keyAlg) isSK() bool { return strings.HasPrefix(k.sig, "sk-") }
+
+// keyAlgs are the public key algorithms for users, by preference.
+var keyAlgs = []keyAlg{
+	plainKey(gossh.KeyAlgoED25519, alg.Default, "RFC 8709"),
+	certKey(gossh.CertAlgoED25519v01, gossh.CertAlgoED25519v01, gossh.KeyAlgoED25519, alg.Default),
+	plainKey(gossh.KeyAlgoSKED25519, alg.Default, "OpenSSH PROTOCOL.u2f"),
+	certKey(gossh.CertAlgoSKED25519v01, gossh.CertAlgoSKED25519v01, gossh.KeyAlgoSKED25519, alg.Default),
+	plainKey(gossh.KeyAlgoECDSA256, alg.Default, "RFC 5656"),
+	certKey(gossh.CertAlgoECDSA256v01, gossh.CertAlgoECDSA256v01, gossh.KeyAlgoECDSA256, alg.Default),
+	plainKey(gossh.KeyAlgoECDSA384, alg.Default, "RFC 5656"),
+	certKey(gossh.CertAlgoECDSA384v01, gossh.CertAlgoECDSA384v01, gossh.KeyAlgoECDSA384, alg.Default),
+	plainKey(gossh.KeyAlgoECDSA521, alg.Default, "RFC 5656"),
+	certKey(gossh.CertAlgoECDSA521v01, gossh.CertAlgoECDSA521v01, gossh.KeyAlgoECDSA521, alg.Default),
+	plainKey(gossh.KeyAlgoSKECDSA256, alg.Default, "OpenSSH PROTOCOL.u2f"),
+	certKey(gossh.CertAlgoSKECDSA256v01, gossh.CertAlgoSKECDSA256v01, gossh.KeyAlgoSKECDSA256, alg.Default),
+	{alg.Row{Name: gossh.KeyAlgoRSASHA512, Status: alg.Default, Reference: "RFC 8332"}, gossh.KeyAlgoRSA, gossh.KeyAlgoRSASHA512},
+	certKey(gossh.CertAlgoRSASHA512v01, gossh.CertAlgoRSAv01, gossh.KeyAlgoRSASHA512, alg.Default),
+	{alg.Row{Name: gossh.KeyAlgoRSASHA256, Status: alg.Default, Reference: "RFC 8332"}, gossh.KeyAlgoRSA, gossh.KeyAlgoRSASHA256},
+	certKey(gossh.CertAlgoRSASHA256v01, gossh.CertAlgoRSAv01, gossh.KeyAlgoRSASHA256, alg.Default),
+	plainKey(gossh.KeyAlgoRSA, alg.Legacy, "RFC 4253 section 6.6"),
+	certKey(gossh.CertAlgoRSAv01, gossh.CertAlgoRSAv01, gossh.KeyAlgoRSA, alg.Legacy),
+	plainKey(gossh.InsecureKeyAlgoDSA, alg.Legacy, "RFC 4253 section 6.6"),
+}
+
+// plainKey is the row of an algorithm that has one name for all three.
+func plainKey(name string, s alg.Status, ref string) keyAlg {
+	return keyAlg{alg.Row{Name: name, Status: s, Reference: ref}, name, name}
+}
+
+func certKey(name, blob, sig string, s alg.Status) keyAlg {
+	return keyAlg{alg.Row{Name: name, Status: s, Reference: "OpenSSH PROTOCOL.certkeys"}, blob, sig}
+}
+
+// findKeyAlg returns the row of that name, nil if there is none.
+func findKeyAlg(name string) *keyAlg {
+	for i := range keyAlgs {
+		if keyAlgs[i].Name == name {
+			return &keyAlgs[i]
+		}
+	}
+	return nil
+}
+
+// resolveKeyAlgs returns the names that a preference list stands for.
+func resolveKeyAlgs(list AlgList) ([]string, error) {
+	names, err := alg.Resolve(string(list), alg.Names(keyAlgs), alg.Defaults(keyAlgs))
+	if err != nil {
+		return nil, &ConfigError{"public key algorithms", err}
+	}
+	return names, nil
+}
+
+// sigAlgs returns the content of the server-sig-algs extension (RFC 8308
+// section 3.1): all names that a request of method publickey may have. An
+// unknown name in the configuration is a *ConfigError.
+func sigAlgs(a *ServerAuth) ([]byte, error) {
+	names, err := resolveKeyAlgs(a.PublicKeyAlgorithms)
+	return []byte(strings.Join(names, ",")), err
+}

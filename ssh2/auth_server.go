@@ -1,0 +1,443 @@
+package ssh2
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/fairlead-ssh/fairlead/internal/msg"
+)
+
+// serverMethod is how a server runs one authentication method.
+type serverMethod struct {
+	name string
+	// configured tells whether a is able to accept anything by this method.
+	configured func(a *ServerAuth) bool
+	// serve judges one request. A reply is sent instead of success or failure,
+	// and then the Verdict means nothing. An error ends the connection, except
+	// errAborted.
+	serve func(s *authServer, ctx context.Context, at *AuthAttempt, fields []byte) (v Verdict, reply msg.Message, err error)
+}
+
+// serverMethods are the methods in the order in which they are announced. Other
+// methods exist (hostbased, gssapi-with-mic); to this server they are unknown
+// and refused like any word that is no method at all.
+var serverMethods = []serverMethod{
+	{MethodNone, func(a *ServerAuth) bool { return a.None != nil }, (*authServer).none},
+	{MethodPublicKey, func(a *ServerAuth) bool {
+		return a.PublicKey != nil || a.UserCAs != nil && a.UserCAs.Authority != nil
+	}, (*authServer).publicKey},
+	{MethodPassword, func(a *ServerAuth) bool { return a.Password != nil }, (*authServer).password},
+	{MethodInteractive, func(a *ServerAuth) bool { return a.Interactive != nil }, (*authServer).interactive},
+}
+
+// errAborted means that the client gave an attempt up by starting another,
+// which gets no answer (RFC 4252 section 5.1).
+var errAborted = errors.New("abandoned by the client")
+
+// authServer is one server's side of authentication.
+type authServer struct {
+	auth *ServerAuth
+	t    authConn
+	meta ConnMeta
+	log  *slog.Logger
+	algs []string // public key algorithms allowed
+	rsa  int      // smallest RSA key allowed, in bits
+
+	messages, failures int
+	asked              bool     // some request was seen
+	tried              []string // methods
+	pending            []byte   // a request that came instead of an answer
+
+	progress authProgress
+}
+
+// authProgress is what was achieved for one user and service. RFC 4252 section
+// 5: it is lost when either changes.
+type authProgress struct {
+	user, service string
+	userErr       error      // the name is not one
+	sets          [][]string // what is enough, each to be completed
+	done          []string
+	keys          [][]byte // that succeeded: the same key is not two factors
+	limits        Limits
+	identity      any
+}
+
+// newAuthServer checks the configuration.
+func newAuthServer(auth *ServerAuth, t authConn, meta ConnMeta, log *slog.Logger, minRSA int) (*authServer, error) {
+	algs, err := resolveKeyAlgs(auth.PublicKeyAlgorithms)
+	if err != nil {
+		return nil, err
+	}
+	orDefault(&minRSA, defaultMinRSABits)
+	return &authServer{auth: auth, t: t, meta: meta, log: log, algs: algs, rsa: minRSA}, nil
+}
+
+// run is RFC 4253 section 10 and RFC 4252 from the first message to success. On
+// success USERAUTH_SUCCESS is ordered and the phase is msg.Open.
+func (s *authServer) run(ctx context.Context) (*authResult, error) {
+	service := false
+	for {
+		p, err := s.next(ctx)
+		if err != nil {
+			return nil, err
+		}
+		switch {
+		case p[0] == msg.NumServiceRequest:
+			if err := s.serviceRequest(p); err != nil {
+				return nil, err
+			}
+			service = true
+		case p[0] == msg.NumUserauthRequest && service:
+			res, err := s.userauthRequest(ctx, p)
+			if res != nil || err != nil {
+				return res, err
+			}
+		default:
+			return nil, s.t.Violation("authentication: %s out of place", msg.Name(p[0]))
+		}
+	}
+}
+
+// next returns the next message, within the bound on all of them.
+func (s *authServer) next(ctx context.Context) ([]byte, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, context.Cause(ctx)
+	}
+	if p := s.pending; p != nil {
+		s.pending = nil
+		return p, nil
+	}
+	if s.messages++; s.messages > maxAuthMessages {
+		return nil, s.enough("too many requests")
+	}
+	p, err := s.t.Next()
+	if err == nil && len(p) == 0 {
+		err = s.t.Violation("authentication: empty message")
+	}
+	return p, err
+}
+
+// serviceRequest is RFC 4253 section 10. Before authentication there is no
+// service but authentication.
+func (s *authServer) serviceRequest(p []byte) error {
+	var r msg.ServiceRequest
+	if err := msg.Decode(p, &r); err != nil {
+		return s.t.Violation("authentication: %v", err)
+	}
+	if r.Service != serviceUserauth {
+		_ = s.t.Disconnect(uint32(DisconnectServiceNotAvailable), "service not available")
+		return fmt.Errorf("ssh2: authentication: client asked for service %s first", quoteAuth(r.Service))
+	}
+	return s.t.PostMessage(&msg.ServiceAccept{Service: serviceUserauth})
+}
+
+// userauthRequest handles one request (RFC 4252 section 5) to its end. It
+// returns a result only on success.
+func (s *authServer) userauthRequest(ctx context.Context, p []byte) (*authResult, error) {
+	start := time.Now()
+	var r msg.UserauthRequest
+	if err := msg.Decode(p, &r); err != nil {
+		return nil, s.t.Violation("authentication: %v", err)
+	}
+	probe := !s.asked && r.Method == MethodNone
+	if !s.asked || r.User != s.progress.user || r.Service != s.progress.service {
+		s.flush(r.User, r.Service)
+	}
+	if err := s.banner(ctx); err != nil {
+		return nil, err
+	}
+	s.asked = true
+
+	at := AuthAttempt{Meta: s.meta, User: r.User, Service: r.Service, Method: r.Method, Done: slices.Clone(s.progress.done)}
+	v, reply, err := s.attempt(ctx, &at, r.Fields)
+	switch {
+	case errors.Is(err, errAborted):
+		// Not answered, but counted: or answers could be tried without end by
+		// abandoning each attempt before its verdict (CVE-2015-5600).
+		s.failures++
+		s.audit(ctx, slog.LevelInfo, "authentication abandoned", &at, nil)
+		if s.failures >= s.maxTries() {
+			return nil, s.enough("too many authentication failures")
+		}
+		return nil, nil
+	case err != nil:
+		return nil, err
+	case ctx.Err() != nil: // a verdict that comes too late is none
+		return nil, context.Cause(ctx)
+	case reply != nil:
+		return nil, s.t.PostMessage(reply)
+	case !v.OK:
+		return nil, s.refuse(ctx, start, probe, &at, v.Reason)
+	}
+	limits, err := s.admit(v.Limits)
+	if err != nil {
+		return nil, s.refuse(ctx, start, probe, &at, err)
+	}
+	return s.accept(ctx, &at, v.Identity, limits)
+}
+
+// flush forgets everything, for a new user or service.
+func (s *authServer) flush(user, service string) {
+	s.progress = authProgress{user: user, service: service, userErr: checkUser(user)}
+	pr := &s.progress
+	if s.auth.Require == nil || pr.userErr != nil {
+		for _, m := range serverMethods {
+			if m.configured(s.auth) {
+				pr.sets = append(pr.sets, []string{m.name})
+			}
+		}
+		return
+	}
+	for _, set := range s.auth.Require(user) {
+		// A set that names nothing would be complete at once, and one that
+		// names what is not configured never.
+		if len(set) > 0 && !slices.ContainsFunc(set, func(n string) bool { return s.method(n) == nil }) {
+			pr.sets = append(pr.sets, slices.Clone(set))
+		}
+	}
+	if len(pr.sets) == 0 {
+		s.log.Warn("authentication: no set of methods can let this user in", "user", quoteAuth(user), "remote", s.remote())
+	}
+}
+
+// method returns the configured method of that name, or nil.
+func (s *authServer) method(name string) *serverMethod {
+	for i := range serverMethods {
+		if m := &serverMethods[i]; m.name == name && m.configured(s.auth) {
+			return m
+		}
+	}
+	return nil
+}
+
+// open returns the methods that lead on from what is done, in table order, and
+// whether nothing more is needed.
+func (pr *authProgress) open() (methods []string, complete bool) {
+	var wanted []string
+	for _, set := range pr.sets {
+		left, fits := slices.Clone(set), true
+		for _, d := range pr.done {
+			i := slices.Index(left, d)
+			if i < 0 {
+				fits = false
+				break
+			}
+			left = slices.Delete(left, i, i+1)
+		}
+		if !fits {
+			continue
+		}
+		if len(left) == 0 {
+			complete = true
+		}
+		wanted = append(wanted, left...)
+	}
+	for _, m := range serverMethods {
+		if slices.Contains(wanted, m.name) {
+			methods = append(methods, m.name)
+		}
+	}
+	return methods, complete
+}
+
+// attempt judges one request by its method. Everything that is refused without
+// a handler's word is refused here or in the methods.
+func (s *authServer) attempt(ctx context.Context, at *AuthAttempt, fields []byte) (Verdict, msg.Message, error) {
+	if !slices.Contains(s.tried, at.Method) && len(s.tried) < len(serverMethods) && len(at.Method) <= 64 {
+		s.tried = append(s.tried, at.Method)
+	}
+	if at.Service != serviceConnection {
+		return refused("no such service"), nil, nil
+	}
+	if err := s.progress.userErr; err != nil {
+		return Verdict{Reason: err}, nil, nil
+	}
+	m := s.method(at.Method)
+	if m == nil {
+		return refused("no such method"), nil, nil
+	}
+	if open, _ := s.progress.open(); !slices.Contains(open, at.Method) {
+		return refused("method does not lead on for this user"), nil, nil
+	}
+	return m.serve(s, ctx, at, fields)
+}
+
+// refused is a Verdict with a reason of our own.
+func refused(why string) Verdict { return Verdict{Reason: errors.New(why)} }
+
+// admit is the one place where limits keep someone out, whatever the method:
+// it returns those that apply if v is added to what is done already.
+func (s *authServer) admit(l Limits) (Limits, error) {
+	l, err := s.progress.limits.merge(l)
+	if err != nil {
+		return Limits{}, err
+	}
+	return l, l.admits(s.meta.RemoteAddr, time.Now())
+}
+
+// accept notes a factor that succeeded, and lets the user in when it was the last.
+func (s *authServer) accept(ctx context.Context, at *AuthAttempt, identity any, limits Limits) (*authResult, error) {
+	pr := &s.progress
+	pr.done = append(pr.done, at.Method)
+	pr.identity, pr.limits = identity, limits
+	open, complete := pr.open()
+	if !complete {
+		s.audit(ctx, slog.LevelInfo, "authentication partial", at, nil)
+		return nil, s.t.PostMessage(&msg.UserauthFailure{Methods: announced(open), Partial: true})
+	}
+	if err := s.t.PostMessage(&msg.UserauthSuccess{}); err != nil {
+		return nil, err
+	}
+	s.t.SetPhase(msg.Open)
+	s.audit(ctx, slog.LevelInfo, "authentication success", at, nil)
+	return &authResult{User: pr.user, Methods: pr.done, Identity: pr.identity, Limits: pr.limits}, nil
+}
+
+// refuse answers a request that failed: always the same way, whatever why is.
+func (s *authServer) refuse(ctx context.Context, start time.Time, probe bool, at *AuthAttempt, why error) error {
+	level := slog.LevelInfo
+	if probe {
+		level = slog.LevelDebug // every client asks first what is possible
+	} else {
+		s.failures++
+	}
+	s.audit(ctx, level, "authentication failure", at, why)
+	// A probe that no handler saw tells nothing by its time.
+	if !probe || s.auth.None != nil {
+		if err := s.delay(ctx, start); err != nil {
+			return err
+		}
+	}
+	if s.failures >= s.maxTries() {
+		return s.enough("too many authentication failures")
+	}
+	open, _ := s.progress.open()
+	return s.t.PostMessage(&msg.UserauthFailure{Methods: announced(open)})
+}
+
+// announced leaves out "none", which must not be listed (RFC 4252 section 5.2).
+func announced(methods []string) []string {
+	return slices.DeleteFunc(slices.Clone(methods), func(m string) bool { return m == MethodNone })
+}
+
+// delay waits until the minimum time of a failure is over. Only this
+// connection waits.
+func (s *authServer) delay(ctx context.Context, start time.Time) error {
+	least := s.auth.MinFailureDelay
+	orDefault(&least, DefaultMinFailureDelay)
+	if least < 0 {
+		return nil
+	}
+	spent := time.Since(start)
+	for least < spent && least < time.Minute {
+		least *= 2
+	}
+	timer := time.NewTimer(least - spent)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (s *authServer) maxTries() int {
+	if s.auth.MaxTries <= 0 {
+		return DefaultMaxTries
+	}
+	return s.auth.MaxTries
+}
+
+// enough ends the connection because the client tried too much.
+func (s *authServer) enough(text string) error {
+	_ = s.t.Disconnect(uint32(DisconnectNoMoreAuthMethods), text)
+	return &AuthError{User: s.progress.user, Tried: s.tried, Done: s.progress.done, Err: errors.New(text)}
+}
+
+// banner sends the banner before the first answer (RFC 4252 section 5.4).
+func (s *authServer) banner(ctx context.Context) error {
+	if s.asked || s.auth.Banner == nil {
+		return nil
+	}
+	text := s.auth.Banner(ctx, s.meta)
+	if text == "" {
+		return nil
+	}
+	return s.t.PostMessage(&msg.UserauthBanner{Text: text})
+}
+
+// none is RFC 4252 section 5.2.
+func (s *authServer) none(ctx context.Context, at *AuthAttempt, fields []byte) (Verdict, msg.Message, error) {
+	if len(fields) != 0 {
+		return refused("malformed"), nil, nil
+	}
+	c := *at
+	return s.auth.None(ctx, &c), nil, nil
+}
+
+// checkUser says why a user name cannot be one. Handlers do not get to see it
+// then: what a NUL, a line end or half a character does behind them is not
+// worth finding out.
+func checkUser(user string) error {
+	switch {
+	case user == "":
+		return errors.New("empty user name")
+	case len(user) > MaxUserName:
+		return errors.New("user name too long")
+	case !utf8.ValidString(user):
+		return errors.New("user name is not UTF-8")
+	case strings.ContainsFunc(user, unicode.IsControl):
+		return errors.New("control character in user name")
+	}
+	return nil
+}
+
+// checkSecret says why a password or answer is not to be looked at.
+func checkSecret[T string | []byte](secret T, what string) error {
+	if len(secret) > MaxSecret {
+		return errors.New(what + " too long")
+	}
+	if strings.IndexByte(string(secret), 0) >= 0 {
+		return errors.New("NUL in " + what)
+	}
+	return nil
+}
+
+// audit writes one line about an attempt; no secret is ever at hand here.
+func (s *authServer) audit(ctx context.Context, level slog.Level, what string, at *AuthAttempt, why error) {
+	if !s.log.Enabled(ctx, level) {
+		return
+	}
+	attrs := []slog.Attr{
+		slog.String("user", quoteAuth(at.User)),
+		slog.String("method", quoteAuth(at.Method)),
+		slog.String("remote", s.remote()),
+		slog.Int("failures", s.failures),
+	}
+	if at.Algorithm != "" {
+		attrs = append(attrs, slog.String("algorithm", quoteAuth(at.Algorithm)))
+	}
+	if len(s.progress.done) > 0 {
+		attrs = append(attrs, slog.String("passed", strings.Join(s.progress.done, ",")))
+	}
+	if why != nil {
+		attrs = append(attrs, slog.String("reason", quoteAuth(why.Error())))
+	}
+	s.log.LogAttrs(ctx, level, what, attrs...)
+}
+
+func (s *authServer) remote() string {
+	if s.meta.RemoteAddr == nil {
+		return ""
+	}
+	return s.meta.RemoteAddr.String()
+}

@@ -1,0 +1,267 @@
+package ssh2
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+
+	gossh "golang.org/x/crypto/ssh"
+
+	"github.com/fairlead-ssh/fairlead/internal/msg"
+)
+
+// Defaults and bounds of authentication.
+const (
+	// DefaultMaxTries is how many requests a client may fail with before the
+	// server ends the connection (RFC 4252 section 4 recommends 20 at most).
+	DefaultMaxTries = 6
+	// DefaultMinFailureDelay is how long a refusal takes at least.
+	DefaultMinFailureDelay = 100 * time.Millisecond
+	// MaxSecret is the longest password or answer that a handler gets to see,
+	// in octets. A longer one is refused unread: hashing megabytes is work
+	// that a client could order for free.
+	MaxSecret = 1 << 10
+	// MaxUserName is the longest user name that a handler gets to see, in octets.
+	MaxUserName = 1 << 10
+
+	// maxAuthMessages bounds what a client may send before it is let in,
+	// whether it failed or not: key queries, partial successes, password
+	// changes and answers are not failures, and all of them cost.
+	maxAuthMessages = 128
+	// maxAuthRounds bounds what a client sends, and so how long a server can
+	// lead it on with partial successes and questions.
+	maxAuthRounds = 64
+	// maxBanners bounds the banners that a client shows.
+	maxBanners = 64
+
+	serviceUserauth   = "ssh-userauth"
+	serviceConnection = "ssh-connection"
+)
+
+// Names of the authentication methods (RFC 4252, RFC 4256).
+const (
+	MethodNone        = "none"
+	MethodPassword    = "password"
+	MethodPublicKey   = "publickey"
+	MethodInteractive = "keyboard-interactive"
+)
+
+// ConnMeta says which connection a decision is about. It is a copy: handlers
+// may keep it.
+type ConnMeta struct {
+	RemoteAddr, LocalAddr    net.Addr
+	ClientIdent, ServerIdent string // from the peer in part: quote before printing
+	SessionID                []byte // exchange hash of the first key exchange; do not modify
+}
+
+// AuthAttempt describes one authentication request to the handlers of
+// [ServerAuth]. Each call gets its own copy. User, Algorithm, Language and
+// Submethods are the client's words: nothing about them is proven, and they
+// are to be quoted before they are printed.
+type AuthAttempt struct {
+	Meta ConnMeta
+	// User is never empty, is valid UTF-8 without control characters and has
+	// at most MaxUserName octets. It may contain slashes and dots: do not make
+	// a path of it.
+	User string
+	// Service is what is to run after success, always "ssh-connection".
+	Service string
+	// Method is the method of this request.
+	Method string
+	// Done has the methods that this user has passed on this connection, in
+	// order, while more is required.
+	Done []string
+
+	// Algorithm is the public key algorithm named in the request (publickey).
+	Algorithm string
+	// Verified tells that the client proved to hold the private key, by a
+	// signature over this session and this request that the library verified.
+	// False means that the key is only offered (publickey).
+	Verified bool
+	// UserVerified tells that a security key asked for a PIN or a fingerprint
+	// (publickey, Verified only).
+	UserVerified bool
+
+	// Language and Submethods are hints of the client (keyboard-interactive).
+	Language, Submethods string
+}
+
+// Verdict is a handler's answer. The zero Verdict refuses.
+type Verdict struct {
+	// OK accepts this factor. Whether the user is let in also depends on
+	// Limits and on ServerAuth.Require.
+	OK bool
+	// Identity is what the application wants to know of the user later. That of
+	// the factor that succeeded last becomes the connection's, after success.
+	Identity any
+	// Limits restrict what the user may do. Those of all factors that succeeded
+	// apply together, the stricter winning.
+	Limits Limits
+	// Change, if not nil, asks for a new password instead of accepting this
+	// one, whatever OK says: an expired password never lets anyone in (RFC 4252
+	// section 8). It needs ServerAuth.PasswordChange and counts for passwords only.
+	Change *ChangeRequest
+	// Reason is for the log. The client never learns it.
+	Reason error
+}
+
+// ChangeRequest is what a user is told who must choose a new password.
+type ChangeRequest struct {
+	Prompt   string // UTF-8
+	Language string // RFC 3066 tag, usually empty
+}
+
+// Challenge is one round of questions (RFC 4256 section 3.2). Received ones are
+// text of the server: filter control characters before showing them.
+type Challenge struct {
+	Name, Instruction, Language string
+	Prompts                     []Prompt // at most 32, may be empty
+}
+
+// Prompt is one question of a Challenge.
+type Prompt struct {
+	Text string // not empty
+	Echo bool   // the answer may be shown while it is typed
+}
+
+// Asker puts a Challenge to the user and returns one answer for each prompt,
+// each at most MaxSecret octets and without NUL. It belongs to one call of
+// ServerAuth.Interactive, and must be called by one goroutine at a time and
+// not after that call returned. Once it has failed, that attempt is lost: it
+// keeps failing and the Verdict does not count. When ctx ends before the
+// answer came, the connection ends.
+type Asker func(ctx context.Context, c *Challenge) (answers []string, err error)
+
+// ServerAuth says who may log in. The zero value lets nobody in: a method whose
+// handler is nil is neither offered nor ever run.
+//
+// Handlers of one connection are called one at a time, on its goroutine; those
+// of different connections concurrently. A handler may take its time: only its
+// own connection waits. It must return soon after ctx ends, which it does when
+// the time for logging in is over or the connection closes. What it says after
+// that no longer counts.
+//
+// Refusals look the same from outside, whatever the cause. Handlers help by
+// doing the same work for users that do not exist.
+type ServerAuth struct {
+	// None lets users in without any proof (RFC 4252 section 5.2).
+	None func(context.Context, *AuthAttempt) Verdict
+	// Password checks a password, 1 to MaxSecret octets without NUL. Use
+	// CheckPassword to compare.
+	Password func(context.Context, *AuthAttempt, string) Verdict
+	// PasswordChange checks the old password and replaces it with the new one.
+	// A Verdict with Change finds the new one wanting. Nil refuses changes.
+	PasswordChange func(ctx context.Context, a *AuthAttempt, old, new string) Verdict
+	// PublicKey says whether a key, which is never a certificate, may log in.
+	// It is first asked with Verified false, when the key is offered, and then,
+	// after the library has verified the signature in the same request, again
+	// with Verified true. Only this last Verdict has an Identity that counts.
+	PublicKey func(context.Context, *AuthAttempt, gossh.PublicKey) Verdict
+	// UserCAs accepts OpenSSH certificates. Nil refuses them.
+	UserCAs *UserCAs
+	// Interactive holds a conversation (RFC 4256), in as many rounds as it wants.
+	Interactive func(context.Context, *AuthAttempt, Asker) Verdict
+
+	// Require returns, for a user, lists of methods that are enough together,
+	// in any order: {{"publickey", "password"}, {"publickey", "publickey"}} asks
+	// for a key and then a password or another key. A method outside of the
+	// lists is refused unheard. No list at all keeps the user out, so return
+	// the same for users that do not exist. A nil Require makes each
+	// configured method enough.
+	Require func(user string) [][]string
+
+	// Banner returns text to show before login, empty for none. Lines end with CR LF.
+	Banner func(context.Context, ConnMeta) string
+
+	// MaxTries is the number of failures that ends the connection; 0 means
+	// DefaultMaxTries. A first "none", with which clients ask what is possible,
+	// is free.
+	MaxTries int
+	// MinFailureDelay is how long a refusal takes at least, from the arrival of
+	// the request, by any method; a handler that took longer makes it the next
+	// doubling, so that its time shows as little as possible. Choose more than
+	// checking a password takes. 0 means DefaultMinFailureDelay, negative none.
+	MinFailureDelay time.Duration
+	// PublicKeyAlgorithms is a preference list such as "" for the defaults,
+	// "+ssh-rsa", or names. It is announced in server-sig-algs, and what is not
+	// in it is refused before the key is looked at.
+	PublicKeyAlgorithms AlgList
+	// HideKeys makes the answer to an unsigned offer of a key always yes, so
+	// that nobody can find out which keys may log in without holding them.
+	// Clients with many keys then run out of tries earlier.
+	HideKeys bool
+}
+
+// authResult is what authentication established.
+type authResult struct {
+	User     string
+	Methods  []string // that succeeded, in order
+	Identity any
+	Limits   Limits
+}
+
+// AuthError means that authentication failed. On a server it says when the
+// client had used up its tries; on a client, why no method was left.
+type AuthError struct {
+	User      string
+	Tried     []string // methods, in order, without repetition
+	Done      []string // those that succeeded, while the server asked for more
+	Remaining []string // what the server would still listen to (client)
+	Err       error    // why, if there is more to say
+}
+
+// Error quotes what the peer said.
+func (e *AuthError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "ssh2: authentication: %s not accepted", quoteAuth(e.User))
+	for _, l := range []struct {
+		what string
+		list []string
+	}{{"tried", e.Tried}, {"passed", e.Done}, {"possible", e.Remaining}} {
+		if len(l.list) > 0 {
+			fmt.Fprintf(&b, "; %s %s", l.what, quoteAuth(strings.Join(l.list, ",")))
+		}
+	}
+	if e.Err != nil {
+		fmt.Fprintf(&b, ": %v", e.Err)
+	}
+	return b.String()
+}
+
+// Unwrap returns Err.
+func (e *AuthError) Unwrap() error { return e.Err }
+
+// CheckPassword compares a password with the right one in a time that depends
+// on neither's content nor length. An empty want matches nothing, so that an
+// account without a password is not open to everybody.
+func CheckPassword(want, got string) bool {
+	// Equal lengths are what ConstantTimeCompare needs; digests have them.
+	w, g := sha256.Sum256([]byte(want)), sha256.Sum256([]byte(got))
+	return subtle.ConstantTimeCompare(w[:], g[:]) == 1 && want != ""
+}
+
+// authConn is the part of transport.Conn that authentication uses, all of it
+// on the reader's goroutine except Disconnect.
+type authConn interface {
+	Next() ([]byte, error)
+	PostMessage(m msg.Message) error
+	SetPhase(p msg.Phase)
+	SessionID() []byte
+	Violation(format string, a ...any) error
+	Disconnect(reason uint32, text string) error
+}
+
+// quoteAuth makes text of a peer fit for a log: cut, and quoted if there is
+// anything in it but printable ASCII (cves 9.1).
+func quoteAuth(s string) string {
+	const limit = 256
+	cut := ""
+	if len(s) > limit {
+		s, cut = s[:limit], ".."
+	}
+	return fmt.Sprintf("%+q", s) + cut
+}
