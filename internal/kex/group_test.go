@@ -158,10 +158,10 @@ func TestBuiltinGroupsAreSafePrimes(t *testing.T) {
 			seen[g.P.String()] = true
 		}
 	}
-	if n := len(own.bySize[2048]); n < 4 {
+	if n := len(own.bySize[2048]); n < 6 {
 		t.Errorf("%d moduli of 2048 bits of our own, want several", n)
 	}
-	if n := len(own.bySize[3072]); n < 1 {
+	if n := len(own.bySize[3072]); n < 3 {
 		t.Errorf("%d moduli of 3072 bits of our own, want several", n)
 	}
 	for bits, groups := range own.bySize {
