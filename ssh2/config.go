@@ -1,0 +1,231 @@
+package ssh2
+
+import (
+	"log/slog"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/fairlead-ssh/fairlead/internal/alg"
+	"github.com/fairlead-ssh/fairlead/internal/kex"
+	"github.com/fairlead-ssh/fairlead/internal/msg"
+	"github.com/fairlead-ssh/fairlead/internal/seal"
+	"github.com/fairlead-ssh/fairlead/internal/transport"
+)
+
+// Version is the software part of the ident sent when Config.Version is empty.
+const Version = "Fairlead_0.1"
+
+// An AlgList is a preference list of algorithms: "" for the defaults, "a,b"
+// for exactly these, or edits of the defaults: "+a" appends, "-b*" removes,
+// "^c" puts first. An unknown name is an error when the connection or server
+// starts, since a list with a misspelled name is weaker than it looks.
+type AlgList string
+
+// Config is what clients and servers have in common. Its zero value has safe
+// defaults. It must not be changed while in use.
+type Config struct {
+	// The algorithms to offer, most preferred first.
+	KeyExchanges, HostKeyAlgorithms, Ciphers, MACs AlgList
+
+	Rekey     RekeyLimits
+	Windows   WindowLimits
+	KeepAlive KeepAlive
+	Timeouts  Timeouts
+
+	// MinRSABits is the smallest RSA key accepted of the peer; 0 means 2048.
+	MinRSABits int
+
+	// Version is the software part of our ident, without "SSH-2.0-"; empty
+	// means the constant Version. Only printable ASCII without spaces.
+	Version string
+
+	// Log receives what an operator may want to know; nil discards it.
+	Log *slog.Logger
+	// PacketLog sees every packet in clear, on the goroutine that handles it.
+	// Nil costs nothing. It must not block; secrets are masked when printed.
+	PacketLog func(*PacketEvent)
+}
+
+// A PacketEvent is one packet, as Config.PacketLog sees it.
+type PacketEvent = transport.PacketEvent
+
+// RekeyLimits say when keys are exchanged anew; whatever is reached first, in
+// either direction, starts a key exchange. Zero values mean what the cipher
+// bears, 2^31 packets and an hour (RFC 4253 section 9, RFC 4344 section 3).
+type RekeyLimits struct {
+	Bytes    uint64
+	Packets  uint64
+	Interval time.Duration // negative: never by time
+}
+
+// WindowLimits bound what a peer may send us before we consumed it (RFC 4254
+// section 5.2). A channel starts with Initial octets and doubles its window,
+// up to Maximum, while the window is what limits its speed. Memory is used for
+// data that has arrived and not been consumed, not for the window as such.
+type WindowLimits struct {
+	Initial uint32 // 0 means 2 MiB
+	Maximum uint32 // 0 means 64 MiB; never below Initial, never above 1 GiB
+	// PerConnection and PerProcess bound the octets by which windows may have
+	// grown beyond Initial, summed over the channels of one connection (0
+	// means 256 MiB) and of all connections that share the process (0 means
+	// 1 GiB). A growth that would exceed either does not happen.
+	PerConnection, PerProcess int64
+}
+
+// KeepAlive detects dead peers. When nothing at all arrived for Interval, a
+// keepalive@openssh.com request is sent; after Count of them without any
+// packet in return the connection ends with a *DeadPeerError.
+type KeepAlive struct {
+	Interval time.Duration // 0 means 15 s, negative switches it off
+	Count    int           // 0 means 3
+}
+
+// Timeouts bound the phases before a connection is usable. Zero values mean
+// the defaults. A client's context applies besides.
+type Timeouts struct {
+	Ident time.Duration // 0 means 30 s
+	Kex   time.Duration // each key exchange; 0 means 60 s
+	Auth  time.Duration // all of authentication; 0 means 2 min on servers, none on clients
+}
+
+const (
+	defaultInitialWindow = 2 << 20
+	defaultMaximumWindow = 64 << 20
+	defaultPerConnection = 256 << 20
+	defaultPerProcess    = 1 << 30
+	// Some peers keep windows in signed 32-bit integers, so stay well below.
+	maximumWindow = 1 << 30
+
+	defaultKeepAliveInterval = 15 * time.Second
+	defaultKeepAliveCount    = 3
+	defaultServerAuthTimeout = 2 * time.Minute
+)
+
+// hostKeyAlgorithms is the table of host key algorithms, most preferred first:
+// certificates before bare keys, short keys before RSA.
+var hostKeyAlgorithms = []alg.Row{
+	{Name: "ssh-ed25519-cert-v01@openssh.com", Status: alg.Default, Reference: "PROTOCOL.certkeys"},
+	{Name: "ecdsa-sha2-nistp256-cert-v01@openssh.com", Status: alg.Default, Reference: "PROTOCOL.certkeys"},
+	{Name: "ecdsa-sha2-nistp384-cert-v01@openssh.com", Status: alg.Default, Reference: "PROTOCOL.certkeys"},
+	{Name: "ecdsa-sha2-nistp521-cert-v01@openssh.com", Status: alg.Default, Reference: "PROTOCOL.certkeys"},
+	{Name: "rsa-sha2-512-cert-v01@openssh.com", Status: alg.Default, Reference: "PROTOCOL.certkeys"},
+	{Name: "rsa-sha2-256-cert-v01@openssh.com", Status: alg.Default, Reference: "PROTOCOL.certkeys"},
+	{Name: "ssh-ed25519", Status: alg.Default, Reference: "RFC 8709"},
+	{Name: "ecdsa-sha2-nistp256", Status: alg.Default, Reference: "RFC 5656"},
+	{Name: "ecdsa-sha2-nistp384", Status: alg.Default, Reference: "RFC 5656"},
+	{Name: "ecdsa-sha2-nistp521", Status: alg.Default, Reference: "RFC 5656"},
+	{Name: "rsa-sha2-512", Status: alg.Default, Reference: "RFC 8332"},
+	{Name: "rsa-sha2-256", Status: alg.Default, Reference: "RFC 8332"},
+}
+
+// offer is the algorithm lists of a Config, resolved.
+type offer struct{ kex, hostKeys, ciphers, macs []string }
+
+// resolve turns the preference lists into names, or says which name is wrong.
+func (c *Config) resolve() (o offer, err error) {
+	var hostKnown, hostDefaults, cipherKnown, cipherDefaults, macKnown, macDefaults []string
+	for _, r := range hostKeyAlgorithms {
+		hostKnown = append(hostKnown, r.Name)
+		if r.Status == alg.Default {
+			hostDefaults = append(hostDefaults, r.Name)
+		}
+	}
+	for r := range seal.Ciphers() {
+		cipherKnown = append(cipherKnown, r.Name)
+		if r.Status == seal.Default {
+			cipherDefaults = append(cipherDefaults, r.Name)
+		}
+	}
+	for r := range seal.MACs() {
+		macKnown = append(macKnown, r.Name)
+		if r.Status == seal.Default {
+			macDefaults = append(macDefaults, r.Name)
+		}
+	}
+	kexRows := kex.Rows()
+	for _, l := range []struct {
+		what            string
+		spec            AlgList
+		known, defaults []string
+		to              *[]string
+	}{
+		{"key exchanges", c.KeyExchanges, alg.Names(kexRows), alg.Defaults(kexRows), &o.kex},
+		{"host key algorithms", c.HostKeyAlgorithms, hostKnown, hostDefaults, &o.hostKeys},
+		{"ciphers", c.Ciphers, cipherKnown, cipherDefaults, &o.ciphers},
+		{"macs", c.MACs, macKnown, macDefaults, &o.macs},
+	} {
+		names, err := alg.Resolve(string(l.spec), l.known, l.defaults)
+		if err != nil {
+			return offer{}, &ConfigError{l.what, err}
+		}
+		*l.to = slices.Clip(names)
+	}
+	return o, nil
+}
+
+// transport returns the transport's part of the configuration.
+func (c *Config) transport(role msg.Role, o offer) (*transport.Config, error) {
+	version := c.Version
+	if version == "" {
+		version = Version
+	}
+	for i := range len(version) {
+		if version[i] <= ' ' || version[i] >= 0x7F {
+			return nil, &ConfigError{"version", errVersion}
+		}
+	}
+	return &transport.Config{
+		Role:          role,
+		Version:       "SSH-2.0-" + version,
+		Kex:           o.kex,
+		HostKeys:      o.hostKeys,
+		Ciphers:       o.ciphers,
+		MACs:          o.macs,
+		MinRSABits:    c.MinRSABits,
+		RekeyBytes:    c.Rekey.Bytes,
+		RekeyPackets:  c.Rekey.Packets,
+		RekeyInterval: c.Rekey.Interval,
+		IdentTimeout:  c.Timeouts.Ident,
+		KexTimeout:    c.Timeouts.Kex,
+		Log:           c.Log,
+		PacketLog:     c.PacketLog,
+	}, nil
+}
+
+// logger returns Log, or one that discards.
+func (c *Config) logger() *slog.Logger {
+	if c.Log == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return c.Log
+}
+
+// withDefaults returns the limits with every zero replaced and nothing out of
+// range.
+func (w WindowLimits) withDefaults() WindowLimits {
+	orDefault(&w.Initial, defaultInitialWindow)
+	orDefault(&w.Maximum, defaultMaximumWindow)
+	orDefault(&w.PerConnection, defaultPerConnection)
+	orDefault(&w.PerProcess, defaultPerProcess)
+	w.Initial = min(w.Initial, maximumWindow)
+	w.Maximum = min(max(w.Maximum, w.Initial), maximumWindow)
+	return w
+}
+
+func (k KeepAlive) withDefaults() KeepAlive {
+	orDefault(&k.Interval, defaultKeepAliveInterval)
+	orDefault(&k.Count, defaultKeepAliveCount)
+	if k.Interval < 0 {
+		k.Interval = math.MaxInt64
+	}
+	return k
+}
+
+// orDefault sets *v to d if it is zero.
+func orDefault[T comparable](v *T, d T) {
+	var zero T
+	if *v == zero {
+		*v = d
+	}
+}

@@ -1,0 +1,423 @@
+package ssh2
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/fairlead-ssh/fairlead/internal/msg"
+	"github.com/fairlead-ssh/fairlead/internal/transport"
+)
+
+// A Conn is an authenticated SSH connection of either role. All methods may be
+// called by any goroutine.
+type Conn struct {
+	t       *transport.Conn
+	cfg     *Config
+	log     *slog.Logger
+	server  *Server // nil on clients
+	auth    authResult
+	windows WindowLimits
+	ctx     context.Context
+	stop    context.CancelCauseFunc
+
+	globals  map[string]GlobalHandler
+	openers  map[string]ChannelHandler
+	line     requestLine   // global requests of the peer
+	slots    chan struct{} // our outstanding requests and opens
+	handlers sync.WaitGroup
+	alive    keepAlive
+	queued   atomic.Int64 // octets of all channels that wait for their consumers
+	grown    ledger       // octets by which windows have grown
+	rtt      atomic.Int64 // least sample, nanoseconds; 0 is none
+	strays   uint64       // the reader's: messages that are nobody's
+
+	mu             sync.Mutex
+	channels       []*Channel // by our number; nil is free
+	free           []uint32   // numbers that are free
+	total          uint64     // channels ever opened
+	counted        int        // channels of the peer that are open or have a handler running
+	waiters        []*waiter  // our global requests without an answer
+	onShutdown     map[*ServerSession]func()
+	noMoreSessions bool
+	draining       bool
+	ended          bool
+	why            error         // why we ended it, if we did
+	err            error         // how it ended, once done
+	done           chan struct{} // closed when the reader has ended
+}
+
+// ConnInfo describes a connection.
+type ConnInfo struct {
+	transport.Info
+	LocalAddr, RemoteAddr net.Addr
+	User                  string
+	Methods               []string // authentication methods that succeeded, in order
+	Identity              any      // what the server's verdict said of the user
+	Channels              int      // open ones
+	// Queued is the memory, in octets, that data received and not consumed
+	// takes on all channels.
+	Queued int64
+	// RTT is the least round trip seen so far; 0 is unknown.
+	RTT time.Duration
+}
+
+// newConn returns a Conn over an authenticated transport. The goroutine that
+// calls run is its reader.
+func newConn(ctx context.Context, t *transport.Conn, cfg *Config, auth authResult) *Conn {
+	c := &Conn{
+		t:       t,
+		cfg:     cfg,
+		log:     cfg.logger(),
+		auth:    auth,
+		windows: cfg.Windows.withDefaults(),
+		slots:   make(chan struct{}, maxOutstanding),
+		done:    make(chan struct{}),
+	}
+	c.ctx, c.stop = context.WithCancelCause(ctx)
+	c.line.serve, c.line.reply = c.serveGlobal, c.replyGlobal
+	return c
+}
+
+// run reads until the connection ends. It returns how it ended.
+func (c *Conn) run() (err error) {
+	c.alive.start(c)
+	defer func() {
+		// A mistake of ours must end this connection and no other.
+		if v := recover(); v != nil {
+			err = c.panicked(v)
+		}
+		c.end(err)
+		err = c.err
+	}()
+	for {
+		p, err := c.t.Next()
+		if err != nil {
+			return err
+		}
+		if err := dispatch[p[0]](c, p); err != nil {
+			return err
+		}
+	}
+}
+
+// end lets everyone know that the connection is over.
+func (c *Conn) end(err error) {
+	c.alive.end()
+	c.mu.Lock()
+	switch why := c.t.Err(); { // what came first: a keepalive, a Close, the peer
+	case c.why != nil:
+		err = c.why
+	case why != nil:
+		err = why
+	}
+	c.ended, c.err = true, err
+	channels, waiters := c.channels, c.waiters
+	c.channels, c.waiters, c.free = nil, nil, nil
+	c.mu.Unlock()
+	_ = c.t.Close()
+	c.t.ReleaseReader()
+	for _, ch := range channels {
+		if ch != nil {
+			ch.end(c.lost())
+			ch.settleGrowth()
+		}
+	}
+	for _, w := range waiters {
+		w.deliver(answer{err: c.lost()})
+	}
+	c.stop(err)
+	close(c.done)
+}
+
+// lost is what operations fail with after the connection has ended. An end of
+// the stream below is no end of a stream above.
+func (c *Conn) lost() error {
+	err := c.t.Err()
+	c.mu.Lock()
+	if c.why != nil {
+		err = c.why
+	}
+	c.mu.Unlock()
+	switch {
+	case err == nil:
+		return ErrClosed
+	case errors.Is(err, io.EOF):
+		return fmt.Errorf("ssh2: connection: %w", io.ErrUnexpectedEOF)
+	}
+	return err
+}
+
+// goHandler runs code of the user on a goroutine of its own.
+func (c *Conn) goHandler(f func()) {
+	c.handlers.Go(func() {
+		defer func() {
+			if v := recover(); v != nil {
+				_ = c.panicked(v)
+			}
+		}()
+		f()
+	})
+}
+
+// panicked ends the connection because a handler, or this library, panicked.
+func (c *Conn) panicked(v any) error {
+	err := &PanicError{v, debug.Stack()}
+	c.log.Error("panic", "remote", c.t.NetConn().RemoteAddr(), "panic", v, "stack", string(err.Stack))
+	c.fail(err, DisconnectByApplication, "internal error")
+	return err
+}
+
+// fail ends the connection with an error of ours. The peer is told, in case it
+// can hear.
+func (c *Conn) fail(err error, reason DisconnectReason, text string) {
+	c.mu.Lock()
+	if c.why == nil && c.t.Err() == nil {
+		c.why = err
+	}
+	c.mu.Unlock()
+	_ = c.t.Disconnect(uint32(reason), text)
+}
+
+// growth asks the ledgers for n octets of window.
+func (c *Conn) growth(n int64) bool {
+	if !c.grown.take(n, c.windows.PerConnection) {
+		return false
+	}
+	if !process.take(n, c.windows.PerProcess) {
+		c.grown.give(n)
+		return false
+	}
+	return true
+}
+
+// sampleRTT notes an upper bound of the round trip.
+func (c *Conn) sampleRTT(d time.Duration) {
+	for {
+		old := c.rtt.Load()
+		if old != 0 && old <= int64(d) || c.rtt.CompareAndSwap(old, int64(d)) {
+			return
+		}
+	}
+}
+
+// RTT returns the least round trip seen so far, or 0 if there was no occasion
+// to see one.
+func (c *Conn) RTT() time.Duration { return time.Duration(c.rtt.Load()) }
+
+// Info returns a snapshot.
+func (c *Conn) Info() ConnInfo {
+	nc := c.t.NetConn()
+	i := ConnInfo{
+		Info:       c.t.Info(),
+		LocalAddr:  nc.LocalAddr(),
+		RemoteAddr: nc.RemoteAddr(),
+		User:       c.auth.User,
+		Methods:    c.auth.Methods,
+		Identity:   c.auth.Identity,
+		Queued:     c.queued.Load(),
+		RTT:        c.RTT(),
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, ch := range c.channels {
+		if ch != nil {
+			i.Channels++
+		}
+	}
+	return i
+}
+
+// User returns the name that the client logged in with.
+func (c *Conn) User() string { return c.auth.User }
+
+// Rekey exchanges keys anew and waits until the new ones are in force.
+func (c *Conn) Rekey(ctx context.Context) error { return c.t.Rekey(ctx) }
+
+// Ping measures a round trip: with ping@openssh.com if the peer knows it, else
+// with a keepalive request.
+func (c *Conn) Ping(ctx context.Context) (time.Duration, error) {
+	d, err := c.t.Ping(ctx)
+	if errors.Is(err, errors.ErrUnsupported) {
+		start := time.Now()
+		_, err = c.Request(ctx, keepAliveName, true, nil)
+		var refused *RequestError
+		if errors.As(err, &refused) {
+			err = nil // a no is an answer too
+		}
+		d = time.Since(start)
+	}
+	if err != nil {
+		return 0, err
+	}
+	c.sampleRTT(max(d, 1))
+	return d, nil
+}
+
+// Disconnect tells the peer why (RFC 4253 section 11.1) and ends the connection.
+func (c *Conn) Disconnect(reason DisconnectReason, text string) error {
+	_ = c.t.Disconnect(uint32(reason), text)
+	return c.t.Close()
+}
+
+// Close ends the connection at once: everything that waits on it fails. It is
+// idempotent.
+func (c *Conn) Close() error { return c.t.Close() }
+
+// Wait waits for the end of the connection and returns why it ended: ErrClosed
+// after Close, a *DisconnectError, io.EOF if the peer just went, and so on.
+func (c *Conn) Wait() error {
+	<-c.done
+	return c.err
+}
+
+// Context ends with the connection, the cause being what Wait returns.
+func (c *Conn) Context() context.Context { return c.ctx }
+
+// drain refuses channels from now on and calls what OnShutdown registered.
+func (c *Conn) drain() {
+	c.mu.Lock()
+	c.draining = true
+	if !c.ended { // handlers are waited for from then on
+		for _, f := range c.onShutdown {
+			c.goHandler(f)
+		}
+	}
+	c.onShutdown = nil
+	c.mu.Unlock()
+	c.leaveIfIdle()
+}
+
+// leaveIfIdle says goodbye once a draining connection has nothing left to do.
+func (c *Conn) leaveIfIdle() {
+	c.mu.Lock()
+	leave := c.draining && c.counted == 0
+	c.mu.Unlock()
+	if leave {
+		_ = c.t.Disconnect(uint32(DisconnectByApplication), "server is shutting down")
+	}
+}
+
+// newChannel makes a channel with a number of ours.
+func (c *Conn) newChannel(typ string) (*Channel, error) {
+	ch := &Channel{conn: c, typ: typ}
+	ch.cond.L = &ch.mu
+	ch.window.init(c.windows)
+	ch.ctx, ch.stop = context.WithCancelCause(c.ctx)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ended {
+		return nil, ErrClosed
+	}
+	c.total++
+	if n := len(c.free); n > 0 {
+		ch.id = c.free[n-1]
+		c.free = c.free[:n-1]
+		c.channels[ch.id] = ch
+		return ch, nil
+	}
+	ch.id = uint32(len(c.channels))
+	c.channels = append(c.channels, ch)
+	return ch, nil
+}
+
+// channel returns the channel with that number of ours, or nil.
+func (c *Conn) channel(id uint32) *Channel {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if uint64(id) >= uint64(len(c.channels)) {
+		return nil
+	}
+	return c.channels[id]
+}
+
+// remove frees the number of a channel that both sides have closed.
+func (c *Conn) remove(ch *Channel) {
+	c.mu.Lock()
+	if uint64(ch.id) < uint64(len(c.channels)) && c.channels[ch.id] == ch {
+		c.channels[ch.id] = nil
+		c.free = append(c.free, ch.id)
+	}
+	c.mu.Unlock()
+	ch.settleGrowth()
+	ch.uncount(removed)
+}
+
+// uncount notes that the channel was removed, or that its handler has returned;
+// after both it counts no longer against MaxChannels.
+func (ch *Channel) uncount(what channelState) {
+	ch.mu.Lock()
+	if what == removed {
+		ch.state |= removed
+	} else {
+		ch.busy = false
+	}
+	over := ch.counted && ch.has(removed) && !ch.busy
+	if over {
+		ch.counted = false
+	}
+	ch.mu.Unlock()
+	if over {
+		c := ch.conn
+		c.mu.Lock()
+		c.counted--
+		c.mu.Unlock()
+		c.leaveIfIdle()
+	}
+}
+
+// settleGrowth gives the ledgers back what the window had grown by.
+func (ch *Channel) settleGrowth() {
+	ch.mu.Lock()
+	n := ch.window.grown
+	ch.window.grown = 0
+	ch.mu.Unlock()
+	ch.conn.grown.give(n)
+	process.give(n)
+}
+
+// Open opens a channel (RFC 4254 section 5.1). extra is what the type adds to
+// the message; h answers the peer's requests on the channel, nil refuses them.
+// A refusal is an *OpenError. Cancelling ctx stops the waiting and closes the
+// channel should the peer still grant it.
+func (c *Conn) Open(ctx context.Context, typ string, extra []byte, h RequestHandler) (*Channel, error) {
+	return c.open(ctx, typ, extra, func(ch *Channel) { ch.handle(h) })
+}
+
+func (c *Conn) open(ctx context.Context, typ string, extra []byte, prepare func(*Channel)) (*Channel, error) {
+	if err := c.takeSlot(ctx); err != nil {
+		return nil, err
+	}
+	defer c.giveSlot()
+	ch, err := c.newChannel(typ)
+	if err != nil {
+		return nil, err
+	}
+	prepare(ch)
+	w := &waiter{answer: make(chan answer, 1)}
+	ch.mu.Lock()
+	ch.waiters = append(ch.waiters, w)
+	ch.mu.Unlock()
+	err = c.t.PostMessage(&msg.ChannelOpen{Type: typ, Sender: ch.id, Window: c.windows.Initial, MaxPacket: maxPacket, Extra: extra})
+	if err != nil {
+		return nil, err
+	}
+	if _, err = c.wait(ctx, w); err == nil {
+		return ch, nil
+	}
+	ch.mu.Lock()
+	late := ch.has(confirmed) // between the end of ctx and here
+	ch.state |= abandoned
+	ch.mu.Unlock()
+	if late {
+		_ = ch.Close()
+	}
+	return nil, err
+}

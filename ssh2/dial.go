@@ -1,0 +1,114 @@
+package ssh2
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+
+	gossh "golang.org/x/crypto/ssh"
+
+	"github.com/fairlead-ssh/fairlead/internal/msg"
+	"github.com/fairlead-ssh/fairlead/internal/transport"
+)
+
+// A ClientConfig says how to connect and log in.
+type ClientConfig struct {
+	Config
+
+	// User is the name to log in with.
+	User string
+	// Auth has the methods to try, in this order as far as the server allows.
+	Auth []AuthMethod
+	// HostKey judges the server's host key. Nil refuses to connect.
+	HostKey gossh.HostKeyCallback
+	// Banner gets text that the server wants shown before login, as it is:
+	// filter control characters before showing it. Nil drops it.
+	Banner func(text string)
+
+	// Channels decides on channels that the server opens, by type. What is
+	// not here is refused.
+	Channels map[string]ChannelHandler
+	// Requests answers global requests of the server, by name.
+	Requests map[string]GlobalHandler
+}
+
+// A Client is the client's end of a connection.
+type Client struct{ *Conn }
+
+var errNoHostKey = errors.New("ClientConfig.HostKey is nil: there is no way to know the server")
+
+// Dial connects to addr and logs in. The context governs all of it: TCP, the
+// handshake and authentication; the connection outlives it.
+func Dial(ctx context.Context, network, addr string, cfg *ClientConfig) (*Client, error) {
+	if cfg.HostKey == nil {
+		return nil, &ConfigError{"host key", errNoHostKey}
+	}
+	var d net.Dialer
+	nc, err := d.DialContext(ctx, network, addr)
+	if err != nil {
+		return nil, fmt.Errorf("ssh2: dial: %w", err)
+	}
+	return NewClient(ctx, nc, addr, cfg)
+}
+
+// NewClient logs in over nc, which it owns. addr is what ClientConfig.HostKey
+// is told, as "host:port". The context governs handshake and authentication.
+func NewClient(ctx context.Context, nc net.Conn, addr string, cfg *ClientConfig) (*Client, error) {
+	tcfg, err := cfg.clientTransport(addr, nc)
+	if err != nil {
+		_ = nc.Close()
+		return nil, err
+	}
+	t := transport.New(nc, tcfg)
+	methods, err := cfg.login(ctx, t)
+	if err != nil {
+		_ = t.Close()
+		t.ReleaseReader()
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
+		return nil, err
+	}
+	c := newConn(context.WithoutCancel(ctx), t, &cfg.Config, authResult{User: cfg.User, Methods: methods})
+	c.openers, c.globals = cfg.Channels, cfg.Requests
+	go func() { _ = c.run() }() // the reader; it ends with the connection, Wait returns its error
+	return &Client{c}, nil
+}
+
+func (cfg *ClientConfig) clientTransport(addr string, nc net.Conn) (*transport.Config, error) {
+	if cfg.HostKey == nil {
+		return nil, &ConfigError{"host key", errNoHostKey}
+	}
+	o, err := cfg.resolve()
+	if err != nil {
+		return nil, err
+	}
+	tcfg, err := cfg.transport(msg.Client, o)
+	if err != nil {
+		return nil, err
+	}
+	tcfg.HostKey = func(_ context.Context, _ string, key gossh.PublicKey) error {
+		return cfg.HostKey(addr, nc.RemoteAddr(), key)
+	}
+	tcfg.Extensions = []msg.Extension{{Name: "ping@openssh.com", Value: []byte("0")}}
+	return tcfg, nil
+}
+
+// login does handshake and authentication.
+func (cfg *ClientConfig) login(ctx context.Context, t *transport.Conn) ([]string, error) {
+	if err := t.Handshake(ctx); err != nil {
+		return nil, err
+	}
+	if cfg.Timeouts.Auth > 0 {
+		timed, cancel := context.WithTimeoutCause(ctx, cfg.Timeouts.Auth, &TimeoutError{What: "authentication"})
+		defer cancel()
+		ctx = timed
+	}
+	defer context.AfterFunc(ctx, func() { _ = t.Close() })()
+	methods, err := cfg.authenticate(ctx, t)
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	return methods, err
+}

@@ -1,0 +1,32 @@
+// Package ssh2 is SSH-2 for both roles: connections, authentication, channels
+// and sessions (RFC 4251 to 4254, with OpenSSH's extensions).
+//
+// A server is a struct; whatever it does not set is refused:
+//
+//	s := &ssh2.Server{
+//		HostKeys: []gossh.Signer{key},
+//		Auth:     ssh2.ServerAuth{Password: check},
+//		Session: func(ctx context.Context, s *ssh2.ServerSession) {
+//			fmt.Fprintf(s, "you asked for %q\n", s.Command)
+//			s.Exit(0)
+//		},
+//	}
+//	err := s.Serve(listener)
+//
+// A client dials and runs commands, or takes a subsystem's channel:
+//
+//	c, err := ssh2.Dial(ctx, "tcp", "example.org:22", &ssh2.ClientConfig{
+//		User: "me", Auth: []ssh2.AuthMethod{ssh2.Password(pw)}, HostKey: known,
+//	})
+//	s, err := c.Session(ctx)
+//	out, err := s.Output(ctx, "uptime")
+//
+// Key material is golang.org/x/crypto/ssh's: PublicKey, Signer, Certificate.
+//
+// # Goroutines and back-pressure
+//
+// An idle connection has two goroutines, a reader and a writer. The reader
+// never waits for output nor for code of the user: handlers run on goroutines
+// of their own, channel data waits in queues bounded by the channel's window.
+// Nothing has to be drained. Close is idempotent, prompt and unblocks everyone.
+package ssh2

@@ -1,0 +1,103 @@
+package ssh2
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/fairlead-ssh/fairlead/internal/alg"
+	"github.com/fairlead-ssh/fairlead/internal/transport"
+)
+
+// Errors of the transport that callers branch on.
+type (
+	// A ProtocolError is a violation of the protocol by the peer. It has
+	// ended the connection.
+	ProtocolError = transport.ProtocolError
+	// A DisconnectError means that one side sent DISCONNECT; Remote says
+	// whether it was the peer (RFC 4253 section 11.1).
+	DisconnectError = transport.DisconnectError
+	// A NegotiationError means that the two sides have no algorithm in common.
+	NegotiationError = alg.NegotiationError
+	// A HostKeyError means that the server's host key was not accepted.
+	HostKeyError = transport.HostKeyError
+	// A TimeoutError means that ident, key exchange or authentication took
+	// longer than Timeouts allow.
+	TimeoutError = transport.TimeoutError
+)
+
+var (
+	// ErrClosed is what operations fail with after Close of a connection.
+	ErrClosed = transport.ErrClosed
+	// ErrChannelClosed is what operations fail with on a channel that either
+	// side has closed.
+	ErrChannelClosed = errors.New("ssh2: channel: closed")
+	// ErrWriteClosed is what writing fails with after CloseWrite.
+	ErrWriteClosed = errors.New("ssh2: channel: closed for writing")
+	// ErrServerClosed is what Serve returns after Shutdown or Close.
+	ErrServerClosed = errors.New("ssh2: server: closed")
+
+	errVersion = errors.New("only printable ascii without spaces is allowed")
+)
+
+// A ConfigError is a setting that cannot be used, found before any connection
+// is made.
+type ConfigError struct {
+	Setting string
+	Err     error
+}
+
+// Error names the setting.
+func (e *ConfigError) Error() string { return "ssh2: config: " + e.Setting + ": " + e.Err.Error() }
+
+// Unwrap returns what is wrong with it.
+func (e *ConfigError) Unwrap() error { return e.Err }
+
+// An OpenError means that the peer refused to open a channel (RFC 4254
+// section 5.1). A ChannelHandler that refuses with an *OpenError chooses what
+// the peer is told.
+type OpenError struct {
+	Reason OpenReason
+	Text   string
+}
+
+// Error quotes the text, which may come from the peer.
+func (e *OpenError) Error() string {
+	return fmt.Sprintf("ssh2: channel: open refused: %s: %+q", e.Reason, clip(e.Text))
+}
+
+// A RequestError means that the peer answered a request with failure.
+type RequestError struct{ Name string }
+
+// Error names the request.
+func (e *RequestError) Error() string {
+	return fmt.Sprintf("ssh2: request %q: refused by peer", e.Name)
+}
+
+// A DeadPeerError means that nothing was heard of the peer in spite of
+// keepalives. It has ended the connection.
+type DeadPeerError struct{ Silence time.Duration }
+
+// Error says for how long.
+func (e *DeadPeerError) Error() string {
+	return fmt.Sprintf("ssh2: keepalive: nothing heard for %v", e.Silence.Round(time.Millisecond))
+}
+
+// Timeout says that this is a time-out, as in net.Error.
+func (e *DeadPeerError) Timeout() bool { return true }
+
+// Temporary implements net.Error.
+func (e *DeadPeerError) Temporary() bool { return false }
+
+// A PanicError means that a handler panicked. It ended the connection the
+// handler belonged to and no other.
+type PanicError struct {
+	Value any
+	Stack []byte
+}
+
+// Error has the value but not the stack.
+func (e *PanicError) Error() string { return fmt.Sprintf("ssh2: handler: panic: %v", e.Value) }
+
+// clip bounds text from a peer in messages of ours.
+func clip(s string) string { return s[:min(len(s), 256)] }

@@ -1,0 +1,250 @@
+package ssh2
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/fairlead-ssh/fairlead/internal/msg"
+)
+
+// A Request is a global request (RFC 4254 section 4) or one of a channel
+// (section 5.4). The library answers it with what the handler returns.
+type Request struct {
+	Name      string
+	WantReply bool
+	Data      []byte // what follows the common fields; the handler may keep it
+}
+
+// A RequestHandler answers requests of one channel. Calls are serial, on a
+// goroutine of their own; further requests of the channel wait meanwhile. The
+// context ends with the channel. A nil handler refuses everything. reply goes
+// out with the answer to global requests only.
+type RequestHandler func(ctx context.Context, r *Request) (ok bool, reply []byte)
+
+// A GlobalHandler answers global requests of one name. Like RequestHandler,
+// with the calls of one connection being serial.
+type GlobalHandler func(ctx context.Context, c *Conn, r *Request) (ok bool, reply []byte)
+
+const (
+	// maxQueuedRequests and maxQueuedOctets bound the requests of one channel,
+	// or global ones of a connection, that wait for a handler. A peer that has
+	// more of them outstanding breaks the connection.
+	maxQueuedRequests = 64
+	maxQueuedOctets   = 256 << 10
+	// maxOutstanding bounds our own requests and opens without an answer, so
+	// that they fit the outbox of a peer that has stopped reading.
+	maxOutstanding = 128
+)
+
+// A verdict is what serving a request came to.
+type verdict uint8
+
+const (
+	refuse verdict = iota
+	accept
+	pending // a goroutine decides and calls settle
+)
+
+// A requestLine serves requests one at a time, in order, since replies have
+// nothing but their order to be told apart by.
+type requestLine struct {
+	serve func(*Request) verdict              // on the goroutine that owns the line; never waits
+	reply func(r *Request, ok bool, d []byte) // sends the answer if one is wanted; never waits
+
+	mu     sync.Mutex
+	queue  []*Request
+	octets int
+	busy   bool // someone owns the line
+}
+
+// push adds a request and serves it if the line is free. It reports false when
+// the peer has too many requests outstanding. Only the reader may call it.
+func (l *requestLine) push(r *Request) bool {
+	l.mu.Lock()
+	if len(l.queue) >= maxQueuedRequests || len(l.queue) > 0 && l.octets+len(r.Data) > maxQueuedOctets {
+		l.mu.Unlock()
+		return false
+	}
+	l.queue = append(l.queue, r)
+	l.octets += len(r.Data)
+	mine := !l.busy
+	l.busy = true
+	l.mu.Unlock()
+	if mine {
+		l.run()
+	}
+	return true
+}
+
+// run serves until the line is empty or a request is pending.
+func (l *requestLine) run() {
+	for {
+		l.mu.Lock()
+		if len(l.queue) == 0 {
+			l.queue, l.busy = nil, false
+			l.mu.Unlock()
+			return
+		}
+		r := l.queue[0]
+		l.queue[0], l.queue = nil, l.queue[1:]
+		l.octets -= len(r.Data)
+		l.mu.Unlock()
+		switch l.serve(r) {
+		case pending:
+			return
+		case accept:
+			l.reply(r, true, nil)
+		default:
+			l.reply(r, false, nil)
+		}
+	}
+}
+
+// settle answers the pending request and goes on with the next.
+func (l *requestLine) settle(r *Request, ok bool, data []byte) {
+	l.reply(r, ok, data)
+	l.run()
+}
+
+// A waiter waits for the answer to one request of ours.
+type waiter struct {
+	answer chan answer // nil: nobody cares
+	slot   bool        // the answer frees a slot of Conn.slots
+	sent   time.Time   // not zero: the answer shows a round trip
+}
+
+type answer struct {
+	ok   bool
+	data []byte
+	err  error
+}
+
+// deliver gives the waiter its answer, the first of which counts.
+func (w *waiter) deliver(a answer) {
+	if w.answer == nil {
+		return
+	}
+	select {
+	case w.answer <- a:
+	default:
+	}
+}
+
+// Request sends a global request (RFC 4254 section 4). With wantReply it waits
+// for the answer and returns its data, or a *RequestError if it was refused.
+// Cancelling ctx stops the waiting, not the request. At most 128 requests and
+// opens are outstanding; more wait.
+func (c *Conn) Request(ctx context.Context, name string, wantReply bool, data []byte) ([]byte, error) {
+	m := &msg.GlobalRequest{Name: name, WantReply: wantReply, Data: data}
+	if !wantReply {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		return nil, c.t.SendMessage(m)
+	}
+	if err := c.takeSlot(ctx); err != nil {
+		return nil, err
+	}
+	w := &waiter{answer: make(chan answer, 1), slot: true}
+	c.mu.Lock()
+	// In one critical section, so that waiters queue up in wire order.
+	err := c.t.PostMessage(m)
+	if err == nil {
+		c.waiters = append(c.waiters, w)
+	}
+	c.mu.Unlock()
+	if err != nil {
+		c.giveSlot()
+		return nil, err
+	}
+	a, err := c.wait(ctx, w)
+	if err != nil {
+		return nil, err
+	}
+	if !a.ok {
+		return nil, &RequestError{name}
+	}
+	return a.data, nil
+}
+
+// wait waits for an answer, the end of ctx or of the connection.
+func (c *Conn) wait(ctx context.Context, w *waiter) (answer, error) {
+	select {
+	case a := <-w.answer:
+		return a, a.err
+	case <-ctx.Done():
+		return answer{}, context.Cause(ctx)
+	case <-c.t.Done():
+		select { // an answer that came before the end still counts
+		case a := <-w.answer:
+			return a, a.err
+		default:
+			return answer{}, c.lost()
+		}
+	}
+}
+
+// takeSlot waits until another request may be outstanding.
+func (c *Conn) takeSlot(ctx context.Context) error {
+	select {
+	case c.slots <- struct{}{}:
+		return nil
+	default:
+	}
+	select {
+	case c.slots <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-c.t.Done():
+		return c.lost()
+	}
+}
+
+func (c *Conn) giveSlot() { <-c.slots }
+
+// answered takes the oldest waiter for a global request, or nil.
+func (c *Conn) answered() *waiter {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.waiters) == 0 {
+		return nil
+	}
+	w := c.waiters[0]
+	c.waiters[0], c.waiters = nil, c.waiters[1:]
+	return w
+}
+
+// serveGlobal serves one global request.
+func (c *Conn) serveGlobal(r *Request) verdict {
+	switch {
+	case r.Name == "no-more-sessions@openssh.com" && c.server != nil:
+		if len(r.Data) != 0 {
+			return refuse
+		}
+		c.mu.Lock()
+		c.noMoreSessions = true
+		c.mu.Unlock()
+		return accept
+	case c.globals[r.Name] != nil:
+		h := c.globals[r.Name]
+		c.goHandler(func() {
+			ok, reply := h(c.ctx, c, r)
+			c.line.settle(r, ok, reply)
+		})
+		return pending
+	}
+	return refuse
+}
+
+// replyGlobal answers a global request.
+func (c *Conn) replyGlobal(r *Request, ok bool, data []byte) {
+	switch {
+	case !r.WantReply:
+	case ok:
+		_ = c.t.PostMessage(&msg.RequestSuccess{Data: data}) // an error ends the connection, and so this
+	default:
+		_ = c.t.PostMessage(&msg.RequestFailure{})
+	}
+}

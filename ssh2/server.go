@@ -1,0 +1,394 @@
+package ssh2
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"time"
+
+	gossh "golang.org/x/crypto/ssh"
+
+	"github.com/fairlead-ssh/fairlead/internal/msg"
+	"github.com/fairlead-ssh/fairlead/internal/transport"
+)
+
+// Defaults of Server.
+const (
+	// DefaultMaxStartups is how many connections may be in the handshake or
+	// in authentication at a time.
+	DefaultMaxStartups = 100
+	// DefaultMaxChannels is how many channels a peer may have open at a time
+	// on one connection.
+	DefaultMaxChannels = 10
+)
+
+// A Server serves SSH connections. Set the fields before the first Serve or
+// ServeConn and leave them alone afterwards. What is not set is refused:
+// without Auth nobody gets in, without Session nothing is run, without an
+// entry in Channels or Requests nothing is forwarded.
+type Server struct {
+	Config
+
+	// HostKeys sign key exchanges: one per algorithm, certificates included.
+	// At least one is required.
+	HostKeys []gossh.Signer
+	// Auth says who may log in.
+	Auth ServerAuth
+
+	// Session runs what clients ask sessions for: exec, shell and subsystem
+	// alike, told apart by ServerSession.Kind. Each call has its own
+	// goroutine; the session is over when it returns. The context ends when
+	// the client closes the session or the connection ends. Nil refuses
+	// sessions. A panic ends the connection it belongs to and no other.
+	Session func(context.Context, *ServerSession)
+	// AcceptEnv has the exact names of environment variables that clients may
+	// set. None by default.
+	AcceptEnv []string
+	// AllowPTY grants requests for a terminal. The handler finds its
+	// description in ServerSession.PTY and has to provide the terminal itself.
+	AllowPTY bool
+
+	// Channels decides on channels of other types than "session", by type.
+	Channels map[string]ChannelHandler
+	// Requests answers global requests, by name.
+	Requests map[string]GlobalHandler
+
+	// OnConn sees each connection before anything is read from it, on its own
+	// goroutine, and may refuse it with an error or return a context of its
+	// own, derived from the one it got.
+	OnConn func(context.Context, net.Conn) (context.Context, error)
+	// OnLogin is called once a user is authenticated, before any channel is
+	// opened. An error ends the connection. It must not wait for the peer.
+	OnLogin func(context.Context, *Conn) error
+	// OnEnd is called when a connection that OnLogin accepted has ended and
+	// its handlers have returned.
+	OnEnd func(*Conn, error)
+
+	// MaxConns bounds the connections served at a time; 0 means no bound.
+	MaxConns int
+	// MaxStartups bounds those of them that are not authenticated yet; 0
+	// means DefaultMaxStartups. Connections beyond either are closed at once.
+	MaxStartups int
+	// MaxChannels bounds the channels open at a time on one connection; 0
+	// means DefaultMaxChannels.
+	MaxChannels int
+
+	once sync.Once
+	tcfg *transport.Config
+	bad  error // what is wrong with the configuration
+
+	mu        sync.Mutex
+	cond      sync.Cond // conns or serving became less
+	listeners map[net.Listener]struct{}
+	conns     map[*served]struct{}
+	startups  int
+	over      bool
+}
+
+// served is one connection of a server, authenticated or not.
+type served struct {
+	t    *transport.Conn
+	conn *Conn // nil before authentication
+}
+
+// prepare checks the configuration, once.
+func (s *Server) prepare() error {
+	s.once.Do(func() {
+		s.cond.L = &s.mu
+		s.listeners = map[net.Listener]struct{}{}
+		s.conns = map[*served]struct{}{}
+		s.bad = s.configure()
+	})
+	return s.bad
+}
+
+func (s *Server) configure() error {
+	if len(s.HostKeys) == 0 {
+		return &ConfigError{"host keys", errors.New("none")}
+	}
+	o, err := s.resolve()
+	if err != nil {
+		return err
+	}
+	names, err := sigAlgs(&s.Auth)
+	if err != nil {
+		return &ConfigError{"public key algorithms", err}
+	}
+	if s.tcfg, err = s.transport(msg.Server, o); err != nil {
+		return err
+	}
+	s.tcfg.Signers = func() []gossh.Signer { return s.HostKeys }
+	s.tcfg.Extensions = []msg.Extension{
+		{Name: "server-sig-algs", Value: names},
+		{Name: "ping@openssh.com", Value: []byte("0")},
+	}
+	return nil
+}
+
+// Serve accepts connections from l and serves each on goroutines of its own,
+// until Shutdown, Close, or an error of l that will not pass. It closes l and
+// returns ErrServerClosed after Shutdown or Close.
+func (s *Server) Serve(l net.Listener) error {
+	defer l.Close()
+	if err := s.prepare(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	if s.over {
+		s.mu.Unlock()
+		return ErrServerClosed
+	}
+	s.listeners[l] = struct{}{}
+	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		delete(s.listeners, l)
+		s.mu.Unlock()
+	}()
+	var pause time.Duration
+	for {
+		nc, err := l.Accept()
+		if err == nil {
+			pause = 0
+			go func() { _ = s.ServeConn(context.Background(), nc) }() // ends with the connection; errors are logged
+			continue
+		}
+		s.mu.Lock()
+		over := s.over
+		s.mu.Unlock()
+		var temporary interface{ Temporary() bool }
+		switch {
+		case over:
+			return ErrServerClosed
+		case errors.As(err, &temporary) && temporary.Temporary():
+			// Out of descriptors, or a client that left again: others are waiting.
+			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
+			s.logger().Warn("accept failed", "err", err, "again in", pause)
+			time.Sleep(pause)
+		default:
+			return fmt.Errorf("ssh2: server: accept: %w", err)
+		}
+	}
+}
+
+// ServeConn serves one connection and returns when it has ended and its
+// handlers have returned: nil if the client left or the server was shut down
+// after authentication, otherwise why. It owns nc. Cancelling ctx ends the
+// connection.
+func (s *Server) ServeConn(ctx context.Context, nc net.Conn) error {
+	if err := s.prepare(); err != nil {
+		_ = nc.Close()
+		return err
+	}
+	log := s.logger()
+	sv := &served{t: transport.New(nc, s.tcfg)}
+	if err := s.enter(sv); err != nil {
+		_ = nc.Close()
+		log.Warn("connection refused", "remote", nc.RemoteAddr(), "err", err)
+		return err
+	}
+	defer s.leave(sv)
+	start := time.Now()
+	conn, err := s.admit(ctx, sv, nc)
+	if err != nil {
+		_ = sv.t.Close()
+		log.Info("login failed", "remote", nc.RemoteAddr(), "err", err)
+		return err
+	}
+	log.Info("login", "remote", nc.RemoteAddr(), "user", conn.auth.User, "methods", conn.auth.Methods)
+	if s.OnLogin != nil {
+		if err = s.OnLogin(conn.ctx, conn); err != nil {
+			_ = conn.t.Disconnect(uint32(DisconnectByApplication), "not admitted")
+			conn.end(err)
+			return err
+		}
+	}
+	defer context.AfterFunc(conn.ctx, func() { _ = conn.t.Close() })()
+	err = conn.run()
+	conn.handlers.Wait()
+	if s.OnEnd != nil {
+		s.OnEnd(conn, err)
+	}
+	i := sv.t.Info()
+	log.Info("connection ended", "remote", nc.RemoteAddr(), "user", conn.auth.User, "time", time.Since(start).Round(time.Millisecond), "in", i.BytesIn, "out", i.BytesOut, "err", err)
+	if expected(err) {
+		return nil
+	}
+	return err
+}
+
+// expected tells whether a connection ended as connections do.
+func expected(err error) bool {
+	var d *DisconnectError
+	return errors.Is(err, io.EOF) || errors.Is(err, ErrClosed) || errors.As(err, &d) && d.Reason == uint32(DisconnectByApplication)
+}
+
+// admit does what comes before the connection protocol, on the goroutine that
+// will be the connection's reader: handshake and authentication.
+func (s *Server) admit(ctx context.Context, sv *served, nc net.Conn) (conn *Conn, err error) {
+	defer func() {
+		if v := recover(); v != nil { // a handler of Auth, or a mistake of ours
+			err = fmt.Errorf("ssh2: authentication: %w", &PanicError{Value: v})
+		}
+		if conn == nil {
+			sv.t.ReleaseReader()
+		}
+	}()
+	if s.OnConn != nil {
+		c, err := s.OnConn(ctx, nc)
+		if err != nil {
+			return nil, err
+		}
+		if c != nil {
+			ctx = c
+		}
+	}
+	if err := sv.t.Handshake(ctx); err != nil {
+		return nil, err
+	}
+	limit := s.Timeouts.Auth
+	orDefault(&limit, defaultServerAuthTimeout)
+	timed, cancel := context.WithTimeoutCause(ctx, limit, &TimeoutError{What: "authentication"})
+	defer cancel()
+	// A reader that waits for the client hears of the end of its time by the
+	// end of its connection.
+	defer context.AfterFunc(timed, func() { _ = sv.t.Close() })()
+	i := sv.t.Info()
+	auth, err := s.authenticate(timed, sv.t, ConnMeta{
+		RemoteAddr: nc.RemoteAddr(), LocalAddr: nc.LocalAddr(),
+		ClientIdent: i.RemoteIdent, ServerIdent: i.LocalIdent, SessionID: i.SessionID,
+	})
+	if err != nil {
+		if timed.Err() != nil {
+			err = context.Cause(timed)
+		}
+		return nil, err
+	}
+	conn = newConn(ctx, sv.t, &s.Config, *auth)
+	conn.server, conn.openers, conn.globals = s, s.Channels, s.Requests
+	return conn, s.authenticated(sv, conn)
+}
+
+// enter counts a connection, or says why there is no room for it.
+func (s *Server) enter(sv *served) error {
+	startups := s.MaxStartups
+	orDefault(&startups, DefaultMaxStartups)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.over:
+		return ErrServerClosed
+	case s.MaxConns > 0 && len(s.conns) >= s.MaxConns:
+		return errors.New("ssh2: server: too many connections")
+	case s.startups >= startups:
+		return errors.New("ssh2: server: too many connections that are not authenticated")
+	}
+	s.conns[sv] = struct{}{}
+	s.startups++
+	return nil
+}
+
+// authenticated makes room for another start-up.
+func (s *Server) authenticated(sv *served, conn *Conn) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.startups--
+	sv.conn = conn
+	if s.over { // Shutdown saw it unauthenticated
+		conn.draining = true
+		_ = sv.t.Disconnect(uint32(DisconnectByApplication), "server is shutting down")
+	}
+	return nil
+}
+
+func (s *Server) leave(sv *served) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if sv.conn == nil {
+		s.startups--
+	}
+	delete(s.conns, sv)
+	s.cond.Broadcast()
+}
+
+// A ShutdownError says what Shutdown had to cut off.
+type ShutdownError struct {
+	Conns int   // connections that were still busy
+	Err   error // why it did not wait any longer
+}
+
+// Error says how many.
+func (e *ShutdownError) Error() string {
+	return fmt.Sprintf("ssh2: shutdown: %d connections cut off: %v", e.Conns, e.Err)
+}
+
+// Unwrap returns Err.
+func (e *ShutdownError) Unwrap() error { return e.Err }
+
+// Shutdown stops accepting connections and channels, lets sessions that run
+// come to their end (see ServerSession.OnShutdown) and says goodbye on each
+// connection that has none. When ctx ends first it cuts off the rest and
+// returns a *ShutdownError.
+func (s *Server) Shutdown(ctx context.Context) error {
+	_ = s.prepare() // a server that cannot run can still be shut down
+	var drain []*Conn
+	s.mu.Lock()
+	s.stopAccepting()
+	for sv := range s.conns {
+		if sv.conn != nil {
+			drain = append(drain, sv.conn)
+		} else {
+			_ = sv.t.Disconnect(uint32(DisconnectByApplication), "server is shutting down")
+		}
+	}
+	s.mu.Unlock()
+	for _, c := range drain {
+		c.drain()
+	}
+	defer context.AfterFunc(ctx, func() {
+		s.mu.Lock()
+		s.cond.Broadcast()
+		s.mu.Unlock()
+	})()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for len(s.conns) > 0 {
+		if ctx.Err() != nil {
+			cut := len(s.conns)
+			s.closeAll()
+			return &ShutdownError{cut, context.Cause(ctx)}
+		}
+		s.cond.Wait()
+	}
+	return nil
+}
+
+// Close stops accepting and ends every connection at once. It does not wait
+// for handlers; their contexts end.
+func (s *Server) Close() error {
+	_ = s.prepare()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stopAccepting()
+	s.closeAll()
+	return nil
+}
+
+// stopAccepting is called with s.mu held.
+func (s *Server) stopAccepting() {
+	s.over = true
+	for l := range s.listeners {
+		_ = l.Close()
+	}
+}
+
+// closeAll is called with s.mu held.
+func (s *Server) closeAll() {
+	for sv := range s.conns {
+		// The reader of each cleans up; nobody waits for that here.
+		_ = sv.t.NetConn().Close()
+	}
+}

@@ -1,0 +1,266 @@
+package ssh2
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+
+	"github.com/fairlead-ssh/fairlead/internal/msg"
+	"github.com/fairlead-ssh/fairlead/internal/wire"
+)
+
+// A Session runs one command, shell or subsystem on the server, much like an
+// exec.Cmd: set the fields, call Run, Output or Start and Wait. It is used
+// once. Run, Wait and the like close it; Close ends it early.
+type Session struct {
+	// Stdin is what the command reads; nil is an empty input. It is read by a
+	// goroutine that ends when Stdin does or the session is over and Read
+	// returns; Wait does not wait for it.
+	Stdin io.Reader
+	// Stdout and Stderr take what the command writes; nil drops it.
+	Stdout, Stderr io.Writer
+	// Env has "NAME=value" to set, as far as the server lets us. It does not
+	// say whether it did.
+	Env []string
+	// PTY asks for a terminal.
+	PTY *PTY
+
+	ch      *Channel
+	started bool
+	copies  sync.WaitGroup
+	copyErr [2]error
+
+	mu     sync.Mutex
+	status *ExitError // what the server said, even if it is 0
+}
+
+// An ExitError means that a command ended with a status other than 0 or by a
+// signal (RFC 4254 section 6.10).
+type ExitError struct {
+	Status     uint32
+	Signal     string // without "SIG"; empty when it ended by itself
+	CoreDumped bool
+	Text       string // what the server says about it
+}
+
+// Error says how it ended.
+func (e *ExitError) Error() string {
+	if e.Signal != "" {
+		return fmt.Sprintf("ssh2: session: killed by signal %+q", clip(e.Signal))
+	}
+	return fmt.Sprintf("ssh2: session: exit status %d", e.Status)
+}
+
+// ErrNoExitStatus means that a session ended without the server saying how.
+var ErrNoExitStatus = errors.New("ssh2: session: ended without exit status")
+
+// Session opens a session.
+func (c *Client) Session(ctx context.Context) (*Session, error) {
+	s := &Session{}
+	ch, err := c.open(ctx, "session", nil, func(ch *Channel) { ch.line.serve, ch.line.reply = s.serve, ch.reply })
+	if err != nil {
+		return nil, err
+	}
+	s.ch = ch
+	return s, nil
+}
+
+// Subsystem opens a session, starts the named subsystem and returns its
+// channel, such as for "sftp". What the subsystem writes to stderr is dropped.
+func (c *Client) Subsystem(ctx context.Context, name string) (*Channel, error) {
+	s, err := c.Session(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.ch.Request(ctx, "subsystem", true, wire.Append(nil, &msg.Text{Value: name})); err != nil {
+		_ = s.ch.Close()
+		return nil, err
+	}
+	return s.ch, nil
+}
+
+// serve answers what the server asks of a session: nothing but how it ended.
+// Malformed answers are refused, and so leave the session without a status.
+func (s *Session) serve(r *Request) verdict {
+	switch r.Name {
+	case "exit-status":
+		var m msg.ExitStatus
+		if !decodeData(r.Data, &m) {
+			return refuse
+		}
+		return s.ended(&ExitError{Status: m.Status})
+	case "exit-signal":
+		var m msg.ExitSignal
+		if !decodeData(r.Data, &m) {
+			return refuse
+		}
+		return s.ended(&ExitError{Signal: m.Signal, CoreDumped: m.CoreDumped, Text: m.Text})
+	}
+	return refuse
+}
+
+// ended notes the first word on how the session ended.
+func (s *Session) ended(e *ExitError) verdict {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.status != nil {
+		return refuse
+	}
+	s.status = e
+	return accept
+}
+
+// Start runs a command and returns once the server has agreed. Call Wait.
+func (s *Session) Start(ctx context.Context, command string) error {
+	return s.start(ctx, "exec", wire.Append(nil, &msg.Text{Value: command}))
+}
+
+// Shell starts the user's shell. Call Wait.
+func (s *Session) Shell(ctx context.Context) error { return s.start(ctx, "shell", nil) }
+
+// Run runs a command and waits for its end.
+func (s *Session) Run(ctx context.Context, command string) error {
+	if err := s.Start(ctx, command); err != nil {
+		return err
+	}
+	return s.Wait(ctx)
+}
+
+// Output runs a command and returns what it wrote to standard output.
+func (s *Session) Output(ctx context.Context, command string) ([]byte, error) {
+	if s.Stdout != nil {
+		return nil, errors.New("ssh2: session: Stdout is set already")
+	}
+	var out bytes.Buffer
+	s.Stdout = &out
+	err := s.Run(ctx, command)
+	return out.Bytes(), err
+}
+
+func (s *Session) start(ctx context.Context, kind string, data []byte) error {
+	if s.started {
+		return errors.New("ssh2: session: started already")
+	}
+	s.started = true
+	err := s.setUp(ctx)
+	if err == nil {
+		s.listen()
+		err = s.ch.Request(ctx, kind, true, data)
+	}
+	if err != nil {
+		_ = s.ch.Close()
+		s.copies.Wait()
+		return err
+	}
+	if s.Stdin == nil {
+		return ignoreClosed(s.ch.CloseWrite())
+	}
+	go func() { // ends with Stdin, or with its first Read after the end of the session
+		_, _ = io.Copy(s.ch, s.Stdin) // a command may stop reading; its status tells how it went
+		_ = s.ch.CloseWrite()
+	}()
+	return nil
+}
+
+// setUp asks for what has to be there before the command.
+func (s *Session) setUp(ctx context.Context) error {
+	for _, e := range s.Env {
+		name, value, ok := strings.Cut(e, "=")
+		if !ok {
+			return fmt.Errorf("ssh2: session: environment %q: no =", name)
+		}
+		if err := s.ch.Request(ctx, "env", false, wire.Append(nil, &msg.Env{Name: name, Value: value})); err != nil {
+			return err
+		}
+	}
+	if p := s.PTY; p != nil {
+		m := msg.PtyReq{Term: p.Term, Width: p.Width, Height: p.Height, WidthPx: p.WidthPx, HeightPx: p.HeightPx}
+		for _, mode := range p.Modes {
+			m.Modes = append(m.Modes, mode.Opcode)
+			m.Modes = wire.AppendUint32(m.Modes, mode.Value)
+		}
+		m.Modes = append(m.Modes, 0) // TTY_OP_END
+		return s.ch.Request(ctx, "pty-req", true, wire.Append(nil, &m))
+	}
+	return nil
+}
+
+// listen starts taking what the command writes.
+func (s *Session) listen() {
+	copyTo := func(i int, w io.Writer, r io.Reader) {
+		s.copies.Go(func() {
+			_, err := io.Copy(w, r)
+			s.copyErr[i] = err
+			if err != nil {
+				_, _ = io.Copy(io.Discard, r) // so that the command can end
+			}
+		})
+	}
+	if s.Stdout == nil {
+		s.ch.mu.Lock()
+		s.ch.discard = true
+		s.ch.mu.Unlock()
+	} else {
+		copyTo(0, s.Stdout, struct{ io.Reader }{s.ch})
+	}
+	if s.Stderr != nil {
+		copyTo(1, s.Stderr, s.ch.Stderr())
+	}
+}
+
+// Wait waits until the server has closed the session and everything it sent
+// has been written, and closes the session. The error is nil for exit status 0,
+// an *ExitError for another or a signal, ErrNoExitStatus if there was none, or
+// what kept the output from being written. When ctx ends first the session is
+// closed, which most servers take as a reason to kill the command.
+func (s *Session) Wait(ctx context.Context) error {
+	if !s.started {
+		return errors.New("ssh2: session: not started")
+	}
+	stop := context.AfterFunc(ctx, func() { _ = s.ch.Close() })
+	defer stop()
+	<-s.ch.ctx.Done()
+	s.copies.Wait()
+	_ = s.ch.Close()
+	s.mu.Lock()
+	status := s.status
+	s.mu.Unlock()
+	lost := context.Cause(s.ch.ctx)
+	switch {
+	case status != nil && (status.Status != 0 || status.Signal != ""):
+		return status
+	case status == nil && ctx.Err() != nil:
+		return context.Cause(ctx)
+	case status == nil && !errors.Is(lost, ErrChannelClosed):
+		return lost
+	case status == nil:
+		return ErrNoExitStatus
+	}
+	return ignoreClosed(errors.Join(s.copyErr[0], s.copyErr[1]))
+}
+
+// Signal sends a signal, named without "SIG" (RFC 4254 section 6.9). Servers
+// do not say whether they delivered it.
+func (s *Session) Signal(ctx context.Context, name string) error {
+	return s.ch.Request(ctx, "signal", false, wire.Append(nil, &msg.Text{Value: name}))
+}
+
+// Resize tells the server a new size of the terminal, in characters.
+func (s *Session) Resize(ctx context.Context, width, height uint32) error {
+	return s.ch.Request(ctx, "window-change", false, wire.Append(nil, &msg.WindowChange{Width: width, Height: height}))
+}
+
+// Close ends the session. Wait does so too.
+func (s *Session) Close() error { return s.ch.Close() }
+
+// ignoreClosed drops errors that only say that the session was over by then.
+func ignoreClosed(err error) error {
+	if isClosed(err) {
+		return nil
+	}
+	return err
+}

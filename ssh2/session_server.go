@@ -1,0 +1,471 @@
+package ssh2
+
+import (
+	"context"
+	"encoding/binary"
+	"io"
+	"net"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/fairlead-ssh/fairlead/internal/msg"
+	"github.com/fairlead-ssh/fairlead/internal/wire"
+	"github.com/fairlead-ssh/fairlead/packet"
+)
+
+// A SessionKind is what a session was asked to run (RFC 4254 section 6.5).
+type SessionKind uint8
+
+// The kinds of sessions.
+const (
+	Exec      SessionKind = iota + 1 // one command, in Command
+	Shell                            // the user's shell
+	Subsystem                        // a named service, in Subsystem
+)
+
+// String returns the name of the request.
+func (k SessionKind) String() string {
+	switch k {
+	case Exec:
+		return "exec"
+	case Shell:
+		return "shell"
+	case Subsystem:
+		return "subsystem"
+	}
+	return "none"
+}
+
+// A ServerSession is a session on its server (RFC 4254 section 6). Server.Session
+// gets one for each command, shell or subsystem that a client asks for.
+//
+// The client's request is granted with the first use of the session (reading,
+// writing, Accept, Exit), and refused if the handler returns without any, or
+// with Refuse. When the handler returns the session ends with exit status 0,
+// unless Exit or ExitSignal said otherwise.
+//
+// It is a packet.Conn and a net.Conn without addresses of its own. The fields
+// are set before the handler runs and do not change.
+type ServerSession struct {
+	Kind      SessionKind
+	Command   string // Kind Exec: the command line, from the client or Limits.ForceCommand
+	Subsystem string // Kind Subsystem
+	// Requested is what the client asked for when Limits.ForceCommand took its
+	// place: the command line or the name of the subsystem.
+	Requested string
+	Env       []string // "NAME=value", of those that Server.AcceptEnv lets in
+	PTY       *PTY     // nil without a terminal
+
+	ch      *Channel
+	request *Request // of Kind, until it is answered
+
+	settled atomic.Bool // request was answered
+	exited  atomic.Bool // a status was sent, or none is to be
+
+	mu      sync.Mutex
+	cond    sync.Cond
+	signals []SessionEvent // not fetched yet; a signal that waits already is not queued again
+	size    *SessionEvent  // the latest window-change not fetched yet
+}
+
+// A PTY describes a terminal (RFC 4254 section 6.2). Sizes are in characters
+// and in pixels; 0 is unknown.
+type PTY struct {
+	Term                             string
+	Width, Height, WidthPx, HeightPx uint32
+	Modes                            []TerminalMode
+}
+
+// A TerminalMode is one mode of RFC 4254 section 8.
+type TerminalMode struct {
+	Opcode byte
+	Value  uint32
+}
+
+// A SessionEvent is what a client tells a running session. Exactly one of
+// Signal, Resize and Break is set.
+type SessionEvent struct {
+	Signal string // without "SIG" (RFC 4254 section 6.9)
+	Resize bool   // the terminal has a new size (section 6.7)
+	Break  bool   // RFC 4335
+
+	Width, Height, WidthPx, HeightPx uint32        // with Resize
+	Length                           time.Duration // with Break
+}
+
+const (
+	maxEnvNames  = 128      // variables per session
+	maxEnvOctets = 32 << 10 // names and values together
+	maxSignals   = 16       // different ones that wait to be fetched
+	maxPTYModes  = 256
+)
+
+func newServerSession(ch *Channel) {
+	s := &ServerSession{ch: ch}
+	s.cond.L = &s.mu
+	ch.line.serve, ch.line.reply = s.serve, ch.reply
+}
+
+// sessionRequests is what a session's channel answers; anything else is
+// refused. Each runs on the reader, or on the goroutine that settled the
+// request before, and never waits.
+var sessionRequests = map[string]func(*ServerSession, *Request) verdict{
+	"env":           (*ServerSession).onEnv,
+	"pty-req":       (*ServerSession).onPTY,
+	"exec":          (*ServerSession).onStart,
+	"shell":         (*ServerSession).onStart,
+	"subsystem":     (*ServerSession).onStart,
+	"window-change": (*ServerSession).onWindowChange,
+	"signal":        (*ServerSession).onSignal,
+	"break":         (*ServerSession).onBreak,
+	// The client wants no more output (OpenSSH PROTOCOL 2.1).
+	"eow@openssh.com": (*ServerSession).onEOW,
+}
+
+func (s *ServerSession) serve(r *Request) verdict {
+	if f := sessionRequests[r.Name]; f != nil {
+		return f(s, r)
+	}
+	return refuse
+}
+
+func (s *ServerSession) started() bool { return s.Kind != 0 }
+
+func (s *ServerSession) onEnv(r *Request) verdict {
+	var m msg.Env
+	if s.started() || !decodeData(r.Data, &m) || !slices.Contains(s.ch.conn.server.AcceptEnv, m.Name) {
+		return refuse
+	}
+	octets := len(m.Name) + len(m.Value)
+	for _, e := range s.Env {
+		octets += len(e)
+	}
+	if len(s.Env) >= maxEnvNames || octets > maxEnvOctets || !cString(m.Value) {
+		return refuse
+	}
+	s.Env = append(s.Env, m.Name+"="+m.Value)
+	return accept
+}
+
+func (s *ServerSession) onPTY(r *Request) verdict {
+	var m msg.PtyReq
+	c := s.ch.conn
+	if s.started() || s.PTY != nil || !c.server.AllowPTY || c.auth.Limits.NoPTY || !decodeData(r.Data, &m) || !cString(m.Term) {
+		return refuse
+	}
+	modes, ok := parseModes(m.Modes)
+	if !ok {
+		return refuse
+	}
+	s.PTY = &PTY{m.Term, m.Width, m.Height, m.WidthPx, m.HeightPx, modes}
+	return accept
+}
+
+// parseModes reads encoded terminal modes (RFC 4254 section 8). Opcodes from
+// 160 on are not defined and end the list, and so does the end of the string:
+// peers forget TTY_OP_END. What is cut in the middle of a value is refused.
+func parseModes(p []byte) ([]TerminalMode, bool) {
+	var modes []TerminalMode
+	for len(p) > 0 && p[0] != 0 && p[0] < 160 {
+		if len(p) < 5 || len(modes) == maxPTYModes {
+			return nil, false
+		}
+		modes = append(modes, TerminalMode{p[0], binary.BigEndian.Uint32(p[1:])})
+		p = p[5:]
+	}
+	return modes, true
+}
+
+// cString tells whether s can be handed to an operating system.
+func cString(s string) bool { return !slices.Contains([]byte(s), 0) }
+
+// onStart starts the handler. One session runs one thing.
+func (s *ServerSession) onStart(r *Request) verdict {
+	if s.started() {
+		return refuse
+	}
+	kind, what := Shell, ""
+	switch r.Name {
+	case "exec", "subsystem":
+		var m msg.Text
+		if !decodeData(r.Data, &m) || !cString(m.Value) {
+			return refuse
+		}
+		kind, what = Exec, m.Value
+		if r.Name == "subsystem" {
+			kind = Subsystem
+		}
+	default:
+		if len(r.Data) != 0 {
+			return refuse
+		}
+	}
+	c := s.ch.conn
+	if force := c.auth.Limits.ForceCommand; force != "" {
+		s.Requested = what
+		// OpenSSH's name for its built-in SFTP server, in certificates and
+		// configurations alike.
+		if kind, what = Exec, force; force == "internal-sftp" {
+			kind, what = Subsystem, "sftp"
+		}
+	}
+	s.Kind, s.request = kind, r
+	switch kind {
+	case Exec:
+		s.Command = what
+	case Subsystem:
+		s.Subsystem = what
+	}
+	s.ch.mu.Lock()
+	s.ch.busy = true
+	s.ch.mu.Unlock()
+	c.goHandler(func() {
+		defer s.ch.uncount(0)
+		defer s.finish()
+		c.server.Session(s.ch.ctx, s)
+	})
+	return pending
+}
+
+// finish ends the session after its handler.
+func (s *ServerSession) finish() {
+	c := s.ch.conn
+	if v := recover(); v != nil {
+		_ = c.panicked(v) // and no status: it did not end well
+	} else {
+		s.Refuse()
+		s.Exit(0)
+	}
+	_ = s.ch.Close()
+	c.mu.Lock()
+	delete(c.onShutdown, s)
+	c.mu.Unlock()
+}
+
+func (s *ServerSession) onWindowChange(r *Request) verdict {
+	var m msg.WindowChange
+	if s.PTY == nil || !decodeData(r.Data, &m) {
+		return refuse
+	}
+	if !s.started() {
+		s.PTY.Width, s.PTY.Height, s.PTY.WidthPx, s.PTY.HeightPx = m.Width, m.Height, m.WidthPx, m.HeightPx
+		return accept
+	}
+	s.mu.Lock()
+	s.size = &SessionEvent{Resize: true, Width: m.Width, Height: m.Height, WidthPx: m.WidthPx, HeightPx: m.HeightPx}
+	s.cond.Broadcast()
+	s.mu.Unlock()
+	return accept
+}
+
+func (s *ServerSession) onSignal(r *Request) verdict {
+	var m msg.Text
+	if !s.started() || !decodeData(r.Data, &m) || m.Value == "" || len(m.Value) > 64 || !cString(m.Value) {
+		return refuse
+	}
+	return s.signal(SessionEvent{Signal: m.Value})
+}
+
+func (s *ServerSession) onBreak(r *Request) verdict {
+	if !s.started() || len(r.Data) != 4 {
+		return refuse
+	}
+	return s.signal(SessionEvent{Break: true, Length: time.Duration(binary.BigEndian.Uint32(r.Data)) * time.Millisecond})
+}
+
+// signal queues an event unless the same waits already, as a kernel would.
+func (s *ServerSession) signal(e SessionEvent) verdict {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if slices.ContainsFunc(s.signals, func(o SessionEvent) bool { return o.Signal == e.Signal }) {
+		return accept
+	}
+	if len(s.signals) >= maxSignals {
+		return refuse
+	}
+	s.signals = append(s.signals, e)
+	s.cond.Broadcast()
+	return accept
+}
+
+func (s *ServerSession) onEOW(*Request) verdict {
+	s.ch.flow.Close(ErrWriteClosed)
+	return accept
+}
+
+// Event waits for the next signal, break or change of the terminal's size.
+// Nobody has to call it: sizes that were not fetched are replaced by the
+// latest, and a signal waits once. The error is that of ctx, or
+// ErrChannelClosed at the end of the session.
+func (s *ServerSession) Event(ctx context.Context) (SessionEvent, error) {
+	wake := func() {
+		s.mu.Lock()
+		s.cond.Broadcast()
+		s.mu.Unlock()
+	}
+	defer context.AfterFunc(ctx, wake)()
+	defer context.AfterFunc(s.ch.ctx, wake)()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for {
+		switch {
+		case len(s.signals) > 0:
+			e := s.signals[0]
+			s.signals = slices.Delete(s.signals, 0, 1)
+			return e, nil
+		case s.size != nil:
+			e := *s.size
+			s.size = nil
+			return e, nil
+		case s.ch.ctx.Err() != nil:
+			return SessionEvent{}, ErrChannelClosed
+		case ctx.Err() != nil:
+			return SessionEvent{}, context.Cause(ctx)
+		}
+		s.cond.Wait()
+	}
+}
+
+// settle answers the request that started the session, once.
+func (s *ServerSession) settle(ok bool) {
+	if s.settled.Load() || s.settled.Swap(true) {
+		return
+	}
+	if !ok {
+		s.exited.Store(true) // there is no status of what never ran
+	}
+	s.ch.line.settle(s.request, ok, nil)
+}
+
+// Accept grants the client's request; using the session does the same.
+func (s *ServerSession) Accept() { s.settle(true) }
+
+// Refuse refuses the client's request unless it was granted already.
+func (s *ServerSession) Refuse() { s.settle(false) }
+
+// Exit ends the session with a status: exit-status goes out before EOF and
+// CLOSE, as clients such as scp need it. Everything written before is sent
+// before. Further calls do nothing.
+func (s *ServerSession) Exit(status uint32) {
+	s.exit("exit-status", &msg.ExitStatus{Status: status})
+}
+
+// ExitSignal ends the session as killed by a signal, named without "SIG".
+func (s *ServerSession) ExitSignal(signal string, coreDumped bool, text string) {
+	s.exit("exit-signal", &msg.ExitSignal{Signal: signal, CoreDumped: coreDumped, Text: text})
+}
+
+func (s *ServerSession) exit(name string, m wire.Layouter) {
+	s.settle(true)
+	if s.exited.Swap(true) {
+		return
+	}
+	ch := s.ch
+	ch.flow.Close(ErrWriteClosed)
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	if ch.usable() != nil {
+		return
+	}
+	_ = ch.conn.t.PostMessage(&msg.ChannelRequest{Recipient: ch.peer, Name: name, Data: wire.Append(nil, m)})
+	_ = ch.postEOF()
+	ch.postClose()
+}
+
+// OnShutdown has f called, on a goroutine of its own, when Server.Shutdown
+// begins, for handlers that can end early once they have nothing to finish.
+// A session has one such function, the latest.
+func (s *ServerSession) OnShutdown(f func()) {
+	c := s.ch.conn
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.draining && !c.ended {
+		c.goHandler(f)
+		return
+	}
+	if c.onShutdown == nil {
+		c.onShutdown = map[*ServerSession]func(){}
+	}
+	c.onShutdown[s] = f
+}
+
+// Conn returns the connection: who the user is, and everything else about it.
+func (s *ServerSession) Conn() *Conn { return s.ch.conn }
+
+// User returns the name that the client logged in with.
+func (s *ServerSession) User() string { return s.ch.conn.auth.User }
+
+// Identity returns what the Verdict that let the user in said of them.
+func (s *ServerSession) Identity() any { return s.ch.conn.auth.Identity }
+
+// Context ends with the session: when the client closes it, or the connection
+// ends.
+func (s *ServerSession) Context() context.Context { return s.ch.ctx }
+
+// ReadPacket grants the request and reads as Channel.ReadPacket.
+func (s *ServerSession) ReadPacket() (*packet.Buf, error) {
+	s.settle(true)
+	return s.ch.ReadPacket()
+}
+
+// WritePacket grants the request and writes as Channel.WritePacket.
+func (s *ServerSession) WritePacket(b *packet.Buf) error {
+	s.settle(true)
+	return s.ch.WritePacket(b)
+}
+
+// MaxPacket is the largest payload that leaves in one piece.
+func (s *ServerSession) MaxPacket() int { return s.ch.MaxPacket() }
+
+// Read grants the request and reads the client's input.
+func (s *ServerSession) Read(p []byte) (int, error) {
+	s.settle(true)
+	return s.ch.Read(p)
+}
+
+// Write grants the request and writes standard output.
+func (s *ServerSession) Write(p []byte) (int, error) {
+	s.settle(true)
+	return s.ch.Write(p)
+}
+
+// Stderr grants the request and returns where standard error goes.
+func (s *ServerSession) Stderr() io.Writer {
+	s.settle(true)
+	return (*stderr)(s.ch)
+}
+
+// CloseWrite sends EOF; Exit does so too.
+func (s *ServerSession) CloseWrite() error {
+	s.settle(true)
+	return s.ch.CloseWrite()
+}
+
+// Close closes the session without a status. Handlers call Exit instead.
+func (s *ServerSession) Close() error {
+	s.settle(true)
+	s.exited.Store(true)
+	return s.ch.Close()
+}
+
+// SetDeadline works as that of a Channel.
+func (s *ServerSession) SetDeadline(t time.Time) error { return s.ch.SetDeadline(t) }
+
+// SetReadDeadline works as that of a Channel.
+func (s *ServerSession) SetReadDeadline(t time.Time) error { return s.ch.SetReadDeadline(t) }
+
+// SetWriteDeadline works as that of a Channel.
+func (s *ServerSession) SetWriteDeadline(t time.Time) error { return s.ch.SetWriteDeadline(t) }
+
+// LocalAddr returns the connection's local address.
+func (s *ServerSession) LocalAddr() net.Addr { return s.ch.LocalAddr() }
+
+// RemoteAddr returns the connection's remote address.
+func (s *ServerSession) RemoteAddr() net.Addr { return s.ch.RemoteAddr() }
+
+var (
+	_ net.Conn    = (*ServerSession)(nil)
+	_ packet.Conn = (*ServerSession)(nil)
+)
