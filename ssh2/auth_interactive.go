@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync/atomic"
 
 	"github.com/fairlead-ssh/fairlead/internal/msg"
 	"github.com/fairlead-ssh/fairlead/internal/wire"
@@ -19,12 +18,16 @@ func (s *authServer) interactive(ctx context.Context, at *AuthAttempt, fields []
 	}
 	at.Language, at.Submethods = f.Language, f.Submethods
 	c := *at
-	q := &questions{s: s, ctx: ctx}
+	q := &questions{s: s, ctx: ctx, turn: make(chan struct{}, 1)}
+	q.turn <- struct{}{}
 	v := s.auth.Interactive(ctx, &c, q.ask)
-	if !q.state.CompareAndSwap(askIdle, askOver) {
+	select {
+	case <-q.turn: // not given back: no question from now on
+	default:
 		// Another goroutine is in the middle of a question, so nobody knows
-		// whose the next message is.
-		_ = s.t.Disconnect(uint32(DisconnectNoMoreAuthMethods), "internal error")
+		// whose the next message is. Two readers cannot be, so wait for it.
+		_ = s.t.Disconnect(uint32(DisconnectByApplication), "internal error")
+		<-q.turn
 		return Verdict{}, nil, errors.New("ssh2: authentication: interactive handler returned while its question was open")
 	}
 	switch {
@@ -36,29 +39,23 @@ func (s *authServer) interactive(ctx context.Context, at *AuthAttempt, fields []
 	return v, nil, nil
 }
 
-// States of questions.
-const (
-	askIdle = iota
-	askBusy
-	askOver
-)
-
-// questions is one attempt's Asker. Its state is what makes calls at the wrong
-// time harmless: only one at a time gets to the connection, and none after the
-// handler has returned.
+// questions is one attempt's Asker. Whoever holds its turn may use the
+// connection: one caller at a time, and none after the handler has returned.
 type questions struct {
 	s     *authServer
 	ctx   context.Context // of the connection
-	state atomic.Int32
-	err   error // lost the attempt
-	fatal error // lost the connection, or the attempt without an answer
+	turn  chan struct{}   // holds the turn while nobody asks
+	err   error           // lost the attempt
+	fatal error           // lost the connection, or the attempt without an answer
 }
 
 func (q *questions) ask(ctx context.Context, c *Challenge) ([]string, error) {
-	if !q.state.CompareAndSwap(askIdle, askBusy) {
+	select {
+	case <-q.turn:
+	default:
 		return nil, errors.New("ssh2: authentication: question outside of its attempt")
 	}
-	defer q.state.Store(askIdle)
+	defer func() { q.turn <- struct{}{} }()
 	if q.fatal != nil {
 		return nil, q.fatal
 	}

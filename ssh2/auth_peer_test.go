@@ -19,7 +19,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	gossh "golang.org/x/crypto/ssh"
 
@@ -34,11 +33,33 @@ type scriptConn struct {
 	in     [][]byte
 	out    []string
 	phase  msg.Phase
-	ended  error
-	reason uint32
 	buf    []byte
 	before func(n int) // called before the n-th message is handed out
 	n      int
+
+	mu    sync.Mutex
+	ended error
+	gone  chan struct{} // closed when ended
+}
+
+// end ends the connection for good.
+func (c *scriptConn) end(err error, said string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ended != nil {
+		return
+	}
+	c.ended = err
+	if said != "" {
+		c.out = append(c.out, said)
+	}
+	close(c.gone)
+}
+
+func (c *scriptConn) err() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.ended
 }
 
 var testSession = []byte("session identifier of 32 octets.")
@@ -49,10 +70,10 @@ func (c *scriptConn) Next() ([]byte, error) {
 	}
 	c.n++
 	clear(c.buf)
-	switch {
-	case c.ended != nil:
-		return nil, c.ended
-	case len(c.in) == 0:
+	if err := c.err(); err != nil {
+		return nil, err
+	}
+	if len(c.in) == 0 {
 		return nil, io.EOF
 	}
 	c.buf = append(c.buf[:0], c.in[0]...)
@@ -61,9 +82,11 @@ func (c *scriptConn) Next() ([]byte, error) {
 }
 
 func (c *scriptConn) PostMessage(m msg.Message) error {
-	if c.ended != nil {
-		return c.ended
+	if err := c.err(); err != nil {
+		return err
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.out = append(c.out, printMessage(msg.Append(nil, m)))
 	return nil
 }
@@ -72,14 +95,12 @@ func (c *scriptConn) SetPhase(p msg.Phase) { c.phase = p }
 func (c *scriptConn) SessionID() []byte    { return testSession }
 
 func (c *scriptConn) Violation(format string, a ...any) error {
-	c.ended, c.reason = fmt.Errorf("violation: "+format, a...), 2
-	c.out = append(c.out, "violation")
-	return c.ended
+	c.end(fmt.Errorf("violation: "+format, a...), "violation")
+	return c.err()
 }
 
 func (c *scriptConn) Disconnect(reason uint32, text string) error {
-	c.ended, c.reason = errors.New("disconnected: "+text), reason
-	c.out = append(c.out, fmt.Sprintf("disconnect %d", reason))
+	c.end(errors.New("disconnected: "+text), fmt.Sprintf("disconnect %d", reason))
 	return nil
 }
 
@@ -125,8 +146,8 @@ func printMessage(p []byte) string {
 	return msg.Name(p[0])
 }
 
-// login is one server's run against a script.
-type login struct {
+// authRun is one server's run against a script.
+type authRun struct {
 	auth   ServerAuth
 	remote net.Addr
 	log    *slog.Logger
@@ -140,7 +161,7 @@ type login struct {
 
 // run plays the messages, after a SERVICE_REQUEST, and returns the answers,
 // without that to the SERVICE_REQUEST.
-func (l *login) run(t testing.TB, in ...[]byte) []string {
+func (l *authRun) run(t testing.TB, in ...[]byte) []string {
 	t.Helper()
 	in = append([][]byte{msg.Append(nil, &msg.ServiceRequest{Service: "ssh-userauth"})}, in...)
 	out := l.raw(t, in...)
@@ -151,7 +172,7 @@ func (l *login) run(t testing.TB, in ...[]byte) []string {
 }
 
 // raw plays the messages and holds what is true of every run.
-func (l *login) raw(t testing.TB, in ...[]byte) []string {
+func (l *authRun) raw(t testing.TB, in ...[]byte) []string {
 	t.Helper()
 	orDefault(&l.auth.MinFailureDelay, -1)
 	if l.ctx == nil {
@@ -163,7 +184,7 @@ func (l *login) raw(t testing.TB, in ...[]byte) []string {
 	if l.remote == nil {
 		l.remote = &net.TCPAddr{IP: net.IPv4(192, 0, 2, 7), Port: 4711}
 	}
-	l.conn = &scriptConn{in: in, before: l.before}
+	l.conn = &scriptConn{in: in, before: l.before, gone: make(chan struct{})}
 	s, err := newAuthServer(&l.auth, l.conn, ConnMeta{RemoteAddr: l.remote, SessionID: testSession}, l.log, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -176,8 +197,8 @@ func (l *login) raw(t testing.TB, in ...[]byte) []string {
 	return l.conn.out
 }
 
-// expect compares answers.
-func expect(t testing.TB, got []string, want ...string) {
+// expectAuth compares answers.
+func expectAuth(t testing.TB, got []string, want ...string) {
 	t.Helper()
 	if !slices.Equal(got, want) {
 		t.Errorf("answers %q\nwant    %q", got, want)
@@ -186,7 +207,7 @@ func expect(t testing.TB, got []string, want ...string) {
 
 // Requests.
 
-func request(user, service, method string, fields wire.Layouter) []byte {
+func authRequest(user, service, method string, fields wire.Layouter) []byte {
 	r := msg.UserauthRequest{User: user, Service: service, Method: method}
 	if fields != nil {
 		r.Fields = wire.Append(nil, fields)
@@ -194,21 +215,21 @@ func request(user, service, method string, fields wire.Layouter) []byte {
 	return msg.Append(nil, &r)
 }
 
-func reqNone(user string) []byte { return request(user, serviceConnection, MethodNone, nil) }
+func reqNone(user string) []byte { return authRequest(user, serviceConnection, MethodNone, nil) }
 
 func reqPassword(user, pw string) []byte {
-	return request(user, serviceConnection, MethodPassword, &msg.PasswordFields{Password: []byte(pw)})
+	return authRequest(user, serviceConnection, MethodPassword, &msg.PasswordFields{Password: []byte(pw)})
 }
 
 func reqChange(user, old, pw string) []byte {
-	return request(user, serviceConnection, MethodPassword, &msg.PasswordFields{Change: true, Password: []byte(old), New: []byte(pw)})
+	return authRequest(user, serviceConnection, MethodPassword, &msg.PasswordFields{Change: true, Password: []byte(old), New: []byte(pw)})
 }
 
 func reqInteractive(user string) []byte {
-	return request(user, serviceConnection, MethodInteractive, &msg.InteractiveFields{})
+	return authRequest(user, serviceConnection, MethodInteractive, &msg.InteractiveFields{})
 }
 
-func answer(a ...string) []byte {
+func infoAnswer(a ...string) []byte {
 	var r msg.InfoResponse
 	for _, s := range a {
 		r.Answers = append(r.Answers, []byte(s))
@@ -217,11 +238,11 @@ func answer(a ...string) []byte {
 }
 
 func reqQuery(user, algorithm string, blob []byte) []byte {
-	return request(user, serviceConnection, MethodPublicKey, &msg.PublicKeyFields{Algorithm: algorithm, Key: blob})
+	return authRequest(user, serviceConnection, MethodPublicKey, &msg.PublicKeyFields{Algorithm: algorithm, Key: blob})
 }
 
 func reqSig(user, algorithm string, blob, sig []byte) []byte {
-	return request(user, serviceConnection, MethodPublicKey, &msg.PublicKeyFields{Signed: true, Algorithm: algorithm, Key: blob, Signature: sig})
+	return authRequest(user, serviceConnection, MethodPublicKey, &msg.PublicKeyFields{Signed: true, Algorithm: algorithm, Key: blob, Signature: sig})
 }
 
 // reqSigned is a request signed as it should be.
@@ -354,6 +375,3 @@ func code(want string) func(context.Context, *AuthAttempt, Asker) Verdict {
 		return Verdict{OK: err == nil && CheckPassword(want, a[0]), Identity: "code", Reason: err}
 	}
 }
-
-// The time by which something must have happened that happens at once.
-const soon = 10 * time.Second

@@ -24,18 +24,18 @@ import (
 var alicePassword = passwords(map[string]string{"alice": "secret", "bob": "hunter2"})
 
 func TestAuthNone(t *testing.T) { // RFC 4252 section 5.2
-	l := login{auth: ServerAuth{None: func(_ context.Context, a *AuthAttempt) Verdict {
+	l := authRun{auth: ServerAuth{None: func(_ context.Context, a *AuthAttempt) Verdict {
 		return Verdict{OK: a.User == "guest", Identity: 7}
 	}}}
-	expect(t, l.run(t, reqNone("alice"), reqNone("guest")), "failure ", "success")
+	expectAuth(t, l.run(t, reqNone("alice"), reqNone("guest")), "failure ", "success")
 	if l.res.Identity != 7 || l.res.User != "guest" {
 		t.Errorf("result %+v", l.res)
 	}
 }
 
 func TestAuthPassword(t *testing.T) { // RFC 4252 section 8
-	l := login{auth: ServerAuth{Password: alicePassword, PublicKey: keysOf()}}
-	expect(t, l.run(t, reqNone("alice"), reqPassword("alice", "wrong"), reqPassword("alice", "secret")),
+	l := authRun{auth: ServerAuth{Password: alicePassword, PublicKey: keysOf()}}
+	expectAuth(t, l.run(t, reqNone("alice"), reqPassword("alice", "wrong"), reqPassword("alice", "secret")),
 		"failure publickey,password", "failure publickey,password", "success")
 	if !reflect.DeepEqual(*l.res, authResult{User: "alice", Methods: []string{"password"}, Identity: "password of alice"}) {
 		t.Errorf("result %+v", l.res)
@@ -44,7 +44,7 @@ func TestAuthPassword(t *testing.T) { // RFC 4252 section 8
 
 func TestAuthPasswordChange(t *testing.T) { // RFC 4252 section 8
 	pw := "old"
-	l := login{auth: ServerAuth{
+	l := authRun{auth: ServerAuth{
 		Password: func(_ context.Context, _ *AuthAttempt, p string) Verdict {
 			v := Verdict{OK: CheckPassword(pw, p)}
 			if v.OK && pw == "old" {
@@ -63,7 +63,7 @@ func TestAuthPasswordChange(t *testing.T) { // RFC 4252 section 8
 			return Verdict{OK: true}
 		},
 	}}
-	expect(t, l.run(t,
+	expectAuth(t, l.run(t,
 		reqPassword("alice", "old"),
 		reqChange("alice", "wrong", "longer"),
 		reqChange("alice", "old", ""),
@@ -74,30 +74,30 @@ func TestAuthPasswordChange(t *testing.T) { // RFC 4252 section 8
 
 	pw = "old"
 	l.auth.PasswordChange = nil
-	expect(t, l.run(t, reqPassword("alice", "old"), reqChange("alice", "old", "new")), "failure password", "failure password")
+	expectAuth(t, l.run(t, reqPassword("alice", "old"), reqChange("alice", "old", "new")), "failure password", "failure password")
 }
 
 func TestAuthInteractive(t *testing.T) { // RFC 4256
-	l := login{auth: ServerAuth{Interactive: code("123456")}}
-	expect(t, l.run(t, reqInteractive("alice"), answer("0"), reqInteractive("alice"), answer("123456")),
+	l := authRun{auth: ServerAuth{Interactive: code("123456")}}
+	expectAuth(t, l.run(t, reqInteractive("alice"), infoAnswer("0"), reqInteractive("alice"), infoAnswer("123456")),
 		"ask Code: ", "failure keyboard-interactive", "ask Code: ", "success")
 }
 
 func TestAuthBannerOnceBeforeTheFirstAnswer(t *testing.T) { // RFC 4252 section 5.4
-	l := login{auth: ServerAuth{Password: alicePassword, Banner: func(context.Context, ConnMeta) string { return "hello\r\n" }}}
-	expect(t, l.run(t, reqNone("alice"), reqPassword("alice", "secret")), "banner hello\r\n", "failure password", "success")
+	l := authRun{auth: ServerAuth{Password: alicePassword, Banner: func(context.Context, ConnMeta) string { return "hello\r\n" }}}
+	expectAuth(t, l.run(t, reqNone("alice"), reqPassword("alice", "secret")), "banner hello\r\n", "failure password", "success")
 }
 
 func TestAuthZeroValueLetsNobodyIn(t *testing.T) {
-	l := login{}
-	expect(t, l.run(t, reqNone("alice"), reqPassword("alice", "x"), reqInteractive("alice"), reqSigned(t, "alice", edKey("a"))),
+	l := authRun{}
+	expectAuth(t, l.run(t, reqNone("alice"), reqPassword("alice", "x"), reqInteractive("alice"), reqSigned(t, "alice", edKey("a"))),
 		"failure ", "failure ", "failure ", "failure ")
 }
 
 func TestAuthServices(t *testing.T) { // RFC 4253 section 10, RFC 4252 section 5
-	l := login{auth: ServerAuth{Password: alicePassword}}
-	expect(t, l.raw(t, msg.Append(nil, &msg.ServiceRequest{Service: "ssh-connection"})), "disconnect 7")
-	expect(t, l.run(t, request("alice", "ssh-shell", "password", &msg.PasswordFields{Password: []byte("secret")})), "failure password")
+	l := authRun{auth: ServerAuth{Password: alicePassword}}
+	expectAuth(t, l.raw(t, msg.Append(nil, &msg.ServiceRequest{Service: "ssh-connection"})), "disconnect 7")
+	expectAuth(t, l.run(t, authRequest("alice", "ssh-shell", "password", &msg.PasswordFields{Password: []byte("secret")})), "failure password")
 }
 
 func TestCVE_1_2_ClientOnlyMessages(t *testing.T) {
@@ -105,36 +105,36 @@ func TestCVE_1_2_ClientOnlyMessages(t *testing.T) {
 		&msg.UserauthSuccess{}, &msg.UserauthFailure{}, &msg.UserauthPKOK{}, &msg.UserauthBanner{}, &msg.ServiceAccept{},
 		&msg.InfoResponse{}, &msg.GlobalRequest{}, &msg.ChannelOpen{},
 	} {
-		l := login{auth: ServerAuth{Password: alicePassword}}
-		expect(t, l.run(t, reqNone("alice"), msg.Append(nil, m), reqPassword("alice", "secret")), "failure password", "violation")
+		l := authRun{auth: ServerAuth{Password: alicePassword}}
+		expectAuth(t, l.run(t, reqNone("alice"), msg.Append(nil, m), reqPassword("alice", "secret")), "failure password", "violation")
 	}
 }
 
 func TestCVE_1_5_RequestBeforeService(t *testing.T) {
-	l := login{auth: ServerAuth{Password: alicePassword}}
-	expect(t, l.raw(t, reqPassword("alice", "secret")), "violation")
+	l := authRun{auth: ServerAuth{Password: alicePassword}}
+	expectAuth(t, l.raw(t, reqPassword("alice", "secret")), "violation")
 }
 
 func TestCVE_2_1_IdentityOfTheSignedKey(t *testing.T) {
 	victim, own := edKey("victim"), edKey("own")
-	l := login{auth: ServerAuth{PublicKey: keysOf(victim, own), Password: alicePassword}}
+	l := authRun{auth: ServerAuth{PublicKey: keysOf(victim, own), Password: alicePassword}}
 	query := reqQuery("alice", "ssh-ed25519", victim.PublicKey().Marshal())
-	expect(t, l.run(t, query, reqSigned(t, "alice", own)), "pkok", "success")
+	expectAuth(t, l.run(t, query, reqSigned(t, "alice", own)), "pkok", "success")
 	if want := "key " + gossh.FingerprintSHA256(own.PublicKey()); l.res.Identity != want {
 		t.Errorf("identity %v, want %v", l.res.Identity, want)
 	}
-	expect(t, l.run(t, query, reqPassword("alice", "secret")), "pkok", "success")
+	expectAuth(t, l.run(t, query, reqPassword("alice", "secret")), "pkok", "success")
 	if l.res.Identity != "password of alice" {
 		t.Errorf("identity %v", l.res.Identity)
 	}
-	expect(t, l.run(t, query, query, reqNone("alice")), "pkok", "pkok", "failure publickey,password")
+	expectAuth(t, l.run(t, query, query, reqNone("alice")), "pkok", "pkok", "failure publickey,password")
 }
 
 func TestCVE_2_2_SignatureByAnotherKey(t *testing.T) {
 	probed, other := edKey("probed"), edKey("other")
 	final := 0
 	inner := keysOf(probed)
-	l := login{auth: ServerAuth{PublicKey: func(ctx context.Context, a *AuthAttempt, k gossh.PublicKey) Verdict {
+	l := authRun{auth: ServerAuth{PublicKey: func(ctx context.Context, a *AuthAttempt, k gossh.PublicKey) Verdict {
 		if a.Verified {
 			final++
 		}
@@ -145,7 +145,7 @@ func TestCVE_2_2_SignatureByAnotherKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	expect(t, l.run(t,
+	expectAuth(t, l.run(t,
 		reqQuery("alice", "ssh-ed25519", blob),
 		reqSigned(t, "alice", other),                 // a key that was not accepted
 		reqSig("alice", "ssh-ed25519", blob, forged), // the accepted key, the other's signature
@@ -153,7 +153,7 @@ func TestCVE_2_2_SignatureByAnotherKey(t *testing.T) {
 	if final != 0 {
 		t.Errorf("final handler called %d times", final)
 	}
-	expect(t, l.run(t, reqSigned(t, "alice", probed)), "success")
+	expectAuth(t, l.run(t, reqSigned(t, "alice", probed)), "success")
 	if final != 1 {
 		t.Errorf("final handler called %d times", final)
 	}
@@ -174,7 +174,7 @@ func TestCVE_2_2_SignatureOfAnotherRequest(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		l := login{auth: ServerAuth{PublicKey: keysOf(key)}}
+		l := authRun{auth: ServerAuth{PublicKey: keysOf(key)}}
 		if out := l.run(t, reqSig("alice", "ssh-ed25519", blob, sig)); out[0] != "failure publickey" {
 			t.Errorf("%s: %q", name, out)
 		}
@@ -185,22 +185,22 @@ func TestCVE_2_2_SignatureOfAnotherRequest(t *testing.T) {
 func requireBoth(string) [][]string { return [][]string{{"password", "keyboard-interactive"}} }
 
 func TestCVE_2_3_UserOrServiceChange(t *testing.T) {
-	l := login{auth: ServerAuth{Password: alicePassword, Interactive: code("1"), Require: requireBoth}}
-	expect(t, l.run(t, reqPassword("alice", "secret"), reqInteractive("bob"), answer("1"), reqPassword("bob", "hunter2")),
+	l := authRun{auth: ServerAuth{Password: alicePassword, Interactive: code("1"), Require: requireBoth}}
+	expectAuth(t, l.run(t, reqPassword("alice", "secret"), reqInteractive("bob"), infoAnswer("1"), reqPassword("bob", "hunter2")),
 		"partial keyboard-interactive", "ask Code: ", "partial password", "success")
 	if l.res.User != "bob" || !slices.Equal(l.res.Methods, []string{"keyboard-interactive", "password"}) {
 		t.Errorf("result %+v", l.res)
 	}
-	expect(t, l.run(t, reqPassword("alice", "secret"), reqNone("bob"), reqInteractive("alice"), answer("1")),
+	expectAuth(t, l.run(t, reqPassword("alice", "secret"), reqNone("bob"), reqInteractive("alice"), infoAnswer("1")),
 		"partial keyboard-interactive", "failure password,keyboard-interactive", "ask Code: ", "partial password")
-	expect(t, l.run(t, reqPassword("alice", "secret"), request("alice", "other", "none", nil), reqInteractive("alice"), answer("1")),
+	expectAuth(t, l.run(t, reqPassword("alice", "secret"), authRequest("alice", "other", "none", nil), reqInteractive("alice"), infoAnswer("1")),
 		"partial keyboard-interactive", "failure password,keyboard-interactive", "ask Code: ", "partial password")
 }
 
 func TestCVE_2_4_LimitsOfEveryFactor(t *testing.T) {
 	net1, net2 := netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("192.0.2.0/28")
 	until := time.Now().Add(time.Hour)
-	l := login{auth: ServerAuth{
+	l := authRun{auth: ServerAuth{
 		Password: func(context.Context, *AuthAttempt, string) Verdict {
 			return Verdict{OK: true, Identity: 1, Limits: Limits{ForceCommand: "backup", SourceAddress: []netip.Prefix{net1}, NoPTY: true}}
 		},
@@ -209,7 +209,7 @@ func TestCVE_2_4_LimitsOfEveryFactor(t *testing.T) {
 		},
 		Require: requireBoth,
 	}}
-	expect(t, l.run(t, reqPassword("alice", "x"), reqInteractive("alice")), "partial keyboard-interactive", "success")
+	expectAuth(t, l.run(t, reqPassword("alice", "x"), reqInteractive("alice")), "partial keyboard-interactive", "success")
 	want := Limits{ForceCommand: "backup", SourceAddress: []netip.Prefix{net2}, ValidBefore: until, NoPTY: true, NoX11Forwarding: true}
 	if l.res.Identity != 2 || !reflect.DeepEqual(l.res.Limits, want) {
 		t.Errorf("result %+v", l.res)
@@ -218,11 +218,11 @@ func TestCVE_2_4_LimitsOfEveryFactor(t *testing.T) {
 	l.auth.Interactive = func(context.Context, *AuthAttempt, Asker) Verdict {
 		return Verdict{OK: true, Limits: Limits{ForceCommand: "shell"}}
 	}
-	expect(t, l.run(t, reqPassword("alice", "x"), reqInteractive("alice")), "partial keyboard-interactive", "failure keyboard-interactive")
+	expectAuth(t, l.run(t, reqPassword("alice", "x"), reqInteractive("alice")), "partial keyboard-interactive", "failure keyboard-interactive")
 	l.auth.Interactive = func(context.Context, *AuthAttempt, Asker) Verdict {
 		return Verdict{OK: true, Limits: Limits{SourceAddress: []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")}}}
 	}
-	expect(t, l.run(t, reqPassword("alice", "x"), reqInteractive("alice")), "partial keyboard-interactive", "failure keyboard-interactive")
+	expectAuth(t, l.run(t, reqPassword("alice", "x"), reqInteractive("alice")), "partial keyboard-interactive", "failure keyboard-interactive")
 }
 
 func TestCVE_2_5_SourceAddressForEveryMethod(t *testing.T) {
@@ -254,7 +254,7 @@ func TestCVE_2_5_SourceAddressForEveryMethod(t *testing.T) {
 			"none": reqNone("alice"), "password": reqPassword("alice", "x"), "interactive": reqInteractive("alice"),
 			"key": reqSigned(t, "alice", key), "certificate": reqSigned(t, "alice", cert(tt.cert)),
 		} {
-			l := login{remote: tt.remote, auth: ServerAuth{
+			l := authRun{remote: tt.remote, auth: ServerAuth{
 				None:        func(context.Context, *AuthAttempt) Verdict { return v },
 				Password:    func(context.Context, *AuthAttempt, string) Verdict { return v },
 				Interactive: func(context.Context, *AuthAttempt, Asker) Verdict { return v },
@@ -277,7 +277,7 @@ func (pipeAddr) String() string  { return "pipe" }
 func TestCVE_2_5_ValidBeforeForEveryMethod(t *testing.T) {
 	for _, in := range [][]byte{reqNone("alice"), reqPassword("alice", "x"), reqInteractive("alice"), reqSigned(t, "alice", edKey("k"))} {
 		v := Verdict{OK: true, Limits: Limits{ValidBefore: time.Now().Add(-time.Second)}}
-		l := login{auth: ServerAuth{
+		l := authRun{auth: ServerAuth{
 			None:        func(context.Context, *AuthAttempt) Verdict { return v },
 			Password:    func(context.Context, *AuthAttempt, string) Verdict { return v },
 			Interactive: func(context.Context, *AuthAttempt, Asker) Verdict { return v },
@@ -292,20 +292,20 @@ func TestCVE_2_5_ValidBeforeForEveryMethod(t *testing.T) {
 func TestCVE_2_6_SecondFactorCannotBeAvoided(t *testing.T) {
 	key := edKey("k")
 	heard := map[string]int{}
-	l := login{auth: ServerAuth{
+	l := authRun{auth: ServerAuth{
 		None:      func(context.Context, *AuthAttempt) Verdict { heard["none"]++; return Verdict{OK: true} },
 		PublicKey: func(context.Context, *AuthAttempt, gossh.PublicKey) Verdict { heard["key"]++; return Verdict{OK: true} },
 		Password:  alicePassword, Interactive: code("123456"), Require: requireBoth, MaxTries: 100,
 	}}
-	expect(t, l.run(t,
+	expectAuth(t, l.run(t,
 		reqPassword("alice", "secret"),
-		reqInteractive("alice"), answer("1"),
-		reqInteractive("alice"), answer("2"),
+		reqInteractive("alice"), infoAnswer("1"),
+		reqInteractive("alice"), infoAnswer("2"),
 		reqPassword("alice", "secret"), // done already, leads nowhere
 		reqSigned(t, "alice", key),
 		reqQuery("alice", "ssh-ed25519", key.PublicKey().Marshal()),
 		reqNone("alice"),
-		reqInteractive("alice"), answer(), // as many answers as it takes none
+		reqInteractive("alice"), infoAnswer(), // as many answers as it takes none
 	),
 		"partial keyboard-interactive",
 		"ask Code: ", "failure keyboard-interactive",
@@ -341,7 +341,7 @@ func TestW30_RequiredSets(t *testing.T) {
 	}{
 		{"first set", [][]byte{reqNone("alice"), reqPassword("alice", "secret"), reqSigned(t, "alice", k1)},
 			[]string{"failure publickey,password,keyboard-interactive", "partial publickey", "success"}},
-		{"second set", [][]byte{reqSigned(t, "alice", k1), reqInteractive("alice"), answer("1")},
+		{"second set", [][]byte{reqSigned(t, "alice", k1), reqInteractive("alice"), infoAnswer("1")},
 			[]string{"partial password,keyboard-interactive", "ask Code: ", "success"}},
 		{"sets do not mix", [][]byte{reqPassword("alice", "secret"), reqInteractive("alice")},
 			[]string{"partial publickey", "failure publickey"}},
@@ -351,8 +351,8 @@ func TestW30_RequiredSets(t *testing.T) {
 		{"no set", [][]byte{reqPassword("bob", "hunter2")}, []string{"failure "}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			l := login{auth: auth}
-			expect(t, l.run(t, tt.in...), tt.want...)
+			l := authRun{auth: auth}
+			expectAuth(t, l.run(t, tt.in...), tt.want...)
 		})
 	}
 }
@@ -361,7 +361,7 @@ func TestCVE_2_7_AnswersBoundToTheirRequest(t *testing.T) {
 	// A new request in the middle of a conversation ends it without an answer,
 	// and whatever its handler then says is lost with it.
 	var asked []error
-	l := login{auth: ServerAuth{
+	l := authRun{auth: ServerAuth{
 		Password: alicePassword,
 		Interactive: func(ctx context.Context, _ *AuthAttempt, ask Asker) Verdict {
 			for range 3 {
@@ -371,14 +371,14 @@ func TestCVE_2_7_AnswersBoundToTheirRequest(t *testing.T) {
 			return Verdict{OK: true}
 		},
 	}}
-	expect(t, l.run(t, reqInteractive("alice"), answer("x"), reqPassword("alice", "wrong"), reqNone("alice")),
+	expectAuth(t, l.run(t, reqInteractive("alice"), infoAnswer("x"), reqPassword("alice", "wrong"), reqNone("alice")),
 		"ask ?", "ask ?", "failure password,keyboard-interactive", "failure password,keyboard-interactive")
 	if len(asked) != 3 || asked[0] != nil || !errors.Is(asked[1], errAborted) || !errors.Is(asked[2], errAborted) {
 		t.Errorf("questions: %v", asked)
 	}
 
 	// The same with a request that would succeed: it, and only it, counts.
-	expect(t, l.run(t, reqInteractive("alice"), reqPassword("bob", "hunter2")), "ask ?", "success")
+	expectAuth(t, l.run(t, reqInteractive("alice"), reqPassword("bob", "hunter2")), "ask ?", "success")
 	if l.res.User != "bob" || l.res.Identity != "password of bob" {
 		t.Errorf("result %+v", l.res)
 	}
@@ -391,13 +391,13 @@ func TestCVE_2_7_LateVerdict(t *testing.T) {
 		"none": reqNone("alice"), "password": reqPassword("alice", "x"), "interactive": reqInteractive("alice"), "key": reqSigned(t, "alice", edKey("k")),
 	} {
 		late := func() Verdict { cancel(over); return Verdict{OK: true} }
-		l := login{ctx: ctx, auth: ServerAuth{
+		l := authRun{ctx: ctx, auth: ServerAuth{
 			None:        func(context.Context, *AuthAttempt) Verdict { return late() },
 			Password:    func(context.Context, *AuthAttempt, string) Verdict { return late() },
 			Interactive: func(context.Context, *AuthAttempt, Asker) Verdict { return late() },
 			PublicKey:   func(context.Context, *AuthAttempt, gossh.PublicKey) Verdict { return late() },
 		}}
-		expect(t, l.run(t, in))
+		expectAuth(t, l.run(t, in))
 		if !errors.Is(l.err, over) {
 			t.Errorf("%s: %v", name, l.err)
 		}
@@ -408,13 +408,13 @@ func TestCVE_2_7_LateVerdict(t *testing.T) {
 
 // The connection that ends under the handler gives no success either.
 func TestCVE_2_7_ConnectionGone(t *testing.T) {
-	l := login{}
+	l := authRun{}
 	gone := errors.New("gone")
 	l.auth.Password = func(context.Context, *AuthAttempt, string) Verdict {
-		l.conn.ended = gone
+		l.conn.end(gone, "")
 		return Verdict{OK: true}
 	}
-	expect(t, l.run(t, reqPassword("alice", "x")))
+	expectAuth(t, l.run(t, reqPassword("alice", "x")))
 	if !errors.Is(l.err, gone) {
 		t.Errorf("error %v", l.err)
 	}
@@ -422,26 +422,27 @@ func TestCVE_2_7_ConnectionGone(t *testing.T) {
 
 func TestCVE_2_7_AskerOutsideItsAttempt(t *testing.T) {
 	var kept Asker
-	l := login{auth: ServerAuth{
+	l := authRun{auth: ServerAuth{
 		Interactive: func(_ context.Context, _ *AuthAttempt, ask Asker) Verdict { kept = ask; return Verdict{} },
 		Password: func(ctx context.Context, _ *AuthAttempt, _ string) Verdict {
 			_, err := kept(ctx, &Challenge{Prompts: []Prompt{{Text: "?"}}})
 			return Verdict{OK: err == nil}
 		},
 	}}
-	expect(t, l.run(t, reqInteractive("alice"), reqPassword("alice", "x"), answer("x")),
+	expectAuth(t, l.run(t, reqInteractive("alice"), reqPassword("alice", "x"), infoAnswer("x")),
 		"failure password,keyboard-interactive", "failure password,keyboard-interactive", "violation")
 }
 
 func TestCVE_2_7_HandlerLeavesWhileAsking(t *testing.T) {
-	reading, goOn := make(chan struct{}), make(chan struct{})
+	reading := make(chan struct{})
 	var wg sync.WaitGroup
-	l := login{before: func(n int) {
+	l := authRun{}
+	l.before = func(n int) {
 		if n == 2 { // the answer
 			close(reading)
-			<-goOn
+			<-l.conn.gone
 		}
-	}}
+	}
 	l.auth.Interactive = func(ctx context.Context, _ *AuthAttempt, ask Asker) Verdict {
 		wg.Go(func() {
 			if _, err := ask(ctx, &Challenge{Prompts: []Prompt{{Text: "?"}}}); err == nil {
@@ -451,23 +452,21 @@ func TestCVE_2_7_HandlerLeavesWhileAsking(t *testing.T) {
 		<-reading
 		return Verdict{OK: true}
 	}
-	// The script's Disconnect happens while the other goroutine is in Next, as
-	// with a real connection; it is let go after the server has given up.
-	t.Cleanup(func() { close(goOn); wg.Wait() })
-	expect(t, l.run(t, reqInteractive("alice")), "ask ?", "disconnect 14")
+	expectAuth(t, l.run(t, reqInteractive("alice")), "ask ?", "disconnect 11")
 	if l.err == nil {
 		t.Error("no error")
 	}
+	wg.Wait()
 }
 
 func TestCVE_2_8_PathsAsKeys(t *testing.T) {
-	l := login{auth: ServerAuth{MaxTries: 100, PublicKey: func(context.Context, *AuthAttempt, gossh.PublicKey) Verdict {
+	l := authRun{auth: ServerAuth{MaxTries: 100, PublicKey: func(context.Context, *AuthAttempt, gossh.PublicKey) Verdict {
 		t.Error("handler called")
 		return Verdict{OK: true}
 	}}}
 	blobs := []string{"/etc/passwd", `\\host\share`, "", "\x00", strings.Repeat("A", 250<<10)}
 	for _, b := range blobs {
-		expect(t, l.run(t, reqQuery("alice", "ssh-ed25519", []byte(b)), reqSig("alice", "ssh-ed25519", []byte(b), []byte(b))),
+		expectAuth(t, l.run(t, reqQuery("alice", "ssh-ed25519", []byte(b)), reqSig("alice", "ssh-ed25519", []byte(b), []byte(b))),
 			"failure publickey", "failure publickey")
 	}
 }
@@ -475,7 +474,7 @@ func TestCVE_2_8_PathsAsKeys(t *testing.T) {
 func TestCVE_2_9_EmptyAndNUL(t *testing.T) {
 	var log bytes.Buffer
 	yes := Verdict{OK: true}
-	l := login{
+	l := authRun{
 		log: slog.New(slog.NewJSONHandler(&log, nil)),
 		auth: ServerAuth{
 			MaxTries: 100,
@@ -511,9 +510,9 @@ func TestCVE_2_9_EmptyAndNUL(t *testing.T) {
 func TestCVE_2_11_FailedAskIsFailure(t *testing.T) {
 	// The handler ignores every error and says yes.
 	for name, in := range map[string][]byte{
-		"count": answer("a", "b"), "none": answer(), "long": answer(strings.Repeat("x", MaxSecret+1)), "NUL": answer("\x00"), "malformed": {61, 0, 0, 0, 1, 0},
+		"count": infoAnswer("a", "b"), "none": infoAnswer(), "long": infoAnswer(strings.Repeat("x", MaxSecret+1)), "NUL": infoAnswer("\x00"), "malformed": {61, 0, 0, 0, 1, 0},
 	} {
-		l := login{auth: ServerAuth{Interactive: func(ctx context.Context, _ *AuthAttempt, ask Asker) Verdict {
+		l := authRun{auth: ServerAuth{Interactive: func(ctx context.Context, _ *AuthAttempt, ask Asker) Verdict {
 			_, _ = ask(ctx, &Challenge{Prompts: []Prompt{{Text: "?"}}})
 			return Verdict{OK: true}
 		}}}
@@ -523,27 +522,27 @@ func TestCVE_2_11_FailedAskIsFailure(t *testing.T) {
 	}
 	// Our own mistakes lose the attempt, too.
 	for _, c := range []*Challenge{{Prompts: make([]Prompt, 33)}, {Prompts: []Prompt{{}}}} {
-		l := login{auth: ServerAuth{Interactive: func(ctx context.Context, _ *AuthAttempt, ask Asker) Verdict {
+		l := authRun{auth: ServerAuth{Interactive: func(ctx context.Context, _ *AuthAttempt, ask Asker) Verdict {
 			_, _ = ask(ctx, c)
 			return Verdict{OK: true}
 		}}}
-		expect(t, l.run(t, reqInteractive("alice")), "failure keyboard-interactive")
+		expectAuth(t, l.run(t, reqInteractive("alice")), "failure keyboard-interactive")
 	}
 }
 
 func TestCVE_2_12_UnknownMethods(t *testing.T) {
-	l := login{auth: ServerAuth{Password: alicePassword}}
+	l := authRun{auth: ServerAuth{Password: alicePassword}}
 	in := [][]byte{reqNone("alice")}
 	for _, m := range []string{"hostbased", "gssapi-with-mic", "publickey", "keyboard-interactive", "", strings.Repeat("m", 30000)} {
-		in = append(in, request("alice", serviceConnection, m, nil))
+		in = append(in, authRequest("alice", serviceConnection, m, nil))
 	}
 	f := "failure password"
-	expect(t, l.run(t, in...), f, f, f, f, f, f, "disconnect 14")
+	expectAuth(t, l.run(t, in...), f, f, f, f, f, f, "disconnect 14")
 }
 
 func TestCVE_2_13_NoneNeedsItsHandler(t *testing.T) {
-	l := login{auth: ServerAuth{Password: func(context.Context, *AuthAttempt, string) Verdict { return Verdict{OK: true} }}}
-	expect(t, l.run(t, reqNone("alice"), reqNone("alice")), "failure password", "failure password")
+	l := authRun{auth: ServerAuth{Password: func(context.Context, *AuthAttempt, string) Verdict { return Verdict{OK: true} }}}
+	expectAuth(t, l.run(t, reqNone("alice"), reqNone("alice")), "failure password", "failure password")
 }
 
 func TestCVE_2_14_AttemptsAreCounted(t *testing.T) {
@@ -561,10 +560,10 @@ func TestCVE_2_14_AttemptsAreCounted(t *testing.T) {
 	}{
 		{"none", loop(reqNone("alice")), 7}, // the first is free
 		{"password", loop(reqPassword("alice", "x")), 6},
-		{"unknown", loop(request("alice", serviceConnection, "x", nil)), 6},
+		{"unknown", loop(authRequest("alice", serviceConnection, "x", nil)), 6},
 		{"key refused", loop(reqQuery("alice", "ssh-ed25519", bad.PublicKey().Marshal())), 6},
 		{"changing users", loop(reqPassword("alice", "x"), reqPassword("bob", "x")), 6},
-		{"interactive", loop(reqInteractive("alice"), answer("x")), 12},
+		{"interactive", loop(reqInteractive("alice"), infoAnswer("x")), 12},
 		{"interactive abandoned", loop(reqInteractive("alice")), 7},
 		{"key query", loop(reqQuery("alice", "ssh-ed25519", good.PublicKey().Marshal())), 128},
 		{"partial", loop(reqPassword("carol", "carol"), reqNone("dave")), 128},
@@ -572,7 +571,7 @@ func TestCVE_2_14_AttemptsAreCounted(t *testing.T) {
 		{"service", loop(msg.Append(nil, &msg.ServiceRequest{Service: "ssh-userauth"})), 128},
 		{"alternating good and bad", loop(reqQuery("alice", "ssh-ed25519", good.PublicKey().Marshal()), reqPassword("alice", "x")), 12},
 	} {
-		l := login{auth: ServerAuth{
+		l := authRun{auth: ServerAuth{
 			PublicKey: keysOf(good), Interactive: code("1"),
 			Password: func(_ context.Context, a *AuthAttempt, pw string) Verdict {
 				if a.User == "expired" {
@@ -601,17 +600,17 @@ func TestCVE_2_14_AttemptsAreCounted(t *testing.T) {
 
 func TestCVE_2_15_LongPasswords(t *testing.T) {
 	calls := 0
-	l := login{auth: ServerAuth{
+	l := authRun{auth: ServerAuth{
 		Password:       func(context.Context, *AuthAttempt, string) Verdict { calls++; return Verdict{} },
 		PasswordChange: func(context.Context, *AuthAttempt, string, string) Verdict { calls++; return Verdict{} },
 	}}
 	f := "failure password"
 	long := strings.Repeat("x", MaxSecret+1)
-	expect(t, l.run(t, reqPassword("alice", long), reqPassword("alice", strings.Repeat("x", 255<<10)), reqChange("alice", long, "x"), reqChange("alice", "x", long)), f, f, f, f)
+	expectAuth(t, l.run(t, reqPassword("alice", long), reqPassword("alice", strings.Repeat("x", 255<<10)), reqChange("alice", long, "x"), reqChange("alice", "x", long)), f, f, f, f)
 	if calls != 0 {
 		t.Errorf("handler called %d times", calls)
 	}
-	expect(t, l.run(t, reqPassword("alice", long[1:])), f)
+	expectAuth(t, l.run(t, reqPassword("alice", long[1:])), f)
 	if calls != 1 {
 		t.Errorf("handler called %d times", calls)
 	}
@@ -630,7 +629,7 @@ func TestCVE_2_27_ParallelLogins(t *testing.T) {
 	for i := range 200 {
 		wg.Go(func() {
 			user := fmt.Sprint("user", i)
-			l := login{auth: auth}
+			l := authRun{auth: auth}
 			out := l.run(t, reqPassword(user, "pw of user0"), reqPassword("victim", "x"), reqPassword(user, "pw of "+user))
 			if i == 0 {
 				if out[0] != "success" {
@@ -647,13 +646,13 @@ func TestCVE_2_27_ParallelLogins(t *testing.T) {
 }
 
 func TestCVE_4_5_AnswerCounts(t *testing.T) {
-	for _, p := range [][]byte{{61, 0xFF, 0xFF, 0xFF, 0xFF}, {61, 0, 0, 0, 0}, answer("a", "b"), answer("a"), {61, 0, 0, 0, 33}, {61}} {
-		l := login{auth: ServerAuth{Interactive: code("a")}}
+	for _, p := range [][]byte{{61, 0xFF, 0xFF, 0xFF, 0xFF}, {61, 0, 0, 0, 0}, infoAnswer("a", "b"), infoAnswer("a"), {61, 0, 0, 0, 33}, {61}} {
+		l := authRun{auth: ServerAuth{Interactive: code("a")}}
 		want := "failure keyboard-interactive"
-		if bytes.Equal(p, answer("a")) {
+		if bytes.Equal(p, infoAnswer("a")) {
 			want = "success"
 		}
-		expect(t, l.run(t, reqInteractive("alice"), p), "ask Code: ", want)
+		expectAuth(t, l.run(t, reqInteractive("alice"), p), "ask Code: ", want)
 	}
 }
 
@@ -664,7 +663,7 @@ func TestCVE_6_10_TrailingOctets(t *testing.T) {
 		"interactive": reqInteractive("alice"), "query": reqQuery("alice", "ssh-ed25519", key.PublicKey().Marshal()), "signed": reqSigned(t, "alice", key),
 	} {
 		yes := Verdict{OK: true}
-		l := login{auth: ServerAuth{
+		l := authRun{auth: ServerAuth{
 			None: func(context.Context, *AuthAttempt) Verdict { return yes }, Password: alicePassword, PublicKey: keysOf(key),
 			PasswordChange: func(context.Context, *AuthAttempt, string, string) Verdict { return yes },
 			Interactive:    func(context.Context, *AuthAttempt, Asker) Verdict { return yes },
@@ -694,7 +693,7 @@ func TestCVE_7_1_MalformedRequests(t *testing.T) {
 			}
 			var outs [2][]string
 			for i, user := range []string{"alice", "nobody"} {
-				l := login{auth: ServerAuth{Password: alicePassword, PublicKey: keysOf(key), Interactive: code("1")}}
+				l := authRun{auth: ServerAuth{Password: alicePassword, PublicKey: keysOf(key), Interactive: code("1")}}
 				outs[i] = l.run(t, msg.Append(nil, &msg.UserauthRequest{User: user, Service: serviceConnection, Method: method, Fields: fields}), reqNone(user))
 			}
 			if !slices.Equal(outs[0], outs[1]) || !strings.HasPrefix(outs[0][0], "failure") {
@@ -729,11 +728,11 @@ func TestCVE_7_2_FailuresTakeTheSameTime(t *testing.T) {
 			for name, in := range map[string][][]byte{
 				"none": {reqNone(user)}, "password": {reqPassword(user, "x")}, "empty": {reqPassword(user, "")}, "long": {reqPassword(user, strings.Repeat("x", 9999))},
 				"change": {reqChange(user, "x", "y")}, "query": {reqQuery(user, "ssh-ed25519", key.PublicKey().Marshal())},
-				"signed": {reqSigned(t, user, key)}, "garbage": {reqQuery(user, "ssh-ed25519", nil)}, "unknown": {request(user, serviceConnection, "x", nil)},
-				"interactive": {reqInteractive(user), answer("x")}, "interactive, wrong count": {reqInteractive(user), answer()},
-				"service": {request(user, "other", "password", nil)},
+				"signed": {reqSigned(t, user, key)}, "garbage": {reqQuery(user, "ssh-ed25519", nil)}, "unknown": {authRequest(user, serviceConnection, "x", nil)},
+				"interactive": {reqInteractive(user), infoAnswer("x")}, "interactive, wrong count": {reqInteractive(user), infoAnswer()},
+				"service": {authRequest(user, "other", "password", nil)},
 			} {
-				l := login{auth: auth}
+				l := authRun{auth: auth}
 				start := time.Now()
 				l.run(t, in...)
 				if d := time.Since(start); d != 100*time.Millisecond {
@@ -742,7 +741,7 @@ func TestCVE_7_2_FailuresTakeTheSameTime(t *testing.T) {
 			}
 		}
 		// A handler slower than the minimum shows as little as possible.
-		l := login{auth: ServerAuth{MinFailureDelay: 100 * time.Millisecond, Password: func(_ context.Context, a *AuthAttempt, _ string) Verdict {
+		l := authRun{auth: ServerAuth{MinFailureDelay: 100 * time.Millisecond, Password: func(_ context.Context, a *AuthAttempt, _ string) Verdict {
 			time.Sleep(time.Duration(len(a.User)) * 10 * time.Millisecond)
 			return Verdict{}
 		}}}
@@ -764,7 +763,7 @@ func TestCVE_7_2_FailuresTakeTheSameTime(t *testing.T) {
 // connection ends the wait.
 func TestCVE_7_2_DelayHurtsNobodyElse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := login{auth: ServerAuth{Password: alicePassword, MinFailureDelay: time.Hour}}
+		l := authRun{auth: ServerAuth{Password: alicePassword, MinFailureDelay: time.Hour}}
 		start := time.Now()
 		l.run(t, reqNone("alice"), reqPassword("alice", "secret"))
 		if d := time.Since(start); d != 0 {
@@ -772,7 +771,7 @@ func TestCVE_7_2_DelayHurtsNobodyElse(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		l = login{ctx: ctx, auth: l.auth}
+		l = authRun{ctx: ctx, auth: l.auth}
 		l.run(t, reqPassword("alice", "x"))
 		if d := time.Since(start); d != time.Second || !errors.Is(l.err, context.DeadlineExceeded) {
 			t.Errorf("%v, %v", d, l.err)
@@ -784,27 +783,30 @@ func TestCVE_7_2_DelayHurtsNobodyElse(t *testing.T) {
 // connection.
 func TestCVE_4_2_UnansweredQuestion(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ended := make(chan struct{})
-		l := login{before: func(n int) {
+		l := authRun{}
+		l.before = func(n int) {
 			if n == 2 {
-				<-ended
+				<-l.conn.gone
 			}
-		}}
+		}
 		l.auth.Interactive = func(ctx context.Context, _ *AuthAttempt, ask Asker) Verdict {
 			ctx, cancel := context.WithTimeout(ctx, time.Minute)
 			defer cancel()
-			context.AfterFunc(ctx, func() { time.Sleep(time.Second); close(ended) })
 			_, err := ask(ctx, &Challenge{Prompts: []Prompt{{Text: "?"}}})
 			return Verdict{OK: err != nil}
 		}
-		expect(t, l.run(t, reqInteractive("alice")), "ask ?", "disconnect 14")
+		start := time.Now()
+		expectAuth(t, l.run(t, reqInteractive("alice")), "ask ?", "disconnect 14")
+		if d := time.Since(start); d != time.Minute {
+			t.Errorf("after %v", d)
+		}
 	})
 }
 
 func TestCVE_7_8_OneAnswerForAllCauses(t *testing.T) {
 	key, ca := edKey("k"), edKey("ca")
 	v := Verdict{Reason: errors.New("account locked")}
-	l := login{auth: ServerAuth{
+	l := authRun{auth: ServerAuth{
 		MaxTries:    1000,
 		Password:    func(context.Context, *AuthAttempt, string) Verdict { return v },
 		PublicKey:   func(context.Context, *AuthAttempt, gossh.PublicKey) Verdict { return v },
@@ -815,7 +817,7 @@ func TestCVE_7_8_OneAnswerForAllCauses(t *testing.T) {
 	for _, out := range l.run(t,
 		reqPassword("alice", "x"), reqPassword("alice", ""), reqPassword("alice", strings.Repeat("x", 2000)), reqInteractive("alice"),
 		reqSigned(t, "alice", key), reqSigned(t, "alice", expired), reqQuery("alice", "ssh-rsa", nil), reqQuery("alice", "ssh-ed25519", nil),
-		request("", "x", "y", nil), reqNone("alice"), request("alice", serviceConnection, "hostbased", nil), reqPassword("\x00", "\x00"),
+		authRequest("", "x", "y", nil), reqNone("alice"), authRequest("alice", serviceConnection, "hostbased", nil), reqPassword("\x00", "\x00"),
 	) {
 		if out != "failure publickey,password,keyboard-interactive" {
 			t.Errorf("answer %q", out)
@@ -830,13 +832,13 @@ func TestCVE_9_1_LogsAreQuoted(t *testing.T) {
 		func(b *bytes.Buffer) slog.Handler { return slog.NewJSONHandler(b, nil) },
 	} {
 		var log bytes.Buffer
-		l := login{
+		l := authRun{
 			log: slog.New(handler(&log)),
 			auth: ServerAuth{MaxTries: 4, Password: func(_ context.Context, a *AuthAttempt, _ string) Verdict {
 				return Verdict{Reason: errors.New("no such user " + a.User)}
 			}},
 		}
-		l.run(t, request(evil, evil, evil, nil), reqPassword("\u202eevil", "pw"), reqQuery(evil, evil, []byte(evil)), reqPassword("last", "pw"))
+		l.run(t, authRequest(evil, evil, evil, nil), reqPassword("\u202eevil", "pw"), reqQuery(evil, evil, []byte(evil)), reqPassword("last", "pw"))
 		for _, r := range log.String() {
 			if r != '\n' && (r < ' ' || r > '~') {
 				t.Errorf("log has %q:\n%s", r, &log)
@@ -855,7 +857,7 @@ func TestCVE_9_1_LogsAreQuoted(t *testing.T) {
 
 func TestCVE_9_6_NoSecretsInLogsOrBuffers(t *testing.T) {
 	var log bytes.Buffer
-	l := login{
+	l := authRun{
 		log:  slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug - 8})),
 		auth: ServerAuth{Password: alicePassword, Interactive: code("S3cret-code"), Require: requireBoth},
 	}
@@ -863,7 +865,7 @@ func TestCVE_9_6_NoSecretsInLogsOrBuffers(t *testing.T) {
 	var left [][]byte
 	l.before = func(int) { left = append(left, bytes.Clone(l.conn.buf)) }
 	l.run(t, reqPassword("alice", "S3cret-wrong"), reqChange("alice", "S3cret-old", "S3cret-new"), reqPassword("alice", "secret"),
-		reqInteractive("alice"), answer("S3cret-typo"), reqInteractive("alice"), answer("S3cret-code"))
+		reqInteractive("alice"), infoAnswer("S3cret-typo"), reqInteractive("alice"), infoAnswer("S3cret-code"))
 	if l.res == nil {
 		t.Fatal("no success")
 	}
@@ -890,8 +892,8 @@ func TestServerMethodsTable(t *testing.T) {
 		PublicKey:   func(context.Context, *AuthAttempt, gossh.PublicKey) Verdict { return Verdict{} },
 		Interactive: func(context.Context, *AuthAttempt, Asker) Verdict { return Verdict{} },
 	}
-	l := login{auth: all}
-	expect(t, l.run(t, reqNone("alice")), "failure publickey,password,keyboard-interactive")
+	l := authRun{auth: all}
+	expectAuth(t, l.run(t, reqNone("alice")), "failure publickey,password,keyboard-interactive")
 	for _, m := range serverMethods {
 		if !m.configured(&all) {
 			t.Errorf("%s is not configured", m.name)
