@@ -1,0 +1,99 @@
+// Package transport runs the SSH transport protocol (RFC 4253) for both roles
+// with the same code: ident, key exchange, framing, encryption, rekeying and
+// disconnection.
+//
+// One goroutine reads: it calls [Conn.Handshake] and then [Conn.Next] until an
+// error. A second one, owned by the Conn, writes. Everyone may send; senders
+// order their packets under one lock and seal them themselves, so that sealing
+// uses as many cores as there are senders. Key exchange runs inline on the
+// reader, which never waits for output.
+//
+// See docs/data-path.md for a picture.
+package transport
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	gossh "golang.org/x/crypto/ssh"
+
+	"github.com/fairlead-ssh/fairlead/internal/kex"
+	"github.com/fairlead-ssh/fairlead/internal/msg"
+)
+
+// Defaults of Config.
+const (
+	// DefaultIdentTimeout bounds the exchange of idents.
+	DefaultIdentTimeout = 30 * time.Second
+	// DefaultKexTimeout bounds one key exchange.
+	DefaultKexTimeout = 60 * time.Second
+	// DefaultRekeyInterval is the hour of RFC 4253 section 9.
+	DefaultRekeyInterval = time.Hour
+	// DefaultRekeyPackets keeps sequence numbers from repeating under one key
+	// with a wide margin (RFC 4344 section 3.1 asks for 2^31).
+	DefaultRekeyPackets = 1 << 31
+	// DefaultMinRSABits is the smallest RSA key accepted.
+	DefaultMinRSABits = 2048
+
+	// maxKeyPackets is the hard end of a key: no packet goes out or is taken
+	// under one key beyond it, since sequence numbers have 32 bits.
+	maxKeyPackets = 1 << 32
+	// flushTime is how long the last words of a connection may take.
+	flushTime = time.Second
+)
+
+// Config says how a connection behaves. It must not be changed while in use.
+// Lists of names are resolved: in order of preference, every name known.
+type Config struct {
+	// Role says which end this is. Required.
+	Role msg.Role
+	// Version is our ident without CR and LF, such as "SSH-2.0-Fairlead_0.1".
+	Version string
+
+	Kex      []string
+	HostKeys []string // host key algorithms
+	Ciphers  []string
+	MACs     []string
+
+	// Signers returns the host keys of a server; it is asked at every key
+	// exchange, so that keys can be replaced while running.
+	Signers func() []gossh.Signer
+	// HostKey judges the server's host key on a client, once, in the first
+	// key exchange; later exchanges must show the same key. Nil refuses.
+	HostKey func(ctx context.Context, algorithm string, key gossh.PublicKey) error
+	// MinRSABits is the smallest RSA host key a client accepts; 0 means
+	// DefaultMinRSABits.
+	MinRSABits int
+	// Moduli are the groups a server offers in group exchange; nil means the
+	// built-in ones.
+	Moduli *kex.Moduli
+
+	// A key exchange starts when any of these is reached in either direction;
+	// 0 means the default: what the cipher bears, DefaultRekeyPackets,
+	// DefaultRekeyInterval. A negative interval switches the timer off.
+	RekeyBytes    uint64
+	RekeyPackets  uint64
+	RekeyInterval time.Duration
+
+	IdentTimeout time.Duration // 0 means DefaultIdentTimeout
+	KexTimeout   time.Duration // 0 means DefaultKexTimeout
+
+	// Extensions are announced in EXT_INFO (RFC 8308) to peers that ask.
+	Extensions []msg.Extension
+
+	// Log receives debug lines; nil discards them.
+	Log *slog.Logger
+	// PacketLog sees every packet in clear, on the goroutine that handles it;
+	// nil costs nothing. Secrets are masked when a packet is printed.
+	PacketLog func(*PacketEvent)
+}
+
+// or returns v unless it is zero, and d then.
+func or[T comparable](v, d T) T {
+	var zero T
+	if v == zero {
+		return d
+	}
+	return v
+}

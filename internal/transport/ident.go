@@ -1,0 +1,104 @@
+package transport
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+
+	"github.com/fairlead-ssh/fairlead/internal/msg"
+)
+
+const (
+	// maxIdent is the longest ident line, CR LF included (RFC 4253 section 4.2).
+	maxIdent = 255
+	// A server may send lines before its ident. OpenSSH's client gives up
+	// after 1024 lines; a line of several KiB is some proxy's error page.
+	maxPreIdentLines = 1024
+	maxPreIdentLine  = 8 << 10
+)
+
+// exchangeIdents is RFC 4253 section 4.2: both sides send their ident at once,
+// without waiting for the other.
+func (c *Conn) exchangeIdents() error {
+	if err := checkIdent(c.cfg.Version); err != nil {
+		return err
+	}
+	c.out.sendUrgent(urgent{buf: bufOf([]byte(c.cfg.Version + "\r\n")), raw: true})
+	for lines := 0; ; lines++ {
+		line, err := c.readLine()
+		if err != nil {
+			return err
+		}
+		if !bytes.HasPrefix(line, []byte("SSH-")) {
+			// Only a server may say something first.
+			if c.cfg.Role == msg.Server {
+				return c.identError("does not start with SSH-")
+			}
+			if lines == maxPreIdentLines {
+				return c.identError("too many lines before it")
+			}
+			continue
+		}
+		if len(line) > maxIdent-2 {
+			return c.identError("longer than 255 octets")
+		}
+		for _, b := range line {
+			// The RFC says printable US-ASCII; what is refused is only what
+			// could harm a log or the exchange hash, since peers with UTF-8
+			// in the comment exist.
+			if b < ' ' || b == 0x7F {
+				return c.identError("control character")
+			}
+		}
+		ident := string(line)
+		if !strings.HasPrefix(ident, "SSH-2.0-") && !(strings.HasPrefix(ident, "SSH-1.99-") && c.cfg.Role == msg.Client) {
+			return c.identError(fmt.Sprintf("version not supported: %+q", clip(ident, 16)))
+		}
+		c.info.RemoteIdent = ident
+		return nil
+	}
+}
+
+// readLine returns the next line without its end, LF or CR LF.
+func (c *Conn) readLine() ([]byte, error) {
+	limit := maxPreIdentLine
+	if c.cfg.Role == msg.Server {
+		limit = maxIdent
+	}
+	for seen := 0; ; {
+		p := c.in.Bytes()
+		if i := bytes.IndexByte(p[seen:], '\n'); i >= 0 {
+			line := bytes.TrimSuffix(bytes.Clone(p[:seen+i]), []byte("\r"))
+			c.in.Skip(seen + i + 1)
+			return line, nil
+		}
+		if seen = len(p); seen >= limit {
+			return nil, c.identError("line too long")
+		}
+		if err := c.fill(seen + 1); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// identError ends the connection before it is one: the peer may not speak SSH
+// at all, so it is told in plain text and without DISCONNECT.
+func (c *Conn) identError(why string) error {
+	err := &ProtocolError{ReasonVersionNotSupported, "ident: " + why}
+	c.out.sendUrgent(urgent{buf: bufOf([]byte("Invalid SSH identification string.\r\n")), raw: true})
+	c.endAfterFlush(err)
+	return err
+}
+
+// checkIdent refuses an ident of our own that peers would refuse.
+func checkIdent(v string) error {
+	if !strings.HasPrefix(v, "SSH-2.0-") || len(v) > maxIdent-2 || len(v) == len("SSH-2.0-") {
+		return fmt.Errorf("ssh2: ident: %+q is not SSH-2.0-software", clip(v, maxIdent))
+	}
+	for _, b := range []byte(v) {
+		if b < ' ' || b >= 0x7F {
+			return fmt.Errorf("ssh2: ident: %+q has a character that may not be in it", v)
+		}
+	}
+	return nil
+}
