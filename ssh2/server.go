@@ -115,7 +115,7 @@ func (s *Server) configure() error {
 	}
 	names, err := sigAlgs(&s.Auth)
 	if err != nil {
-		return &ConfigError{"public key algorithms", err}
+		return err
 	}
 	if s.tcfg, err = s.transport(msg.Server, o); err != nil {
 		return err
