@@ -71,16 +71,12 @@ func findKeyAlg(name string) *keyAlg {
 
 // resolveKeyAlgs returns the names that a preference list stands for.
 func resolveKeyAlgs(list AlgList) ([]string, error) {
-	names, err := alg.Resolve(string(list), alg.Names(keyAlgs), alg.Defaults(keyAlgs))
-	if err != nil {
-		return nil, &ConfigError{"public key algorithms", err}
-	}
-	return names, nil
+	return alg.Resolve(string(list), alg.Names(keyAlgs), alg.Defaults(keyAlgs))
 }
 
 // sigAlgs returns the content of the server-sig-algs extension (RFC 8308
 // section 3.1): all names that a request of method publickey may have. An
-// unknown name in the configuration is a *ConfigError.
+// unknown name in the configuration is an error.
 func sigAlgs(a *ServerAuth) ([]byte, error) {
 	names, err := resolveKeyAlgs(a.PublicKeyAlgorithms)
 	return []byte(strings.Join(names, ",")), err

@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
+	"github.com/fairlead-ssh/fairlead/internal/alg"
 	"github.com/fairlead-ssh/fairlead/internal/msg"
+	"github.com/fairlead-ssh/fairlead/internal/transport"
 	"github.com/fairlead-ssh/fairlead/internal/wire"
 )
 
@@ -68,6 +71,17 @@ type authClient struct {
 	passedKeys    [][]byte
 	tried, done   []string
 	errs          []error // of our own side, for the error in the end
+}
+
+// authenticate logs in, on the reader's goroutine, and returns the methods that
+// succeeded. The owner of ctx closes t when ctx ends.
+func (c *ClientConfig) authenticate(ctx context.Context, t *transport.Conn) (methods []string, err error) {
+	a := &authClient{t: t, user: c.User, methods: c.Auth, banner: c.Banner, algs: alg.Defaults(keyAlgs)}
+	a.sigAlgs = func() ([]string, bool) {
+		v, ok := t.Info().Extensions["server-sig-algs"]
+		return strings.Split(string(v), ","), ok
+	}
+	return a.run(ctx)
 }
 
 // run is RFC 4253 section 10 and RFC 4252 on a client. On success the phase is

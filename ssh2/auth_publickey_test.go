@@ -89,8 +89,12 @@ func TestKeyAlgTable(t *testing.T) {
 	if got, err := sigAlgs(&ServerAuth{PublicKeyAlgorithms: "rsa-sha2-256,ssh-ed25519"}); string(got) != "rsa-sha2-256,ssh-ed25519" || err != nil {
 		t.Errorf("server-sig-algs %q, %v", got, err)
 	}
+	wrong := ServerAuth{PublicKeyAlgorithms: "rsa-sha512"} // cves 10.8
+	if _, err := sigAlgs(&wrong); err == nil {
+		t.Error("unknown name taken")
+	}
 	var ce *ConfigError
-	if _, err := sigAlgs(&ServerAuth{PublicKeyAlgorithms: "rsa-sha512"}); !errors.As(err, &ce) { // cves 10.8
+	if _, err := newAuthServer(&wrong, nil, ConnMeta{}, nil, 0); !errors.As(err, &ce) {
 		t.Errorf("unknown name: %v", err)
 	}
 }

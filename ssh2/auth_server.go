@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/fairlead-ssh/fairlead/internal/msg"
+	"github.com/fairlead-ssh/fairlead/internal/transport"
 )
 
 // serverMethod is how a server runs one authentication method.
@@ -70,11 +71,21 @@ type authProgress struct {
 	identity      any
 }
 
+// authenticate lets a client log in, on the reader's goroutine. The owner of
+// ctx closes t when ctx ends: that is what unblocks a wait for the client.
+func (s *Server) authenticate(ctx context.Context, t *transport.Conn, meta ConnMeta) (*authResult, error) {
+	a, err := newAuthServer(&s.Auth, t, meta, s.logger(), s.MinRSABits)
+	if err != nil {
+		return nil, err
+	}
+	return a.run(ctx)
+}
+
 // newAuthServer checks the configuration.
 func newAuthServer(auth *ServerAuth, t authConn, meta ConnMeta, log *slog.Logger, minRSA int) (*authServer, error) {
 	algs, err := resolveKeyAlgs(auth.PublicKeyAlgorithms)
 	if err != nil {
-		return nil, err
+		return nil, &ConfigError{"public key algorithms", err}
 	}
 	orDefault(&minRSA, defaultMinRSABits)
 	return &authServer{auth: auth, t: t, meta: meta, log: log, algs: algs, rsa: minRSA}, nil

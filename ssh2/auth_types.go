@@ -141,9 +141,8 @@ type Asker func(ctx context.Context, c *Challenge) (answers []string, err error)
 //
 // Handlers of one connection are called one at a time, on its goroutine; those
 // of different connections concurrently. A handler may take its time: only its
-// own connection waits. It must return soon after ctx ends, which it does when
-// the time for logging in is over or the connection closes. What it says after
-// that no longer counts.
+// own connection waits. It must return soon after ctx ends, which happens when
+// the time for logging in is over. What it says after that no longer counts.
 //
 // Refusals look the same from outside, whatever the cause. Handlers help by
 // doing the same work for users that do not exist.
