@@ -33,8 +33,13 @@ func TestCVE_8_8_CopyRange(t *testing.T) {
 		off, srcOff, n, want int64
 		code                 sftp.Code
 	}{
-		{0, 0, 0, 700_000, 0}, {5, 100, 1000, 1000, 0}, {0, 699_999, 5, 1, 0}, {0, 700_000, 0, 0, 0},
-		{-1, 0, 0, 0, sftp.CodeInvalidParameter}, {0, 0, math.MaxInt64, 700_000, 0}, {math.MaxInt64, 0, 0, 0, sftp.CodeInvalidParameter},
+		{0, 0, 0, 700_000, 0},
+		{5, 100, 1000, 1000, 0},
+		{0, 699_999, 5, 1, 0},
+		{0, 700_000, 0, 0, 0},
+		{-1, 0, 0, 0, sftp.CodeInvalidParameter},
+		{0, 0, math.MaxInt64, 700_000, 0},
+		{math.MaxInt64, 0, 0, 0, sftp.CodeInvalidParameter},
 	} {
 		n, err := sftp.CopyRange(ctx, dst, row.off, src, row.srcOff, row.n)
 		if n != row.want || sftp.CodeOf(err) != row.code {

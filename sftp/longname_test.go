@@ -19,12 +19,21 @@ func TestAppendLongName(t *testing.T) {
 		a            Attrs
 		owner, group string
 	}{
-		{"-rwxr-xr-x   1 mjos     staff      348911 Mar 25 14:29 t-filexfer", "t-filexfer",
-			Attrs{Valid: all, Mode: 0o100755, Links: 1, Size: 348911, Mtime: at(2026, 3, 25)}, "mjos", "staff"},
-		{"drwxrwsrwt  12 0        100          4096 Jan  5  2026 d", "d",
-			Attrs{Valid: all, Mode: 0o043777, Links: 12, Size: 4096, GID: 100, Mtime: at(2026, 1, 5)}, "", ""},
-		{"lrwSrwS--T   1 a_b      ?c              3 Jul 15  2026 x y", "x y",
-			Attrs{Valid: all, Mode: 0o127660, Links: 1, Size: 3, Mtime: at(2026, 7, 15)}, "a b", "\nc"},
+		{
+			"-rwxr-xr-x   1 mjos     staff      348911 Mar 25 14:29 t-filexfer", "t-filexfer",
+			Attrs{Valid: all, Mode: 0o100755, Links: 1, Size: 348911, Mtime: at(2026, 3, 25)},
+			"mjos", "staff",
+		},
+		{
+			"drwxrwsrwt  12 0        100          4096 Jan  5  2026 d", "d",
+			Attrs{Valid: all, Mode: 0o043777, Links: 12, Size: 4096, GID: 100, Mtime: at(2026, 1, 5)},
+			"", "",
+		},
+		{
+			"lrwSrwS--T   1 a_b      ?c              3 Jul 15  2026 x y", "x y",
+			Attrs{Valid: all, Mode: 0o127660, Links: 1, Size: 3, Mtime: at(2026, 7, 15)},
+			"a b", "\nc",
+		},
 		{"??????????   ? ?        ?               0 Jan  1  1970 n", "n", Attrs{}, "", ""},
 		{"p?????????   ? ?        ?               0 Jan  1  1970 n", "n", Attrs{Kind: TypeFIFO}, "", ""},
 	} {

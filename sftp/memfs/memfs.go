@@ -6,11 +6,10 @@
 package memfs
 
 import (
+	"context"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"context"
 
 	"github.com/fairlead-ssh/fairlead/sftp"
 )

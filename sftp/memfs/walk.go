@@ -80,8 +80,10 @@ func (s *FS) walk(name string, follow bool) (place, error) {
 	if len(stack) == 1 {
 		return place{node: s.root, path: "/"}, nil
 	}
-	return place{dir: stack[len(stack)-2].node, elem: top.elem, node: top.node,
-		path: pathOf(stack, func(s step) string { return s.elem })}, nil
+	return place{
+		dir: stack[len(stack)-2].node, elem: top.elem, node: top.node,
+		path: pathOf(stack, func(s step) string { return s.elem }),
+	}, nil
 }
 
 func split(p string) []string { return strings.Split(strings.TrimLeft(p, "/"), "/") }

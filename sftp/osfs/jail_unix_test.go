@@ -480,13 +480,24 @@ func TestCVE_8_4_SymlinkPolicy(t *testing.T) {
 			name, text string
 			code       sftp.Code
 		}{
-			{"abs", "deep inside", 0}, {"absdir/e/f", "deep inside", 0}, {"d/rel", "deep inside", 0},
-			{"passwd", "jail passwd", 0}, {"chain1", "deep inside", 0}, {"hostin/e/f", "deep inside", 0},
-			{"rootlink/f", "inside", 0}, {"self/self/self/f", "inside", 0},
-			{"outfile", "", sftp.CodePermissionDenied}, {"out/secret", "", sftp.CodePermissionDenied},
-			{"d/up", "", sftp.CodePermissionDenied}, {"up2", "", sftp.CodePermissionDenied},
-			{"hostabs", "", sftp.CodeNoSuchFile}, {"absup", "", sftp.CodeNoSuchFile}, {"dangling", "", sftp.CodeNoSuchFile},
-			{"loop", "", sftp.CodeLinkLoop}, {"loop1", "", sftp.CodeLinkLoop}, {"loop/x", "", sftp.CodeLinkLoop},
+			{"abs", "deep inside", 0},
+			{"absdir/e/f", "deep inside", 0},
+			{"d/rel", "deep inside", 0},
+			{"passwd", "jail passwd", 0},
+			{"chain1", "deep inside", 0},
+			{"hostin/e/f", "deep inside", 0},
+			{"rootlink/f", "inside", 0},
+			{"self/self/self/f", "inside", 0},
+			{"outfile", "", sftp.CodePermissionDenied},
+			{"out/secret", "", sftp.CodePermissionDenied},
+			{"d/up", "", sftp.CodePermissionDenied},
+			{"up2", "", sftp.CodePermissionDenied},
+			{"hostabs", "", sftp.CodeNoSuchFile},
+			{"absup", "", sftp.CodeNoSuchFile},
+			{"dangling", "", sftp.CodeNoSuchFile},
+			{"loop", "", sftp.CodeLinkLoop},
+			{"loop1", "", sftp.CodeLinkLoop},
+			{"loop/x", "", sftp.CodeLinkLoop},
 		} {
 			text, err := content(s, row.name)
 			if text != row.text || sftp.CodeOf(err) != row.code {
@@ -497,10 +508,17 @@ func TestCVE_8_4_SymlinkPolicy(t *testing.T) {
 			name, target string
 			code         sftp.Code
 		}{
-			{"/n1", "/d/e/f", 0}, {"/n2", "../x", sftp.CodePermissionDenied}, {"/d/n3", "../f", 0}, {"/d/n4", "../../f", sftp.CodePermissionDenied},
-			{"/absdir/n5", "../../f", sftp.CodePermissionDenied}, {"/rootlink/n6", "../f", sftp.CodePermissionDenied},
-			{"/n7", "nowhere", 0}, {"/n8", "", sftp.CodeInvalidFilename}, {"/n9", "a\x00b", sftp.CodeInvalidFilename},
-			{"/n10", "d/../../x", sftp.CodePermissionDenied}, {"/n11", "/../x", 0},
+			{"/n1", "/d/e/f", 0},
+			{"/n2", "../x", sftp.CodePermissionDenied},
+			{"/d/n3", "../f", 0},
+			{"/d/n4", "../../f", sftp.CodePermissionDenied},
+			{"/absdir/n5", "../../f", sftp.CodePermissionDenied},
+			{"/rootlink/n6", "../f", sftp.CodePermissionDenied},
+			{"/n7", "nowhere", 0},
+			{"/n8", "", sftp.CodeInvalidFilename},
+			{"/n9", "a\x00b", sftp.CodeInvalidFilename},
+			{"/n10", "d/../../x", sftp.CodePermissionDenied},
+			{"/n11", "/../x", 0},
 		} {
 			if err := s.Link(ctx, row.target, row.name, true); sftp.CodeOf(err) != row.code {
 				t.Errorf("SYMLINK %s -> %q: %v, want %v", row.name, row.target, err, row.code)
@@ -564,8 +582,12 @@ func TestCVE_8_5_NoHostPath(t *testing.T) {
 func TestCVE_8_6_NoOracle(t *testing.T) {
 	s, outer := jail(t, Options{})
 	for _, pair := range [][2]string{
-		{"/../bob2/secret", "/../bob2/missing"}, {"out/secret", "out/missing"}, {"out/sub/secret", "out/none/secret"},
-		{outer + "/bob2/secret", outer + "/bob2/missing"}, {"hostabs", "hostabs2"}, {"outfile", "d/up"},
+		{"/../bob2/secret", "/../bob2/missing"},
+		{"out/secret", "out/missing"},
+		{"out/sub/secret", "out/none/secret"},
+		{outer + "/bob2/secret", outer + "/bob2/missing"},
+		{"hostabs", "hostabs2"},
+		{"outfile", "d/up"},
 	} {
 		for verb, method := range methods {
 			if verb != "STAT" && verb != "OPEN read" && !strings.HasPrefix(verb, "REALPATH") && verb != "statvfs" {

@@ -220,7 +220,7 @@ func newOp(r *rand.Rand) op {
 		}
 		if r.IntN(2) == 0 {
 			o.attrs.Valid |= sftp.AttrMtime
-			o.attrs.Mtime = time.Unix(int64(r.IntN(1<<32))-1<<30, 0)
+			o.attrs.Mtime = time.Unix(r.Int64N(1<<32)-1<<30, 0)
 		}
 		if r.IntN(3) == 0 {
 			o.attrs.Valid |= sftp.AttrAtime
