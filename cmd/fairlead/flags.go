@@ -1,0 +1,89 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+)
+
+// options is what the flags of "fairlead serve" say.
+type options struct {
+	root           string
+	listen         string
+	hostKeys       []string
+	user           string
+	passwordFile   string
+	authorizedKeys string
+	readOnly       bool
+	logFormat      string
+	logLevel       slog.Level
+}
+
+// Defaults that are shown and compared with.
+const (
+	defaultRoot   = "fairlead-data"
+	defaultListen = "127.0.0.1:2022"
+	defaultUser   = "fairlead"
+)
+
+// errHelp means that the flags were asked for and printed.
+var errHelp = errors.New("help")
+
+// parseFlags reads the flags of "fairlead serve". Every error is one line.
+func parseFlags(args []string, stdout io.Writer) (*options, error) {
+	o := &options{logFormat: "text"}
+	var help bool
+	f := flag.NewFlagSet("serve", flag.ContinueOnError)
+	f.SetOutput(io.Discard)
+	f.StringVar(&o.root, "root", "", "serve this `DIR`, which must exist (default ./"+defaultRoot+", created)")
+	f.StringVar(&o.listen, "listen", defaultListen, "listen on `HOST:PORT`; port 0 takes a free one")
+	f.Func("host-key", "private host key `FILE`, with FILE-cert.pub if there is one; may be repeated (default: one made and kept)", func(s string) error {
+		o.hostKeys = append(o.hostKeys, s)
+		return nil
+	})
+	f.StringVar(&o.user, "user", defaultUser, "the user's `NAME`")
+	f.StringVar(&o.passwordFile, "password-file", "", "the first line of this `FILE` is the user's password")
+	f.StringVar(&o.authorizedKeys, "authorized-keys", "", "the keys in this `FILE` let the user in, in the format of OpenSSH")
+	f.BoolVar(&o.readOnly, "read-only", false, "refuse every change")
+	f.StringVar(&o.logFormat, "log-format", "text", "log as `text|json`, to standard error")
+	f.TextVar(&o.logLevel, "log-level", slog.LevelInfo, "log from this `LEVEL` up: debug, info, warn or error")
+	f.BoolVar(&help, "h", false, "print this")
+	f.BoolVar(&help, "help", false, "print this")
+	if err := f.Parse(args); err != nil {
+		return nil, fmt.Errorf("%s; try %q", oneLine(err), "fairlead serve -h")
+	}
+	if help {
+		fmt.Fprint(stdout, "usage: fairlead serve [flags] [DIR]\n\nWithout a password and without keys a password is made up and printed.\n\n")
+		f.SetOutput(stdout)
+		f.PrintDefaults()
+		return nil, errHelp
+	}
+	switch {
+	case f.NArg() > 1:
+		return nil, fmt.Errorf("more than one directory: %q", f.Args())
+	case f.NArg() == 1 && o.root != "" && o.root != f.Arg(0):
+		return nil, fmt.Errorf("two directories: --root %q and %q", o.root, f.Arg(0))
+	case f.NArg() == 1:
+		o.root = f.Arg(0)
+	}
+	if f.NArg() == 1 && o.root == "" {
+		return nil, errors.New("the directory is empty text")
+	}
+	if o.logFormat != "text" && o.logFormat != "json" {
+		return nil, fmt.Errorf("--log-format %q: text or json", o.logFormat)
+	}
+	if o.user == "" {
+		return nil, errors.New("--user: a name is needed")
+	}
+	for _, r := range o.user {
+		if r < ' ' || r == 0x7F {
+			return nil, fmt.Errorf("--user %q: control character", o.user)
+		}
+	}
+	return o, nil
+}
+
+func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", " ") }

@@ -1,0 +1,79 @@
+// Fairlead is an SFTP server that is useful without any configuration:
+//
+//	fairlead serve
+//
+// serves ./fairlead-data on 127.0.0.1:2022 to a user whose password it makes
+// up and prints. See "fairlead serve -h" for what can be set.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+)
+
+// Exit statuses.
+const (
+	statusOK     = 0
+	statusFailed = 1 // something went wrong while running
+	statusUsage  = 2 // it could not start as asked
+)
+
+const usage = `usage: fairlead serve [flags] [DIR]
+       fairlead version
+
+"fairlead serve -h" lists the flags.
+`
+
+func main() {
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr, signals))
+}
+
+// run is main without the process around it.
+func run(args []string, stdout, stderr io.Writer, signals <-chan os.Signal) int {
+	command := ""
+	if len(args) > 0 {
+		command, args = args[0], args[1:]
+	}
+	var err error
+	switch command {
+	case "serve":
+		err = serve(args, stdout, stderr, signals)
+	case "version", "--version":
+		_, err = fmt.Fprintln(stdout, "fairlead", version())
+	case "help", "-h", "-help", "--help":
+		_, err = io.WriteString(stdout, usage)
+	case "":
+		err = usageError{errors.New(`no command given; try "fairlead serve", or "fairlead help"`)}
+	default:
+		err = usageError{fmt.Errorf("%q is not a command; try %q", command, "fairlead help")}
+	}
+	if err == nil {
+		return statusOK
+	}
+	fmt.Fprintf(stderr, "fairlead: %v\n", err)
+	if errors.As(err, new(usageError)) {
+		return statusUsage
+	}
+	return statusFailed
+}
+
+// A usageError is a reason not to start: a wrong flag, an unreadable key, a
+// busy port.
+type usageError struct{ error }
+
+// Unwrap returns the reason.
+func (e usageError) Unwrap() error { return e.error }
+
+func version() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "(devel)"
+}

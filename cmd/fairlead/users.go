@@ -1,0 +1,154 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	gossh "golang.org/x/crypto/ssh"
+
+	"github.com/fairlead-ssh/fairlead/ssh2"
+)
+
+// A user is the one who may log in.
+type user struct {
+	name     string
+	password string // empty: no password is good
+	madeUp   bool   // password was made up for this run
+	keys     []authorizedKey
+}
+
+// An authorizedKey is one line of an authorized_keys file.
+type authorizedKey struct {
+	blob []byte
+	from []netip.Prefix // nil: from anywhere
+}
+
+// newUser reads what lets the user in, or makes up a password.
+func newUser(o *options) (*user, error) {
+	u := &user{name: o.user}
+	if o.passwordFile != "" {
+		data, err := readSmall(o.passwordFile)
+		if err != nil {
+			return nil, fmt.Errorf("password file: %w", err)
+		}
+		line, _, _ := strings.Cut(string(data), "\n")
+		if u.password = strings.TrimSuffix(line, "\r"); u.password == "" {
+			return nil, fmt.Errorf("password file: %s: first line is empty", o.passwordFile)
+		}
+		if len(u.password) > ssh2.MaxSecret || strings.ContainsRune(u.password, 0) {
+			return nil, fmt.Errorf("password file: %s: not a password: over %d octets, or binary", o.passwordFile, ssh2.MaxSecret)
+		}
+	}
+	if o.authorizedKeys != "" {
+		data, err := readSmall(o.authorizedKeys)
+		if err != nil {
+			return nil, fmt.Errorf("authorized keys: %w", err)
+		}
+		if u.keys, err = parseAuthorizedKeys(data); err != nil {
+			return nil, fmt.Errorf("authorized keys: %s: %w", o.authorizedKeys, err)
+		}
+	}
+	if o.passwordFile == "" && o.authorizedKeys == "" {
+		u.password, u.madeUp = rand.Text(), true
+	}
+	return u, nil
+}
+
+// parseAuthorizedKeys reads the format of OpenSSH. A line that cannot be
+// understood is an error: leaving it out would keep somebody out, and leaving
+// an option out could let somebody in.
+func parseAuthorizedKeys(data []byte) ([]authorizedKey, error) {
+	var keys []authorizedKey
+	for i, line := range bytes.Split(data, []byte("\n")) {
+		line = bytes.TrimSpace(line)
+		if len(line) == 0 || line[0] == '#' {
+			continue
+		}
+		key, _, opts, _, err := gossh.ParseAuthorizedKey(line)
+		if err != nil {
+			return nil, fmt.Errorf("line %d: %w", i+1, err)
+		}
+		if _, ok := key.(*gossh.Certificate); ok {
+			return nil, fmt.Errorf("line %d: is a certificate, not a key", i+1)
+		}
+		k := authorizedKey{blob: key.Marshal()}
+		for _, opt := range opts {
+			if err := k.restrict(opt); err != nil {
+				return nil, fmt.Errorf("line %d: %w", i+1, err)
+			}
+		}
+		keys = append(keys, k)
+	}
+	if len(keys) == 0 {
+		return nil, errors.New("no key in it")
+	}
+	return keys, nil
+}
+
+// alreadySo are options that restrict what this server never grants.
+var alreadySo = []string{
+	"restrict", "no-port-forwarding", "no-agent-forwarding", "no-x11-forwarding", "no-pty", "no-user-rc",
+}
+
+// restrict applies one option of a line.
+func (k *authorizedKey) restrict(opt string) error {
+	name, value, _ := strings.Cut(opt, "=")
+	name = strings.ToLower(name)
+	if slices.Contains(alreadySo, name) {
+		return nil
+	}
+	if name != "from" {
+		return fmt.Errorf("option %q is not supported", name)
+	}
+	k.from = []netip.Prefix{} // not nil: an empty list is nowhere
+	for pattern := range strings.SplitSeq(strings.Trim(value, `"`), ",") {
+		if a, err := netip.ParseAddr(pattern); err == nil {
+			k.from = append(k.from, netip.PrefixFrom(a, a.BitLen()))
+			continue
+		}
+		p, err := netip.ParsePrefix(pattern)
+		if err != nil {
+			return fmt.Errorf("option from: %q is not an address or network; names and wildcards are not supported", pattern)
+		}
+		k.from = append(k.from, p)
+	}
+	return nil
+}
+
+// auth returns who may log in, for the SSH server.
+func (u *user) auth() ssh2.ServerAuth {
+	var a ssh2.ServerAuth
+	if u.password != "" {
+		a.Password = func(_ context.Context, t *ssh2.AuthAttempt, password string) ssh2.Verdict {
+			// Both comparisons are made for every name, so that time does not
+			// tell which names exist.
+			right := ssh2.CheckPassword(u.password, password)
+			return ssh2.Verdict{OK: right && t.User == u.name}
+		}
+		a.Interactive = func(ctx context.Context, t *ssh2.AuthAttempt, ask ssh2.Asker) ssh2.Verdict {
+			answers, err := ask(ctx, &ssh2.Challenge{Prompts: []ssh2.Prompt{{Text: "Password: "}}})
+			if err != nil {
+				return ssh2.Verdict{Reason: err}
+			}
+			right := ssh2.CheckPassword(u.password, answers[0])
+			return ssh2.Verdict{OK: right && t.User == u.name}
+		}
+	}
+	if len(u.keys) > 0 {
+		a.PublicKey = func(_ context.Context, t *ssh2.AuthAttempt, key gossh.PublicKey) ssh2.Verdict {
+			blob := key.Marshal()
+			i := slices.IndexFunc(u.keys, func(k authorizedKey) bool { return bytes.Equal(k.blob, blob) })
+			if i < 0 || t.User != u.name {
+				return ssh2.Verdict{}
+			}
+			return ssh2.Verdict{OK: true, Limits: ssh2.Limits{SourceAddress: u.keys[i].from}}
+		}
+	}
+	return a
+}
