@@ -140,6 +140,13 @@ func (b *Buf) Compact() {
 	b.off = 0
 }
 
+// Fill makes a copy of p the whole payload of b, at the very front. p must fit
+// Cap and may not alias b.
+func (b *Buf) Fill(p []byte) {
+	invariant.Check(len(p) <= len(b.mem), "packet: fill beyond the memory")
+	b.off, b.end = 0, copy(b.mem, p)
+}
+
 // Cap returns the size of the memory behind b: the largest payload that fits
 // after Compact, with no room left.
 func (b *Buf) Cap() int { return len(b.mem) }
