@@ -13,6 +13,7 @@ import (
 
 	gossh "golang.org/x/crypto/ssh"
 
+	"github.com/fairlead-ssh/fairlead/internal/invariant"
 	"github.com/fairlead-ssh/fairlead/internal/netsim"
 	"github.com/fairlead-ssh/fairlead/packet"
 )
@@ -112,3 +113,7 @@ func shorten(stacks string) string {
 }
 
 var errTest = errors.New("test")
+
+// raceEnabled tells whether the race detector runs, under which memory is not
+// what it is.
+const raceEnabled = invariant.Enabled

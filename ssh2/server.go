@@ -198,7 +198,6 @@ func (s *Server) ServeConn(ctx context.Context, nc net.Conn) error {
 		log.Info("login failed", "remote", nc.RemoteAddr(), "err", err)
 		return err
 	}
-	log.Info("login", "remote", nc.RemoteAddr(), "user", conn.auth.User, "methods", conn.auth.Methods)
 	if s.OnLogin != nil {
 		if err = s.OnLogin(conn.ctx, conn); err != nil {
 			_ = conn.t.Disconnect(uint32(DisconnectByApplication), "not admitted")
