@@ -270,31 +270,25 @@ func edKey(name string) gossh.Signer {
 	return signerOf(ed25519.NewKeyFromSeed(seed[:]))
 }
 
-func signerOf(k crypto.Signer) gossh.Signer {
-	s, err := gossh.NewSignerFromSigner(k)
+func signerOf(k crypto.Signer) gossh.Signer { return must(gossh.NewSignerFromSigner(k)) }
+
+var (
+	rsaPrivate = sync.OnceValue(func() *rsa.PrivateKey { return must(rsa.GenerateKey(rand.Reader, 2048)) })
+	rsaKey     = sync.OnceValue(func() gossh.Signer { return signerOf(rsaPrivate()) })
+)
+
+func must[T any](v T, err error) T {
 	if err != nil {
 		panic(err)
 	}
-	return s
+	return v
 }
 
-var rsaKey = sync.OnceValue(func() gossh.Signer { return newRSA(2048) })
+func decodeFields(p []byte, m wire.Layouter) error { return wire.Decode(p, m) }
 
-func newRSA(bits int) gossh.Signer {
-	k, err := rsa.GenerateKey(rand.Reader, bits)
-	if err != nil {
-		panic(err)
-	}
-	return signerOf(k)
-}
+func newRSA(bits int) gossh.Signer { return signerOf(must(rsa.GenerateKey(rand.Reader, bits))) }
 
-func ecKey(c elliptic.Curve) gossh.Signer {
-	k, err := ecdsa.GenerateKey(c, rand.Reader)
-	if err != nil {
-		panic(err)
-	}
-	return signerOf(k)
-}
+func ecKey(c elliptic.Curve) gossh.Signer { return signerOf(must(ecdsa.GenerateKey(c, rand.Reader))) }
 
 // skKey is a security key in software, with the flags that a test wants.
 type skKey struct {
@@ -311,11 +305,7 @@ func (k *skKey) PublicKey() gossh.PublicKey {
 	b := wire.AppendString(nil, gossh.KeyAlgoSKED25519)
 	b = wire.AppendBytes(b, k.key.Public().(ed25519.PublicKey))
 	b = wire.AppendString(b, "ssh:")
-	p, err := gossh.ParsePublicKey(b)
-	if err != nil {
-		panic(err)
-	}
-	return p
+	return must(gossh.ParsePublicKey(b))
 }
 
 func (k *skKey) Sign(_ io.Reader, data []byte) (*gossh.Signature, error) {
