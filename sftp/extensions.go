@@ -1,0 +1,328 @@
+package sftp
+
+import (
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/fairlead-ssh/fairlead/internal/fxp"
+	"github.com/fairlead-ssh/fairlead/internal/wire"
+)
+
+// announce decides which extended requests are served, and answers what VERSION says of
+// them: those of the table that the file system can do and the server offers, in the
+// order of the table, and those that the file system answers by itself.
+func (s *session) announce() (list []fxp.Pair) {
+	for _, row := range fxp.Rows() {
+		if row.Extension == "" || !s.offers(row.Extension) {
+			continue
+		}
+		need := handlers[row.Op].features
+		if !s.caps.Features.Has(need) || s.srv.ReadOnly && row.Effect == fxp.Writes {
+			continue
+		}
+		s.offered[row.Op] = true
+		list = append(list, fxp.Pair{Name: row.Extension, Data: []byte(row.Announce)})
+	}
+	for _, name := range s.caps.Extensions {
+		if s.offers(name) && !s.srv.ReadOnly {
+			list = append(list, fxp.Pair{Name: name})
+		}
+	}
+	return list
+}
+
+// offers says whether the server's settings let an extension through.
+func (s *session) offers(name string) bool {
+	return s.srv.Extensions == nil || slices.Contains(s.srv.Extensions, name)
+}
+
+// extension finds the row of an EXTENDED request and its data. What is not offered is
+// as unknown as what is not known; for OpExtended the data is the whole body.
+func (s *session) extension(body []byte) (fxp.Op, []byte) {
+	var m extensionName
+	c := wire.Decoder(body)
+	m.Layout(c)
+	if c.Err() != nil {
+		return fxp.OpExtended, body // which finds it malformed
+	}
+	op := fxp.OpOfExtension(m.name, s.version)
+	if op == fxp.OpExtended || op == fxp.OpNone {
+		return op, body
+	}
+	if !s.offered[op] {
+		return fxp.OpNone, nil
+	}
+	return op, m.data
+}
+
+// extensionName is fxp.Extended without a copy of the name.
+type extensionName struct{ name, data []byte }
+
+// Layout implements wire.Layouter.
+func (m *extensionName) Layout(c *wire.Coder) {
+	c.Bytes(&m.name)
+	c.Rest(&m.data)
+}
+
+// extended passes a request that is not in the table to the file system.
+func (s *session) extended(r *request) error {
+	var m fxp.Extended
+	c := wire.Decoder(r.body)
+	m.Layout(c)
+	if err := malformed(c); err != nil {
+		return err
+	}
+	r.path = m.Name
+	if !s.offers(m.Name) {
+		return CodeOpUnsupported
+	}
+	data, err := s.fs.Extended(s.ctx, m.Name, m.Data)
+	if err != nil {
+		return err
+	}
+	if len(data) > fxp.MaxData {
+		return Status(CodeFailure, "reply too long")
+	}
+	if data != nil {
+		s.finish(append(s.reply(r, fxp.TypeExtendedReply), data...))
+	}
+	return nil
+}
+
+// text decodes the data of an extension with one string.
+func (s *session) text(r *request) (string, error) {
+	var m fxp.ExtText
+	c := wire.Decoder(r.body)
+	m.Layout(c)
+	if err := malformed(c); err != nil {
+		return "", err
+	}
+	return m.Text, checkName(r, m.Text)
+}
+
+// paths decodes the data of an extension with two names.
+func (s *session) paths(r *request) (from, to string, err error) {
+	var m fxp.ExtPaths
+	c := wire.Decoder(r.body)
+	m.Layout(c)
+	if err := malformed(c); err != nil {
+		return "", "", err
+	}
+	if err := checkName(r, m.Old); err != nil {
+		return "", "", err
+	}
+	return m.Old, m.New, checkName(r, m.New)
+}
+
+// extHandle decodes the data of an extension about an open file.
+func (s *session) extHandle(r *request) (*handle, error) {
+	var m fxp.ExtHandle
+	c := wire.Decoder(r.body)
+	m.Layout(c)
+	if err := malformed(c); err != nil {
+		return nil, err
+	}
+	return s.file(r, m.Handle)
+}
+
+// posixRename serves posix-rename@openssh.com (OpenSSH PROTOCOL section 4.3).
+func (s *session) posixRename(r *request) error {
+	from, to, err := s.paths(r)
+	if err != nil {
+		return err
+	}
+	return s.fs.Rename(s.ctx, from, to, RenameOverwrite|RenameAtomic)
+}
+
+// hardlink serves hardlink@openssh.com (section 4.5).
+func (s *session) hardlink(r *request) error {
+	old, link, err := s.paths(r)
+	if err != nil {
+		return err
+	}
+	return s.fs.Link(s.ctx, old, link, false)
+}
+
+// statVFS and fstatVFS serve section 4.4.
+func (s *session) statVFS(r *request) error {
+	name, err := s.text(r)
+	if err != nil {
+		return err
+	}
+	info, err := s.fs.StatFS(s.ctx, name)
+	if err != nil {
+		return err
+	}
+	s.replyStatVFS(r, info)
+	return nil
+}
+
+func (s *session) fstatVFS(r *request) error {
+	h, err := s.extHandle(r)
+	if err != nil {
+		return err
+	}
+	info, err := h.file.StatFS(s.ctx)
+	if err != nil {
+		return err
+	}
+	s.replyStatVFS(r, info)
+	return nil
+}
+
+func (s *session) replyStatVFS(r *request, i *FSInfo) {
+	m := fxp.ReplyStatVFS{
+		BSize: i.BlockSize, FrSize: i.FragmentSize, Blocks: i.Blocks, BFree: i.Free, BAvail: i.Avail,
+		Files: i.Files, FFree: i.FilesFree, FAvail: i.FilesAvail, FSID: i.ID, Flag: uint64(i.Flags), NameMax: i.NameMax,
+	}
+	if s.srv.ReadOnly {
+		m.Flag |= uint64(FSReadOnly)
+	}
+	s.finish(wire.Append(s.reply(r, fxp.TypeExtendedReply), &m))
+}
+
+// fsync serves fsync@openssh.com (section 4.6).
+func (s *session) fsync(r *request) error {
+	h, err := s.extHandle(r)
+	if err != nil {
+		return err
+	}
+	return h.file.Sync(s.ctx)
+}
+
+// lsetstat serves lsetstat@openssh.com (section 4.7).
+func (s *session) lsetstat(r *request) error {
+	var m fxp.ExtSetstat
+	m.Attrs.V = s.version
+	c := wire.Decoder(r.body)
+	m.Layout(c)
+	if err := malformed(c); err != nil {
+		return err
+	}
+	return s.setName(r, m.Path, &m.Attrs, false)
+}
+
+// limits serves limits@openssh.com (section 4.8).
+func (s *session) limits(r *request) error {
+	m := fxp.ReplyLimits{
+		MaxPacket: fxp.MaxLength, MaxRead: fxp.MaxData, MaxWrite: fxp.MaxData,
+		MaxHandles: uint64(s.handles.max),
+	}
+	s.finish(wire.Append(s.reply(r, fxp.TypeExtendedReply), &m))
+	return nil
+}
+
+// expandPath serves expand-path@openssh.com (section 4.9): "~", "~/x", "~user" and
+// "~user/x", and everything else as REALPATH.
+func (s *session) expandPath(r *request) error {
+	name, err := s.text(r)
+	if err != nil {
+		return err
+	}
+	if rest, ok := strings.CutPrefix(name, "~"); ok {
+		user, rest, _ := strings.Cut(rest, "/")
+		home, err := s.home(user)
+		if err != nil {
+			return err
+		}
+		name = home
+		if rest != "" {
+			name += "/" + rest
+		}
+		if err := checkName(r, name); err != nil {
+			return err
+		}
+	}
+	return s.replyPath(r, name)
+}
+
+// homeDirectory serves home-directory (section 4.11).
+func (s *session) homeDirectory(r *request) error {
+	user, err := s.text(r)
+	if err != nil {
+		return err
+	}
+	home, err := s.home(user)
+	if err != nil {
+		return err
+	}
+	s.replyName(r, home)
+	return nil
+}
+
+// home answers the home directory of a user. The session's own user may be named.
+func (s *session) home(user string) (string, error) {
+	if user == s.info.User {
+		user = ""
+	}
+	return s.fs.HomeDir(s.ctx, user)
+}
+
+// maxIDs bounds users-groups-by-id: each may cost a look-up in a directory service.
+const maxIDs = 4096
+
+// usersGroupsByID serves users-groups-by-id@openssh.com (section 4.12).
+func (s *session) usersGroupsByID(r *request) error {
+	var m fxp.ExtIDs
+	c := wire.Decoder(r.body)
+	m.Layout(c)
+	if err := malformed(c); err != nil {
+		return err
+	}
+	if len(m.UIDs)+len(m.GIDs) > maxIDs {
+		return Status(CodeFailure, "too many ids")
+	}
+	users, groups, err := s.fs.LookupIDs(s.ctx, m.UIDs, m.GIDs)
+	if err != nil {
+		return err
+	}
+	if len(users) != len(m.UIDs) || len(groups) != len(m.GIDs) {
+		return errBadCount
+	}
+	names := fxp.ReplyNames{Users: users, Groups: groups}
+	p := wire.Append(s.reply(r, fxp.TypeExtendedReply), &names)
+	if len(p) > fxp.MaxData {
+		r.answered = false
+		return Status(CodeFailure, "reply too long")
+	}
+	s.finish(p)
+	return nil
+}
+
+// copyDataRequest starts copy-data (section 4.10). The answer comes when it is done.
+func (s *session) copyDataRequest(r *request) error {
+	var m fxp.ExtCopyData
+	c := wire.Decoder(r.body)
+	m.Layout(c)
+	if err := malformed(c); err != nil {
+		return err
+	}
+	from, err := s.handles.getFile(m.From)
+	if err != nil {
+		return err
+	}
+	to, err := s.handles.getFile(m.To)
+	if err != nil {
+		return err
+	}
+	r.path = to.name
+	switch {
+	case from == to:
+		return Status(CodeInvalidParameter, "source and target are one handle")
+	case !from.reads:
+		return errNotRead
+	case !to.writes:
+		return errNotWrite
+	case m.FromOffset > math.MaxInt64 || m.ToOffset > math.MaxInt64 || m.Length > math.MaxInt64:
+		return errOffset
+	}
+	s.awaitHandle(from)
+	s.awaitHandle(to)
+	op := s.ioOp()
+	op.h, op.from, op.write, op.id = to, from, true, r.id
+	op.off, op.fromOff, op.length, op.n = int64(m.ToOffset), int64(m.FromOffset), int64(m.Length), 0
+	r.answered = true
+	s.launch(op)
+	return nil
+}

@@ -1,0 +1,131 @@
+package sftp
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"sync"
+	"sync/atomic"
+)
+
+// handle is an open file or directory of a session.
+type handle struct {
+	id   uint32
+	name string // as the peer gave it: for the log, and to know two handles of one file
+
+	file                   File
+	reads, writes, appends bool
+	// io counts READ, WRITE and copy-data under way. Only the session's loop adds
+	// and waits.
+	io            sync.WaitGroup
+	read, written atomic.Uint64 // octets
+
+	dir     Dir
+	listing listing
+}
+
+// sameFile tells whether two handles may be of one file, as far as names say.
+func (h *handle) sameFile(g *handle) bool { return h == g || h.name == g.name }
+
+// handleSize is the octets of our handles: some clients mishandle longer ones (W8).
+const handleSize = 4
+
+// handles are the open handles of one session. The id of a handle is the index of its slot
+// and, in the upper half, how often the slot was used, so that an id does not come
+// back soon (cves 12.4); all of it is masked with a random number of the session, so that
+// the handle of one session is nothing in another. It is used by the session's loop only.
+type handles struct {
+	max   int
+	slots []slot
+	free  []uint16
+	open  int
+	mask  uint32
+}
+
+type slot struct {
+	h   *handle
+	gen uint16
+}
+
+// maxHandles is what fits the index.
+const maxHandles = 1 << 16
+
+var errTooManyHandles = Status(CodeFailure, "too many open handles")
+
+// room says whether another handle may be opened; ask before opening the file.
+func (t *handles) room() error {
+	if t.open >= t.max {
+		return errTooManyHandles
+	}
+	return nil
+}
+
+// add gives h an id.
+func (t *handles) add(h *handle) {
+	if t.slots == nil {
+		var b [4]byte
+		_, _ = rand.Read(b[:]) // crypto/rand never fails
+		t.mask = binary.BigEndian.Uint32(b[:])
+	}
+	var i uint16
+	if n := len(t.free); n > 0 {
+		i, t.free = t.free[n-1], t.free[:n-1]
+	} else {
+		i = uint16(len(t.slots))
+		t.slots = append(t.slots, slot{})
+	}
+	s := &t.slots[i]
+	s.h = h
+	h.id = (uint32(s.gen)<<16 | uint32(i)) ^ t.mask
+	t.open++
+}
+
+var errInvalidHandle = Status(CodeInvalidHandle, "no such handle")
+
+// get answers the handle with the id that the peer sent.
+func (t *handles) get(p []byte) (*handle, error) {
+	if len(p) != handleSize {
+		return nil, errInvalidHandle
+	}
+	id := binary.BigEndian.Uint32(p) ^ t.mask
+	i := int(id & 0xFFFF)
+	if i >= len(t.slots) || t.slots[i].h == nil || t.slots[i].gen != uint16(id>>16) {
+		return nil, errInvalidHandle
+	}
+	return t.slots[i].h, nil
+}
+
+// getFile and getDir answer only handles of that kind.
+func (t *handles) getFile(p []byte) (*handle, error) {
+	h, err := t.get(p)
+	if err == nil && h.file == nil {
+		err = errInvalidHandle
+	}
+	return h, err
+}
+
+func (t *handles) getDir(p []byte) (*handle, error) {
+	h, err := t.get(p)
+	if err == nil && h.dir == nil {
+		err = errInvalidHandle
+	}
+	return h, err
+}
+
+// remove ends the life of the id of h.
+func (t *handles) remove(h *handle) {
+	i := uint16((h.id ^ t.mask) & 0xFFFF)
+	s := &t.slots[i]
+	s.h = nil
+	s.gen++
+	t.free = append(t.free, i)
+	t.open--
+}
+
+// all calls f for every open handle, which may remove it.
+func (t *handles) all(f func(*handle)) {
+	for i := range t.slots {
+		if h := t.slots[i].h; h != nil {
+			f(h)
+		}
+	}
+}

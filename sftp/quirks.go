@@ -1,0 +1,49 @@
+package sftp
+
+import "strings"
+
+// quirk is a set of ways in which a client differs from what the draft, or the field,
+// says.
+type quirk uint8
+
+const (
+	// linkFirst: SYMLINK carries the link's path first, as in the draft, and not
+	// the target first, as OpenSSH and after it the field does.
+	linkFirst quirk = 1 << iota
+)
+
+// quirkRows are the clients known to differ, by a part of their SSH ident.
+var quirkRows = []struct {
+	ident  string
+	quirks quirk
+	why    string
+}{
+	{"AsyncSSH", linkFirst, "draft order unless the server's ident has OpenSSH in it"},
+	{"phpseclib", linkFirst, "draft order unless the server's ident has OpenSSH in it"},
+	{"libssh_", linkFirst, "draft order unless the server's ident has OpenSSH in it; libssh2_ is another library"},
+	{"Ruby/Net::SSH", linkFirst, "symlink! sends its arguments in the draft's order, always"},
+}
+
+// quirksOf answers the quirks of a client by its ident.
+func quirksOf(ident string) (q quirk) {
+	for i := range quirkRows {
+		if strings.Contains(ident, quirkRows[i].ident) {
+			q |= quirkRows[i].quirks
+		}
+	}
+	return q
+}
+
+// SymlinkOrder says how to read the two paths of SYMLINK, which implementations send in
+// either order (OpenSSH PROTOCOL section 4.1).
+type SymlinkOrder uint8
+
+const (
+	// SymlinkByIdent decides by the client's SSH ident: target first, but for the
+	// clients that are known to send the link first.
+	SymlinkByIdent SymlinkOrder = iota
+	// SymlinkTargetFirst is what OpenSSH does.
+	SymlinkTargetFirst
+	// SymlinkLinkFirst is what the drafts say.
+	SymlinkLinkFirst
+)

@@ -1,0 +1,142 @@
+package sftp
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+
+	"github.com/fairlead-ssh/fairlead/internal/fxp"
+	"github.com/fairlead-ssh/fairlead/packet"
+)
+
+// Server serves SFTP. Only FS must be set. A Server may serve any number of sessions at
+// once and must not be modified meanwhile.
+type Server struct {
+	// FS makes the file system of a session, after authentication. An error refuses
+	// the session. ctx ends with the session.
+	FS func(ctx context.Context, info SessionInfo) (FileSystem, error)
+	// MaxVersion is the highest protocol version spoken; 0 is the highest there is: 3.
+	MaxVersion int
+	// Limits bound what one session may take.
+	Limits Limits
+	// Extensions are the extended requests offered and answered, by name, as far as
+	// the file system can do them; nil offers all.
+	Extensions []string
+	// ReadOnly refuses every request that would change anything before it
+	// reaches the file system.
+	ReadOnly bool
+	// SetStat says what to do with attributes that clients set.
+	SetStat SetStatPolicy
+	// SymlinkOrder says how to read SYMLINK; the zero value decides by ident.
+	SymlinkOrder SymlinkOrder
+	// Log gets a line per session and per file at level info, and one per request
+	// at level debug; nil logs nothing.
+	Log *slog.Logger
+
+	io ioPolicy // how READ and WRITE run; for measurements
+}
+
+// Limits bound what one session may take; the zero value is the default of each.
+type Limits struct {
+	// Handles is how many files and directories may be open; 0 is 1024. The most
+	// is 65536.
+	Handles int
+	// Concurrency is how many READ, WRITE and copy-data requests run at a time; 0 is
+	// 8. With 1, READ and WRITE are served one after the other by one goroutine: the
+	// least CPU, but a slow file delays all others.
+	Concurrency int
+}
+
+const (
+	defaultHandles     = 1024
+	defaultConcurrency = 8
+)
+
+func (l Limits) handles() int {
+	if l.Handles <= 0 {
+		return defaultHandles
+	}
+	return min(l.Handles, maxHandles)
+}
+
+func (l Limits) concurrency() int {
+	if l.Concurrency <= 0 {
+		return defaultConcurrency
+	}
+	return l.Concurrency
+}
+
+// SessionInfo tells a Server about the session it is to serve. All fields may be empty.
+type SessionInfo struct {
+	// User is the name that was authenticated.
+	User string
+	// RemoteAddr and LocalAddr are the ends of the connection.
+	RemoteAddr, LocalAddr net.Addr
+	// ClientIdent is the SSH ident of the client, such as "SSH-2.0-OpenSSH_9.9". It
+	// decides how some requests are read.
+	ClientIdent string
+	// SessionID is the SSH session identifier (RFC 4253 section 7.2).
+	SessionID []byte
+	// Identity is whatever authentication attached to the user.
+	Identity any
+	// Drain, if not nil, ends when no new transfers are wanted: from then on OPEN and
+	// OPENDIR are refused, and Serve closes the Conn and returns nil once nothing is
+	// open any more.
+	Drain context.Context
+}
+
+// ErrDisconnected is in the chain of the cause that File.Close and Dir.Close get when
+// the session ended before the peer's CLOSE.
+var ErrDisconnected = errors.New("sftp: session ended before CLOSE")
+
+// Serve serves one session over conn until the peer ends the stream, which returns nil,
+// or something fails. When it returns, everything that the session opened is closed,
+// and nothing of it runs any more. ctx ends the session early; make it end with the
+// connection, since a session that waits for a slow file does not read.
+//
+// Serve leaves conn open when the stream has ended, so that an exit status can be
+// sent; otherwise it may have closed conn. The caller closes it in any case.
+func (s *Server) Serve(ctx context.Context, conn packet.Conn, info SessionInfo) error {
+	ops, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	fsys, err := s.FS(ops, info)
+	if err != nil {
+		return err
+	}
+	ss := newSession(ops, cancel, s, fsys, conn, info)
+	undo := after(ctx, func() { _ = conn.Close() })
+	undrain := func() {}
+	if info.Drain != nil {
+		undrain = after(info.Drain, ss.drain)
+	}
+	err = ss.run()
+	undrain()
+	undo()
+	if err != nil && ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+// after runs f when ctx ends, until undo is called, which waits for an f that runs.
+func after(ctx context.Context, f func()) (undo func()) {
+	done := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(done)
+		f()
+	})
+	return func() {
+		if !stop() {
+			<-done
+		}
+	}
+}
+
+// maxVersion is the highest version to answer INIT with.
+func (s *Server) maxVersion() fxp.Version {
+	if s.MaxVersion <= 0 || s.MaxVersion > int(fxp.Newest) {
+		return fxp.Newest
+	}
+	return fxp.Version(s.MaxVersion)
+}

@@ -1,0 +1,142 @@
+package sftp
+
+import (
+	"encoding/binary"
+	"io"
+	"time"
+
+	"github.com/fairlead-ssh/fairlead/internal/fxp"
+	"github.com/fairlead-ssh/fairlead/internal/wire"
+	"github.com/fairlead-ssh/fairlead/packet"
+)
+
+const (
+	// nameReply is the most octets of a NAME reply: one packet for nearly every
+	// peer, and below the 34000 that all must take.
+	nameReply = 32 << 10
+	// nameSlack is room for the entry that turns out to be too much.
+	nameSlack = 3 << 10
+	// nameBatch is how many entries are asked of the back end at a time.
+	nameBatch = 256
+)
+
+// listing is where a READDIR goes on.
+type listing struct {
+	dots    []Entry // "." and ".." as far as they are still to be sent
+	entries []Entry // of the last Dir.Next, as far as they are still to be sent
+	err     error   // to be answered once everything before it was sent
+}
+
+// peek answers the next entry. It is valid until peek is called for the one after.
+func (s *session) peek(h *handle) (*Entry, error) {
+	l := &h.listing
+	if len(l.dots) > 0 {
+		return &l.dots[0], nil
+	}
+	for len(l.entries) == 0 {
+		if l.err != nil {
+			return nil, l.err
+		}
+		l.entries, l.err = h.dir.Next(s.ctx, nameBatch)
+		if len(l.entries) == 0 && l.err == nil {
+			l.err = io.EOF // a Dir that has nothing more to say
+		}
+	}
+	return &l.entries[0], nil
+}
+
+func (l *listing) pop() {
+	if len(l.dots) > 0 {
+		l.dots = l.dots[1:]
+		return
+	}
+	l.entries = l.entries[1:]
+}
+
+func (s *session) opendir(r *request) error {
+	name, err := s.path(r)
+	if err != nil {
+		return err
+	}
+	if err := s.roomForHandle(); err != nil {
+		return err
+	}
+	d, err := s.fs.OpenDir(s.ctx, name)
+	if err != nil {
+		return err
+	}
+	h := &handle{name: name, dir: d}
+	for _, dot := range [...]string{".", ".."} {
+		// Customary in version 3. They describe what OPENDIR saw, so that READDIR
+		// need not go by the name again.
+		e := Entry{Name: dot}
+		if a, err := s.fs.Stat(s.ctx, JoinPath(name, dot), StatOpt{}); err == nil {
+			e.Attrs = *a
+		} else {
+			e.Attrs = Attrs{Valid: AttrMode, Mode: ModeDir | 0o755}
+		}
+		h.listing.dots = append(h.listing.dots, e)
+	}
+	s.addHandle(r, h)
+	return nil
+}
+
+func (s *session) readdir(r *request) error {
+	var m fxp.Handle
+	c := wire.Decoder(r.body)
+	m.Layout(c)
+	if err := malformed(c); err != nil {
+		return err
+	}
+	h, err := s.handles.getDir(m.Handle)
+	if err != nil {
+		return err
+	}
+	r.path = h.name
+	return s.list(r, h)
+}
+
+// list fills one NAME reply from the listing of h.
+func (s *session) list(r *request, h *handle) error {
+	e, err := s.peek(h)
+	if err != nil {
+		return err
+	}
+	b := packet.Get(nameReply + nameSlack)
+	p := fxp.AppendHeader(b.Bytes()[:0], fxp.TypeName, r.id)
+	countAt := len(p)
+	p = wire.AppendUint32(p, 0)
+	count, now := uint32(0), time.Now()
+	for ; err == nil; e, err = s.peek(h) {
+		w := fxp.NameEntry{Name: e.Name, Attrs: wireAttrs(&e.Attrs, s.version)}
+		if e.LongName != "" {
+			s.long = append(s.long[:0], e.LongName...)
+		} else {
+			s.long = AppendLongName(s.long[:0], e.Name, &e.Attrs, now, e.Attrs.Owner, e.Attrs.Group)
+		}
+		w.LongName = s.long
+		before := len(p)
+		p = wire.Append(p, &w)
+		if len(p) > nameReply {
+			p = p[:before:before] // it may have grown out of b
+			if count > 0 {
+				break
+			}
+			// A name that no reply can hold cannot be asked for either.
+			h.listing.pop()
+			continue
+		}
+		h.listing.pop()
+		count++
+	}
+	if count == 0 {
+		b.Release()
+		return err
+	}
+	b.Trim(copy(b.Bytes(), p)) // moves octets only if p grew out of b
+	p = fxp.Finish(b.Bytes(), 0)
+	binary.BigEndian.PutUint32(p[countAt:], count)
+	r.answered = true
+	s.out.send(b)
+	return nil
+}

@@ -1,0 +1,341 @@
+package sftp
+
+import (
+	"io"
+	"math"
+	"sync/atomic"
+
+	"github.com/fairlead-ssh/fairlead/internal/fxp"
+	"github.com/fairlead-ssh/fairlead/packet"
+)
+
+// ioPolicy says where READ and WRITE run.
+type ioPolicy uint8
+
+const (
+	// ioAuto runs a request in the session's loop if nothing else is to be done
+	// meanwhile, and on a goroutine of its own otherwise.
+	ioAuto ioPolicy = iota
+	// ioInline always runs it in the loop.
+	ioInline
+	// ioSpawn always starts a goroutine.
+	ioSpawn
+)
+
+// offLoop decides whether the current READ or WRITE gets a goroutine. It is the one
+// place that does.
+func (s *session) offLoop() bool {
+	switch {
+	case s.srv.io == ioSpawn:
+		return true
+	case s.srv.io == ioInline || s.srv.Limits.Concurrency == 1:
+		return false
+	}
+	return s.inflight.Load() > 0 || s.in.more()
+}
+
+// ioOp is a READ, WRITE or copy-data on a goroutine of its own. Ops are reused; there are
+// as many as may run at a time, and having one is the permission to run. Only the loop
+// writes the fields.
+type ioOp struct {
+	s       *session
+	h       *handle
+	from    *handle // copy-data: the source, and h is the target
+	write   bool
+	id      uint32
+	off     int64
+	n       int // octets
+	fromOff int64
+	length  int64
+	buf     *packet.Buf // WRITE: holds data
+	data    []byte
+
+	busy atomic.Bool
+	run  func() // a method value made once: go with arguments would allocate
+}
+
+// ioOp waits for a free op. The caller fills it and calls launch.
+func (s *session) ioOp() *ioOp {
+	if s.free == nil {
+		n := s.srv.Limits.concurrency()
+		s.free = make(chan *ioOp, n)
+		for range n {
+			s.free <- nil
+		}
+	}
+	var op *ioOp
+	select {
+	case op = <-s.free:
+	default:
+		s.out.wait()
+		op = <-s.free
+		s.out.work()
+	}
+	if op == nil {
+		op = &ioOp{s: s}
+		op.run = op.serve
+		s.ops = append(s.ops, op)
+	}
+	return op
+}
+
+func (s *session) launch(op *ioOp) {
+	op.busy.Store(true)
+	s.inflight.Add(1)
+	s.io.Add(1)
+	op.h.io.Add(1)
+	if op.from != nil {
+		op.from.io.Add(1)
+	}
+	go op.run()
+}
+
+func (op *ioOp) serve() {
+	s, h, from := op.s, op.h, op.from
+	switch {
+	case from != nil:
+		s.copyData(op.id, h, op.off, from, op.fromOff, op.length)
+	case op.write:
+		s.writeAt(op.id, h, op.data, op.off)
+		op.buf.Release()
+	default:
+		s.readAt(op.id, h, op.off, op.n)
+	}
+	op.busy.Store(false)
+	if from != nil {
+		from.io.Done()
+	}
+	h.io.Done()
+	s.inflight.Add(-1)
+	s.free <- op // has room for all ops there are
+	s.io.Done()
+}
+
+// touches tells whether op has to do with the file of h.
+func (op *ioOp) touches(h *handle) bool {
+	return op.h.sameFile(h) || op.from != nil && op.from.sameFile(h)
+}
+
+// awaitRange waits for I/O under way that the one described may not overtake: requests
+// on one file behave as if done in order (filexfer-02 section 6.1). Reads go beside
+// reads, and writes beside writes of other octets. A read waits for any write, which may
+// move the end of the file.
+func (s *session) awaitRange(h *handle, off int64, n int, write bool) {
+	if s.inflight.Load() == 0 {
+		return
+	}
+	for _, op := range s.ops {
+		if !op.busy.Load() || !op.touches(h) {
+			continue
+		}
+		overlap := h.appends || op.h.appends || off < op.off+int64(op.n) && op.off < off+int64(n)
+		if op.from != nil || op.write != write || write && overlap {
+			s.awaitHandle(op.h)
+		}
+	}
+}
+
+// awaitHandle waits for the I/O under way on h.
+func (s *session) awaitHandle(h *handle) {
+	if s.inflight.Load() == 0 {
+		return
+	}
+	s.out.wait()
+	h.io.Wait()
+	s.out.work()
+}
+
+// awaitAll waits for all I/O under way.
+func (s *session) awaitAll() {
+	if s.inflight.Load() == 0 {
+		return
+	}
+	s.out.wait()
+	s.io.Wait()
+	s.out.work()
+}
+
+var (
+	errOffset   = Status(CodeFailure, "offset out of range")
+	errNotRead  = Status(CodePermissionDenied, "handle was not opened for reading")
+	errNotWrite = Status(CodePermissionDenied, "handle was not opened for writing")
+)
+
+// read serves READ.
+func (s *session) read(id uint32, body []byte) {
+	handle, off, length, err := fxp.ParseRead(body)
+	if err != nil {
+		s.status(id, errBadMessage)
+		return
+	}
+	h, err := s.handles.getFile(handle)
+	switch {
+	case err != nil:
+	case !h.reads:
+		err = errNotRead
+	case off > math.MaxInt64:
+		err = errOffset
+	}
+	if err != nil {
+		s.status(id, err)
+		return
+	}
+	// Less than asked for is allowed only here and at the end of the file: clients
+	// that trust limits@openssh.com take a short reply for the end.
+	n := int(min(uint64(length), fxp.MaxData, math.MaxInt64-off))
+	s.awaitRange(h, int64(off), n, false)
+	if !s.offLoop() {
+		s.readAt(id, h, int64(off), n)
+		return
+	}
+	op := s.ioOp()
+	op.h, op.from, op.write, op.id, op.off, op.n = h, nil, false, id, int64(off), n
+	s.launch(op)
+}
+
+const (
+	// cutSlack is by how much a DATA message may exceed the largest packet before it
+	// becomes a chain: the Conn sends so few octets in a packet of their own cheaply.
+	cutSlack = 64
+	// minPiece is the least payload worth a Buf of its own in a chain. Peers that
+	// take less at a time get their packets cut by the Conn.
+	minPiece = 8 << 10
+	// smallData is the content up to which a DATA message is gathered with other
+	// replies, at the price of a copy.
+	smallData = 1 << 10
+)
+
+// readAt reads n octets straight into the packets that carry them and sends them.
+func (s *session) readAt(id uint32, h *handle, off int64, n int) {
+	var first, last *packet.Buf
+	total, err := 0, error(nil)
+	piece := s.conn.MaxPacket()
+	if piece < minPiece || piece > packet.MaxPayload {
+		piece = 32 << 10
+	}
+	room := piece - fxp.DataHeaderSize
+	for total < n && err == nil {
+		want := n - total
+		if want > room+cutSlack {
+			want = room
+		}
+		b := packet.Get(want)
+		var m int
+		m, err = readFull(h.file, b.Bytes(), off+int64(total))
+		if m == 0 {
+			b.Release()
+			break
+		}
+		b.Trim(m)
+		total += m
+		if first == nil {
+			first = b
+		} else {
+			last.Link(b)
+		}
+		last, room = b, piece
+	}
+	switch {
+	case err != nil && err != io.EOF:
+		// Part of what was asked for would read as the end of the file.
+		first.Release()
+		s.status(id, err)
+		return
+	case total == 0:
+		s.status(id, CodeEOF)
+		return
+	}
+	h.read.Add(uint64(total))
+	fxp.PutDataHeader(first.Prepend(fxp.DataHeaderSize), id, total)
+	if total <= smallData {
+		s.out.add(first.Bytes())
+		first.Release()
+		return
+	}
+	s.out.send(first)
+}
+
+// readFull is ReadAt that also takes back ends which return less without an error.
+func readFull(r io.ReaderAt, p []byte, off int64) (n int, err error) {
+	for n < len(p) && err == nil {
+		var m int
+		m, err = r.ReadAt(p[n:], off+int64(n))
+		if m < 0 || m > len(p)-n {
+			return 0, errBadCount
+		}
+		n += m
+		if m == 0 && err == nil {
+			err = io.ErrNoProgress
+		}
+	}
+	if n == len(p) {
+		err = nil // an end exactly here is for the next READ to find
+	}
+	return n, err
+}
+
+var errBadCount = Status(CodeFailure, "back end counts wrongly")
+
+// write serves WRITE.
+func (s *session) write(id uint32, body []byte) {
+	handle, off, data, err := fxp.ParseWrite(body)
+	if err != nil {
+		s.status(id, errBadMessage)
+		return
+	}
+	if s.srv.ReadOnly {
+		s.status(id, CodeWriteProtect)
+		return
+	}
+	h, err := s.handles.getFile(handle)
+	switch {
+	case err != nil:
+	case !h.writes:
+		err = errNotWrite
+	case h.appends:
+		off = 0 // has no meaning (filexfer-02 section 6.3)
+	case off > uint64(math.MaxInt64-len(data)):
+		err = errOffset
+	}
+	if err != nil || len(data) == 0 {
+		s.status(id, err)
+		return
+	}
+	s.awaitRange(h, int64(off), len(data), true)
+	if !s.offLoop() {
+		s.writeAt(id, h, data, int64(off))
+		return
+	}
+	op := s.ioOp()
+	op.h, op.from, op.write, op.id, op.off, op.n = h, nil, true, id, int64(off), len(data)
+	// The packet received itself goes along; data is where it was in its message.
+	start := messageHeader + 4 + len(handle) + 8 + 4
+	buf, msg := s.in.take()
+	op.buf, op.data = buf, msg[start:start+op.n]
+	s.launch(op)
+}
+
+// messageHeader is type and request id.
+const messageHeader = fxp.HeaderSize - fxp.LengthSize
+
+// writeAt writes data straight from the packet received and answers.
+func (s *session) writeAt(id uint32, h *handle, data []byte, off int64) {
+	n, err := h.file.WriteAt(data, off)
+	if err == nil && n != len(data) {
+		err = io.ErrShortWrite
+	}
+	if n > 0 {
+		h.written.Add(uint64(n))
+	}
+	s.status(id, err)
+}
+
+// copyData serves copy-data, beside the loop: it may take minutes.
+func (s *session) copyData(id uint32, to *handle, toOff int64, from *handle, fromOff, n int64) {
+	done, err := CopyRange(s.ctx, to.file, toOff, from.file, fromOff, n)
+	if done > 0 {
+		to.written.Add(uint64(done))
+		from.read.Add(uint64(done))
+	}
+	s.status(id, err)
+}

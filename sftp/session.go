@@ -1,0 +1,290 @@
+package sftp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/fairlead-ssh/fairlead/internal/fxp"
+	"github.com/fairlead-ssh/fairlead/internal/wire"
+	"github.com/fairlead-ssh/fairlead/packet"
+)
+
+// session is one session of a Server. One goroutine, the loop, parses the requests and
+// runs all but READ, WRITE and copy-data itself, in order; see server_io.go for those.
+type session struct {
+	srv    *Server
+	ctx    context.Context // of the operations; ends before the handles are closed
+	cancel context.CancelCauseFunc
+	fs     FileSystem
+	caps   Capabilities
+	conn   packet.Conn
+	info   SessionInfo
+	log    *slog.Logger // nil: no log
+	debug  bool         // a line per request
+
+	started bool
+	version fxp.Version
+	offered [fxp.OpCount]bool // the extended requests that are served
+	quirks  quirk
+
+	in      framer
+	req     request // the current one, if not READ or WRITE
+	out     replies
+	handles handles
+	scratch []byte // the reply that is being written
+	long    []byte // a long name that is being written
+
+	io       sync.WaitGroup // all READ, WRITE and copy-data under way
+	inflight atomic.Int32   // how many these are
+	ops      []*ioOp
+	free     chan *ioOp
+
+	draining atomic.Bool
+	waiting  atomic.Bool // the loop sits in ReadPacket with nothing open and nothing owed
+
+	start                time.Time
+	requests, files      uint64
+	readTotal, writTotal uint64
+}
+
+func newSession(ctx context.Context, cancel context.CancelCauseFunc, srv *Server, fsys FileSystem, conn packet.Conn, info SessionInfo) *session {
+	s := &session{
+		srv: srv, ctx: ctx, cancel: cancel, fs: fsys, caps: fsys.Capabilities(), conn: conn, info: info,
+		log: srv.Log, in: framer{conn: conn}, out: replies{conn: conn}, handles: handles{max: srv.Limits.handles()},
+		quirks: quirksOf(info.ClientIdent), start: time.Now(),
+	}
+	if s.log != nil {
+		s.debug = s.log.Enabled(ctx, slog.LevelDebug)
+	}
+	return s
+}
+
+// run is the session from the first octet to the last handle closed.
+func (s *session) run() error {
+	err := s.loop()
+	cause := err
+	switch {
+	case cause == nil:
+		cause = ErrDisconnected
+	case !errors.Is(cause, ErrDisconnected):
+		cause = fmt.Errorf("%w: %w", ErrDisconnected, err)
+	}
+	s.cancel(cause)
+	s.out.wait() // what is still under way answers on its own
+	s.io.Wait()
+	s.out.wait()
+	s.handles.all(func(h *handle) { s.closeHandle(h, cause) })
+	s.in.close()
+	if s.log != nil {
+		s.log.LogAttrs(s.ctx, slog.LevelInfo, "sftp session ended", slog.String("user", s.info.User), slog.Uint64("requests", s.requests),
+			slog.Uint64("files", s.files), slog.Uint64("read", s.readTotal), slog.Uint64("written", s.writTotal),
+			slog.Duration("time", time.Since(s.start)), slog.Any("error", err))
+	}
+	return err
+}
+
+// loop serves requests until the stream ends.
+func (s *session) loop() error {
+	for {
+		msg, ok, err := s.in.next()
+		if err != nil {
+			return err
+		}
+		if !ok {
+			s.out.wait()
+			if s.drained() {
+				return nil
+			}
+			err := s.in.fill()
+			s.waiting.Store(false)
+			s.out.work()
+			if err == nil {
+				continue
+			}
+			switch {
+			case s.draining.Load() && s.handles.open == 0:
+				return nil
+			case s.out.failed() != nil:
+				return fmt.Errorf("sftp: write: %w", s.out.failed())
+			case err == io.EOF:
+				return nil
+			}
+			return fmt.Errorf("sftp: read: %w", err)
+		}
+		if err := s.serve(msg); err != nil {
+			return err
+		}
+	}
+}
+
+// drained notes that the loop is about to wait, and tells whether it should end instead.
+func (s *session) drained() bool {
+	if s.handles.open > 0 || s.inflight.Load() > 0 {
+		return false
+	}
+	s.waiting.Store(true)
+	return s.draining.Load()
+}
+
+// drain is called, on another goroutine, when no new transfers are wanted.
+func (s *session) drain() {
+	s.draining.Store(true)
+	if s.waiting.Load() {
+		_ = s.conn.Close()
+	}
+}
+
+// request is one request other than READ and WRITE while it is served.
+type request struct {
+	id       uint32
+	op       fxp.Op
+	body     []byte // of an extension: its data
+	path     string // what it is about, for the log
+	answered bool
+}
+
+// serve serves one message. An error ends the session.
+func (s *session) serve(msg []byte) error {
+	t, id, body, err := fxp.Split(msg)
+	if err != nil {
+		return violation("%s without a request id", t)
+	}
+	if !s.started {
+		if t != fxp.TypeInit {
+			return violation("%s before INIT", t)
+		}
+		return s.init(body)
+	}
+	s.requests++
+	switch t {
+	case fxp.TypeRead:
+		s.read(id, body)
+		return nil
+	case fxp.TypeWrite:
+		s.write(id, body)
+		return nil
+	case fxp.TypeInit:
+		// INIT has its version where others have the request id.
+		var m fxp.Init
+		_ = wire.Decode(body, &m)
+		s.status(uint32(m.Version), Status(CodeFailure, "session is initialised already"))
+		return nil
+	}
+	r := &s.req
+	*r = request{id: id, op: fxp.OpOf(t, s.version), body: body}
+	if r.op == fxp.OpExtended {
+		r.op, r.body = s.extension(body)
+	}
+	err = s.request(r)
+	if err != nil || !r.answered {
+		s.status(id, err)
+	}
+	if s.debug {
+		s.log.LogAttrs(s.ctx, slog.LevelDebug, "sftp request", slog.String("op", r.op.String()), slog.Uint64("id", uint64(id)),
+			slog.String("path", r.path), slog.String("status", CodeOf(err).String()))
+	}
+	return nil
+}
+
+// request runs r. An error, or nil without an answer given, becomes a STATUS.
+func (s *session) request(r *request) error {
+	h := &handlers[r.op]
+	if h.run == nil {
+		return CodeOpUnsupported
+	}
+	row := r.op.Row()
+	if s.srv.ReadOnly && (row.Effect == fxp.Writes || r.op == fxp.OpExtended) {
+		return CodeWriteProtect
+	}
+	if row.Barrier == fxp.SessionBarrier {
+		s.awaitAll()
+	}
+	return h.run(s, r)
+}
+
+// init answers INIT (filexfer-02 section 4).
+func (s *session) init(body []byte) error {
+	var m fxp.Init
+	if err := wire.Decode(body, &m); err != nil {
+		return violation("INIT: %v", err)
+	}
+	s.started, s.version = true, min(m.Version, s.srv.maxVersion())
+	reply := fxp.VersionReply{Version: s.version}
+	if s.version >= fxp.V3 {
+		reply.Extensions = s.announce()
+	}
+	s.out.add(fxp.Append(s.scratch[:0], 0, &reply))
+	return nil
+}
+
+// malformed answers what to say of a request that c decoded. Octets behind the last field
+// are let pass: OpenSSH does, and later versions of messages have them. (Layout is called
+// by name everywhere, and not through wire.Decode, so that nothing moves to the heap.)
+func malformed(c *wire.Coder) error {
+	if c.Err() != nil {
+		return errBadMessage
+	}
+	return nil
+}
+
+var errBadMessage = Status(CodeBadMessage, "message is malformed")
+
+// status answers request id with the status of err, nil being OK. It may be called by any
+// goroutine of the session.
+func (s *session) status(id uint32, err error) {
+	if err == nil {
+		var tmp [64]byte
+		s.out.add(fxp.AppendOK(tmp[:0], s.version, id))
+		return
+	}
+	st := ToStatus(err)
+	m := fxp.Status{V: s.version, Code: uint32(st.Code.In(int(max(s.version, fxp.V3)))), Text: st.Text, Lang: st.Lang}
+	s.out.add(fxp.Append(nil, id, &m))
+}
+
+// reply starts a reply to r in the scratch buffer; finish sends it.
+func (s *session) reply(r *request, t fxp.Type) []byte {
+	r.answered = true
+	return fxp.AppendHeader(s.scratch[:0], t, r.id)
+}
+
+func (s *session) finish(p []byte) {
+	s.out.add(fxp.Finish(p, 0))
+	if cap(p) <= maxScratch {
+		s.scratch = p
+	}
+}
+
+// maxScratch is the most memory a session keeps for writing small replies.
+const maxScratch = 4 << 10
+
+// replyName answers with one name that is its own long name, as REALPATH and READLINK do.
+func (s *session) replyName(r *request, name string) {
+	p := wire.AppendUint32(s.reply(r, fxp.TypeName), 1)
+	e := fxp.NameEntry{Name: name, Attrs: fxp.Attrs{V: s.version}}
+	s.long = append(s.long[:0], name...)
+	e.LongName = s.long
+	s.finish(wire.Append(p, &e))
+}
+
+// checkName refuses what no name may be, for every request alike (cves 8.2, 12.5).
+func checkName(r *request, name string) error {
+	if r.path == "" {
+		r.path = name
+	}
+	if len(name) <= MaxPath {
+		for i := range len(name) {
+			if name[i] == 0 {
+				return Status(CodeInvalidFilename, "path holds a NUL byte")
+			}
+		}
+		return nil
+	}
+	return Status(CodeInvalidFilename, "path too long")
+}
