@@ -398,6 +398,12 @@ func TestCVE_8_4_SymlinkSwap(t *testing.T) {
 		if err := os.Symlink("../bob2", filepath.Join(root, "evil")); err != nil {
 			t.Fatal(err)
 		}
+		if err := os.WriteFile(filepath.Join(root, "leaffile"), []byte("inside"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink("../bob2/secret", filepath.Join(root, "leaflink")); err != nil {
+			t.Fatal(err)
+		}
 		if err := os.Symlink("real", filepath.Join(root, "good")); err != nil {
 			t.Fatal(err)
 		}
@@ -419,6 +425,11 @@ func TestCVE_8_4_SymlinkSwap(t *testing.T) {
 				_ = os.Rename(at("swap"), at("evil"))
 				_ = os.Rename(at("good"), at("swap"))
 				_ = os.Rename(at("swap"), at("good"))
+				// "leaf" is in turn a file and a link out.
+				_ = os.Rename(at("leaffile"), at("leaf"))
+				_ = os.Rename(at("leaf"), at("leaffile"))
+				_ = os.Rename(at("leaflink"), at("leaf"))
+				_ = os.Rename(at("leaf"), at("leaflink"))
 			}
 		})
 		var inside, refused int
@@ -433,6 +444,8 @@ func TestCVE_8_4_SymlinkSwap(t *testing.T) {
 			default:
 				refused++
 			}
+			// The owner is the one it has, the mode and times are not.
+			_ = s.SetStat(ctx, "leaf", &sftp.Attrs{Valid: sftp.AttrMode | sftp.AttrMtime, Mode: 0o640, Mtime: epoch}, i%2 == 0)
 			switch i % 8 {
 			case 0:
 				if f, err := s.Open(ctx, "swap/new", &rewriting); err == nil {
@@ -712,8 +725,9 @@ func TestCVE_12_15_ModePolicyAndRanges(t *testing.T) {
 // each other, whatever offsets they name, and reading at offsets still works.
 func TestW13_AppendIgnoresOffsets(t *testing.T) {
 	s, outer := jail(t, Options{})
-	const writers, lines = 4, 200
+	const writers, lines = 4, 2000
 	var wg sync.WaitGroup
+	start := make(chan struct{}) // all at once, or they hardly meet
 	for w := range writers {
 		f, err := s.Open(ctx, "/log", &sftp.OpenHow{
 			Access: sftp.AccessReadData | sftp.AccessWriteData | sftp.AccessAppendData, Disposition: sftp.OpenOrCreate, Flags: sftp.OpenAppend,
@@ -725,6 +739,7 @@ func TestW13_AppendIgnoresOffsets(t *testing.T) {
 		wg.Go(func() {
 			line := bytes.Repeat([]byte{'a' + byte(w)}, 63)
 			line = append(line, '\n')
+			<-start
 			for i := range lines {
 				if _, err := f.WriteAt(line, int64(i*7)-3); err != nil {
 					t.Error(err)
@@ -732,6 +747,7 @@ func TestW13_AppendIgnoresOffsets(t *testing.T) {
 			}
 		})
 	}
+	close(start)
 	wg.Wait()
 	data, err := os.ReadFile(filepath.Join(outer, "bob", "log"))
 	if err != nil || len(data) != writers*lines*64 {
@@ -951,5 +967,32 @@ func BenchmarkStat(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// TestCVE_8_4_SwapAfterLook: the race of SymlinkSwap, decided: the primitives believe they
+// saw a file and meet a link to the outside.
+func TestCVE_8_4_SwapAfterLook(t *testing.T) {
+	s, outer := jail(t, Options{})
+	before := snapshot(t, outer, filepath.Join(outer, "bob"))
+	was := &sftp.Attrs{Valid: sftp.AttrMode, Mode: sftp.ModeRegular | 0o644}
+	for name, err := range map[string]error{
+		"truncate": s.truncate("outfile", 0),
+		"out":      s.unlink("out/secret"),
+	} {
+		if err == nil {
+			t.Errorf("%s went through", name)
+		}
+	}
+	// These change the link itself; a link's mode Linux has no way to change, the BSDs do.
+	_ = s.chmod("outfile", 0o600, was)
+	if err := s.chtimes("outfile", &sftp.Attrs{Valid: sftp.AttrMtime, Mtime: epoch}); err != nil {
+		t.Error(err)
+	}
+	if err := s.chown("outfile", uint32(os.Getuid()), uint32(os.Getgid())); err != nil {
+		t.Error(err)
+	}
+	if after := snapshot(t, outer, filepath.Join(outer, "bob")); after != before {
+		t.Errorf("the outside changed:\n%s\nwas\n%s", after, before)
 	}
 }
