@@ -60,7 +60,7 @@ func TestCVE_2_28_OnlyProofLeadsToSuccess(t *testing.T) {
 		Require:        func(string) [][]string { return sets },
 	}
 	successes := 0
-	for seed := range uint64(3000) {
+	for seed := range uint64(1000) {
 		r := mrand.New(mrand.NewPCG(seed, 28))
 		var in [][]byte
 		var names []string
@@ -118,7 +118,7 @@ func TestCVE_2_28_OnlyProofLeadsToSuccess(t *testing.T) {
 			}
 		}
 	}
-	if successes < 20 {
+	if successes < 10 {
 		t.Errorf("only %d of the sequences were successful: the test tests too little", successes)
 	}
 }

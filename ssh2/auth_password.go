@@ -54,6 +54,7 @@ func checkPassword(p []byte) error {
 
 // PasswordPrompt says what a [PasswordFunc] is asked for.
 type PasswordPrompt struct {
+	// User is whose password is asked for.
 	User string
 	// Try counts from 1; it grows when the server refused the last answer.
 	Try int

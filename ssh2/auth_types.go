@@ -53,9 +53,13 @@ const (
 // ConnMeta says which connection a decision is about. It is a copy: handlers
 // may keep it.
 type ConnMeta struct {
-	RemoteAddr, LocalAddr    net.Addr
-	ClientIdent, ServerIdent string // from the peer in part: quote before printing
-	SessionID                []byte // exchange hash of the first key exchange; do not modify
+	// Addresses of the two ends, as the net.Conn reports them.
+	RemoteAddr, LocalAddr net.Addr
+	// Idents of the two ends, "SSH-2.0-...". The client's may be any text:
+	// quote it before printing.
+	ClientIdent, ServerIdent string
+	// SessionID is the exchange hash of the first key exchange. Do not modify it.
+	SessionID []byte
 }
 
 // AuthAttempt describes one authentication request to the handlers of
@@ -63,6 +67,7 @@ type ConnMeta struct {
 // Submethods are the client's words: nothing about them is proven, and they
 // are to be quoted before they are printed.
 type AuthAttempt struct {
+	// Meta is the connection that the request came on.
 	Meta ConnMeta
 	// User is never empty, is valid UTF-8 without control characters and has
 	// at most MaxUserName octets. It may contain slashes and dots: do not make
@@ -118,6 +123,8 @@ type ChangeRequest struct {
 // Challenge is one round of questions (RFC 4256 section 3.2). Received ones are
 // text of the server: filter control characters before showing them.
 type Challenge struct {
+	// Name is a title, Instruction what to show below it, Language their
+	// RFC 3066 tag. Each may be empty.
 	Name, Instruction, Language string
 	Prompts                     []Prompt // at most 32, may be empty
 }
@@ -206,7 +213,7 @@ type authResult struct {
 // AuthError means that authentication failed. On a server it says when the
 // client had used up its tries; on a client, why no method was left.
 type AuthError struct {
-	User      string
+	User      string   // the name in the last request
 	Tried     []string // methods, in order, without repetition
 	Done      []string // those that succeeded, while the server asked for more
 	Remaining []string // what the server would still listen to (client)
