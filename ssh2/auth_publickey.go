@@ -48,6 +48,7 @@ func (s *authServer) publicKey(ctx context.Context, at *AuthAttempt, fields []by
 	if err != nil {
 		return Verdict{Reason: err}, nil, nil
 	}
+	s.key = key
 	factor := key.Marshal()
 	cert, _ := key.(*gossh.Certificate)
 	if cert != nil {

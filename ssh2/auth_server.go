@@ -11,6 +11,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	gossh "golang.org/x/crypto/ssh"
+
 	"github.com/fairlead-ssh/fairlead/internal/msg"
 	"github.com/fairlead-ssh/fairlead/internal/transport"
 )
@@ -52,9 +54,10 @@ type authServer struct {
 	rsa  int      // smallest RSA key allowed, in bits
 
 	messages, failures int
-	asked              bool     // some request was seen
-	tried              []string // methods
-	pending            []byte   // a request that came instead of an answer
+	asked              bool            // some request was seen
+	tried              []string        // methods
+	pending            []byte          // a request that came instead of an answer
+	key                gossh.PublicKey // of the request in hand, for the log
 
 	progress authProgress
 }
@@ -165,7 +168,7 @@ func (s *authServer) userauthRequest(ctx context.Context, p []byte) (*authResult
 	if err := s.banner(ctx); err != nil {
 		return nil, err
 	}
-	s.asked = true
+	s.asked, s.key = true, nil
 
 	at := AuthAttempt{Meta: s.meta, User: r.User, Service: r.Service, Method: r.Method, Done: slices.Clone(s.progress.done)}
 	v, reply, err := s.attempt(ctx, &at, r.Fields)
@@ -215,7 +218,7 @@ func (s *authServer) flush(user, service string) {
 		}
 	}
 	if len(pr.sets) == 0 {
-		s.log.Warn("authentication: no set of methods can let this user in", "user", quoteAuth(user), "remote", s.remote())
+		s.log.Warn("authentication: no set of methods can let this user in", "user", plainAuth(user), "remote", s.remote())
 	}
 }
 
@@ -429,13 +432,20 @@ func (s *authServer) audit(ctx context.Context, level slog.Level, what string, a
 		return
 	}
 	attrs := []slog.Attr{
-		slog.String("user", quoteAuth(at.User)),
-		slog.String("method", quoteAuth(at.Method)),
+		slog.String("user", plainAuth(at.User)),
+		slog.String("method", plainAuth(at.Method)),
 		slog.String("remote", s.remote()),
 		slog.Int("failures", s.failures),
 	}
 	if at.Algorithm != "" {
-		attrs = append(attrs, slog.String("algorithm", quoteAuth(at.Algorithm)))
+		attrs = append(attrs, slog.String("algorithm", plainAuth(at.Algorithm)))
+	}
+	if s.key != nil {
+		attrs = append(attrs, slog.String("key", gossh.FingerprintSHA256(s.key)))
+	}
+	if c, ok := s.key.(*gossh.Certificate); ok {
+		attrs = append(attrs, slog.String("certificate", plainAuth(c.KeyId)), slog.Uint64("serial", c.Serial),
+			slog.String("authority", gossh.FingerprintSHA256(c.SignatureKey)))
 	}
 	if len(s.progress.done) > 0 {
 		attrs = append(attrs, slog.String("passed", strings.Join(s.progress.done, ",")))

@@ -271,3 +271,12 @@ func quoteAuth(s string) string {
 	}
 	return fmt.Sprintf("%+q", s) + cut
 }
+
+// plainAuth is quoteAuth for attributes of a log line: what is plain already
+// stays as it is, since a handler may quote once more.
+func plainAuth(s string) string {
+	if len(s) > 256 || s == "" || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' || r == '"' || r == '\\' }) {
+		return quoteAuth(s)
+	}
+	return s
+}
