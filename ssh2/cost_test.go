@@ -40,11 +40,15 @@ func TestAllocsPerPacket(t *testing.T) {
 			b.Release()
 		}
 	}
-	for range 50 {
+	rounds := 200
+	if raceEnabled {
+		rounds = 10 // to see that it works; the count means nothing then
+	}
+	for range rounds / 4 {
 		round() // fill the pools
 	}
 	// 32 packets make a round: 8 out and 8 back, each sent and received.
-	if n := testing.AllocsPerRun(200, round); n >= 1 && !raceEnabled {
+	if n := testing.AllocsPerRun(rounds, round); n >= 1 && !raceEnabled {
 		t.Errorf("%v allocations for 32 packets", n)
 	}
 }
@@ -69,11 +73,8 @@ func TestTwoGoroutinesPerIdleConnection(t *testing.T) {
 		}
 		pairs = append(pairs, p)
 	}
-	for range 1000 {
-		runtime.Gosched() // handlers that accepted return
-	}
-	if n := runtime.NumGoroutine() - before; n > 4*conns {
-		t.Errorf("%d goroutines for %d connections, both ends: more than 4 each", n, conns)
+	if !eventually(func() bool { return runtime.NumGoroutine()-before <= 4*conns }) { // handlers that accepted return
+		t.Errorf("%d goroutines for %d connections, both ends: more than 4 each", runtime.NumGoroutine()-before, conns)
 	}
 	runtime.GC()
 	runtime.GC() // what pools held is free only after a second one

@@ -89,17 +89,22 @@ func leakCheck(t *testing.T) {
 	base := runtime.NumGoroutine()
 	live := packet.Live()
 	t.Cleanup(func() {
-		deadline := time.Now().Add(2 * time.Second)
-		for runtime.NumGoroutine() > base || packet.Live() > live {
-			if time.Now().After(deadline) {
-				buf := make([]byte, 64<<10)
-				buf = buf[:runtime.Stack(buf, true)]
-				t.Errorf("%d goroutines more, %d bufs more\n%s", runtime.NumGoroutine()-base, packet.Live()-live, shorten(string(buf)))
-				return
-			}
-			runtime.Gosched()
+		if !eventually(func() bool { return runtime.NumGoroutine() <= base && packet.Live() <= live }) {
+			buf := make([]byte, 64<<10)
+			buf = buf[:runtime.Stack(buf, true)]
+			t.Errorf("%d goroutines more, %d bufs more\n%s", runtime.NumGoroutine()-base, packet.Live()-live, shorten(string(buf)))
 		}
 	})
+}
+
+// eventually waits for what other goroutines are about to do.
+func eventually(ok func() bool) bool {
+	for end := time.Now().Add(5 * time.Second); !ok(); runtime.Gosched() {
+		if time.Now().After(end) {
+			return false
+		}
+	}
+	return true
 }
 
 func shorten(stacks string) string {
@@ -117,3 +122,12 @@ var errTest = errors.New("test")
 // raceEnabled tells whether the race detector runs, under which memory is not
 // what it is.
 const raceEnabled = invariant.Enabled
+
+// repeat is how often a test does something n times, less under the race
+// detector, which is slow and finds what it finds early.
+func repeat(n int) int {
+	if raceEnabled {
+		return max(n/20, 1)
+	}
+	return n
+}

@@ -19,7 +19,7 @@ import (
 // is right exactly for the peers that wait.
 type window struct {
 	size, maximum uint32 // size: what the peer may have outstanding
-	left          uint32 // what it may still send
+	left          int64  // what it may still send; below 0 it used some of the grace
 	used          uint32 // consumed and not given back yet
 	grown         int64  // what the ledgers were charged with
 
@@ -36,23 +36,16 @@ type window struct {
 const grace = maxPacket
 
 func (w *window) init(l WindowLimits) {
-	w.size, w.maximum, w.left, w.granted = l.Initial, l.Maximum, l.Initial, uint64(l.Initial)
+	w.size, w.maximum, w.left, w.granted = l.Initial, l.Maximum, int64(l.Initial), uint64(l.Initial)
 }
 
 // receive takes n octets off the window and reports whether the peer was
 // allowed to send them. rtt is a sample of the round trip, or 0.
 func (w *window) receive(n int) (ok bool, rtt time.Duration) {
-	over := n - int(w.left)
-	if over > grace {
+	if w.left-int64(n) < -grace {
 		return false, 0
 	}
-	if over > 0 {
-		// What is beyond the window is owed: the next adjust pays it first.
-		w.left = 0
-		w.granted += uint64(over)
-	} else {
-		w.left -= uint32(n)
-	}
+	w.left -= int64(n)
 	w.got += uint64(n)
 	if w.epoch.IsZero() {
 		w.epoch = time.Now()
@@ -73,17 +66,11 @@ func (w *window) consume(n int, rtt time.Duration, more func(int64) bool) uint32
 		return 0
 	}
 	raise := w.used + w.grow(rtt, more)
-	// After a peer overran its window by a grace, left and used together may
-	// exceed the size; never give more than fills it.
-	raise = min(raise, w.size-w.left)
 	w.used = 0
-	if raise == 0 {
-		return 0
-	}
 	if !w.probing {
 		w.probing, w.probeLimit, w.probeTime = true, w.granted, time.Now()
 	}
-	w.left += raise
+	w.left += int64(raise)
 	w.granted += uint64(raise)
 	return raise
 }
