@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/fairlead-ssh/fairlead/internal/msg"
 	"github.com/fairlead-ssh/fairlead/internal/wire"
@@ -90,6 +91,7 @@ func (q *questions) round(ctx context.Context, c *Challenge) ([]string, error) {
 	stop := context.AfterFunc(ctx, func() { _ = s.t.Disconnect(uint32(DisconnectNoMoreAuthMethods), "no answer in time") })
 	p, err := s.next(q.ctx)
 	stop()
+	s.heard = time.Now() // the user's time does not count as ours
 	if err != nil {
 		q.fatal = err
 		return nil, err

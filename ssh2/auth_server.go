@@ -53,6 +53,7 @@ type authServer struct {
 	algs []string // public key algorithms allowed
 	rsa  int      // smallest RSA key allowed, in bits
 
+	heard              time.Time // when the last request or answer came
 	messages, failures int
 	asked              bool            // some request was seen
 	tried              []string        // methods
@@ -156,7 +157,7 @@ func (s *authServer) serviceRequest(p []byte) error {
 // userauthRequest handles one request (RFC 4252 section 5) to its end. It
 // returns a result only on success.
 func (s *authServer) userauthRequest(ctx context.Context, p []byte) (*authResult, error) {
-	start := time.Now()
+	s.heard = time.Now()
 	var r msg.UserauthRequest
 	if err := msg.Decode(p, &r); err != nil {
 		return nil, s.t.Violation("authentication: %v", err)
@@ -189,11 +190,11 @@ func (s *authServer) userauthRequest(ctx context.Context, p []byte) (*authResult
 	case reply != nil:
 		return nil, s.t.PostMessage(reply)
 	case !v.OK:
-		return nil, s.refuse(ctx, start, probe, &at, v.Reason)
+		return nil, s.refuse(ctx, probe, &at, v.Reason)
 	}
 	limits, err := s.admit(v.Limits)
 	if err != nil {
-		return nil, s.refuse(ctx, start, probe, &at, err)
+		return nil, s.refuse(ctx, probe, &at, err)
 	}
 	return s.accept(ctx, &at, v.Identity, limits)
 }
@@ -316,7 +317,7 @@ func (s *authServer) accept(ctx context.Context, at *AuthAttempt, identity any, 
 }
 
 // refuse answers a request that failed: always the same way, whatever why is.
-func (s *authServer) refuse(ctx context.Context, start time.Time, probe bool, at *AuthAttempt, why error) error {
+func (s *authServer) refuse(ctx context.Context, probe bool, at *AuthAttempt, why error) error {
 	level := slog.LevelInfo
 	if probe {
 		level = slog.LevelDebug // every client asks first what is possible
@@ -326,7 +327,7 @@ func (s *authServer) refuse(ctx context.Context, start time.Time, probe bool, at
 	s.audit(ctx, level, "authentication failure", at, why)
 	// A probe that no handler saw tells nothing by its time.
 	if !probe || s.auth.None != nil {
-		if err := s.delay(ctx, start); err != nil {
+		if err := s.delay(ctx); err != nil {
 			return err
 		}
 	}
@@ -344,13 +345,13 @@ func announced(methods []string) []string {
 
 // delay waits until the minimum time of a failure is over. Only this
 // connection waits.
-func (s *authServer) delay(ctx context.Context, start time.Time) error {
+func (s *authServer) delay(ctx context.Context) error {
 	least := s.auth.MinFailureDelay
 	orDefault(&least, DefaultMinFailureDelay)
 	if least < 0 {
 		return nil
 	}
-	spent := time.Since(start)
+	spent := time.Since(s.heard)
 	for least < spent && least < time.Minute {
 		least *= 2
 	}

@@ -759,6 +759,22 @@ func TestCVE_7_2_FailuresTakeTheSameTime(t *testing.T) {
 	})
 }
 
+// How long a user thinks says nothing about the answer, and costs nothing.
+func TestCVE_7_2_TimeOfTheUserDoesNotCount(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := authRun{auth: ServerAuth{Interactive: code("1"), MinFailureDelay: 100 * time.Millisecond}, before: func(n int) {
+			if n == 2 {
+				time.Sleep(33 * time.Second)
+			}
+		}}
+		start := time.Now()
+		expectAuth(t, l.run(t, reqInteractive("alice"), infoAnswer("x")), "ask Code: ", "failure keyboard-interactive")
+		if d := time.Since(start); d != 33*time.Second+100*time.Millisecond {
+			t.Errorf("took %v", d)
+		}
+	})
+}
+
 // The first look at what is possible costs no time, and the end of the
 // connection ends the wait.
 func TestCVE_7_2_DelayHurtsNobodyElse(t *testing.T) {

@@ -187,9 +187,9 @@ type ServerAuth struct {
 	// DefaultMaxTries. A first "none", with which clients ask what is possible,
 	// is free.
 	MaxTries int
-	// MinFailureDelay is how long a refusal takes at least, from the arrival of
-	// the request, by any method; a handler that took longer makes it the next
-	// doubling, so that its time shows as little as possible. Choose more than
+	// MinFailureDelay is how long a refusal takes at least, by any method, from
+	// the arrival of the request or the last answer; a handler that took longer
+	// makes it the next doubling, so that its time shows as little as possible. Choose more than
 	// checking a password takes. 0 means DefaultMinFailureDelay, negative none.
 	MinFailureDelay time.Duration
 	// PublicKeyAlgorithms is a preference list such as "" for the defaults,
