@@ -63,18 +63,6 @@ type authServer struct {
 	progress authProgress
 }
 
-// authProgress is what was achieved for one user and service. RFC 4252 section
-// 5: it is lost when either changes.
-type authProgress struct {
-	user, service string
-	userErr       error      // the name is not one
-	sets          [][]string // what is enough, each to be completed
-	done          []string
-	keys          [][]byte // that succeeded: the same key is not two factors
-	limits        Limits
-	identity      any
-}
-
 // authenticate lets a client log in, on the reader's goroutine. The owner of
 // ctx closes t when ctx ends: that is what unblocks a wait for the client.
 func (s *Server) authenticate(ctx context.Context, t *transport.Conn, meta ConnMeta) (*authResult, error) {
@@ -199,30 +187,6 @@ func (s *authServer) userauthRequest(ctx context.Context, p []byte) (*authResult
 	return s.accept(ctx, &at, v.Identity, limits)
 }
 
-// flush forgets everything, for a new user or service.
-func (s *authServer) flush(user, service string) {
-	s.progress = authProgress{user: user, service: service, userErr: checkUser(user)}
-	pr := &s.progress
-	if s.auth.Require == nil || pr.userErr != nil {
-		for _, m := range serverMethods {
-			if m.configured(s.auth) {
-				pr.sets = append(pr.sets, []string{m.name})
-			}
-		}
-		return
-	}
-	for _, set := range s.auth.Require(user) {
-		// A set that names nothing would be complete at once, and one that
-		// names what is not configured never.
-		if len(set) > 0 && !slices.ContainsFunc(set, func(n string) bool { return s.method(n) == nil }) {
-			pr.sets = append(pr.sets, slices.Clone(set))
-		}
-	}
-	if len(pr.sets) == 0 {
-		s.log.Warn("authentication: no set of methods can let this user in", "user", plainAuth(user), "remote", s.remote())
-	}
-}
-
 // method returns the configured method of that name, or nil.
 func (s *authServer) method(name string) *serverMethod {
 	for i := range serverMethods {
@@ -231,36 +195,6 @@ func (s *authServer) method(name string) *serverMethod {
 		}
 	}
 	return nil
-}
-
-// open returns the methods that lead on from what is done, in table order, and
-// whether nothing more is needed.
-func (pr *authProgress) open() (methods []string, complete bool) {
-	var wanted []string
-	for _, set := range pr.sets {
-		left, fits := slices.Clone(set), true
-		for _, d := range pr.done {
-			i := slices.Index(left, d)
-			if i < 0 {
-				fits = false
-				break
-			}
-			left = slices.Delete(left, i, i+1)
-		}
-		if !fits {
-			continue
-		}
-		if len(left) == 0 {
-			complete = true
-		}
-		wanted = append(wanted, left...)
-	}
-	for _, m := range serverMethods {
-		if slices.Contains(wanted, m.name) {
-			methods = append(methods, m.name)
-		}
-	}
-	return methods, complete
 }
 
 // attempt judges one request by its method. Everything that is refused without
@@ -287,16 +221,6 @@ func (s *authServer) attempt(ctx context.Context, at *AuthAttempt, fields []byte
 
 // refused is a Verdict with a reason of our own.
 func refused(why string) Verdict { return Verdict{Reason: errors.New(why)} }
-
-// admit is the one place where limits keep someone out, whatever the method:
-// it returns those that apply if v is added to what is done already.
-func (s *authServer) admit(l Limits) (Limits, error) {
-	l, err := s.progress.limits.merge(l)
-	if err != nil {
-		return Limits{}, err
-	}
-	return l, l.admits(s.meta.RemoteAddr, time.Now())
-}
 
 // accept notes a factor that succeeded, and lets the user in when it was the last.
 func (s *authServer) accept(ctx context.Context, at *AuthAttempt, identity any, limits Limits) (*authResult, error) {
@@ -425,41 +349,4 @@ func checkSecret[T string | []byte](secret T, what string) error {
 		return errors.New("NUL in " + what)
 	}
 	return nil
-}
-
-// audit writes one line about an attempt; no secret is ever at hand here.
-func (s *authServer) audit(ctx context.Context, level slog.Level, what string, at *AuthAttempt, why error) {
-	if !s.log.Enabled(ctx, level) {
-		return
-	}
-	attrs := []slog.Attr{
-		slog.String("user", plainAuth(at.User)),
-		slog.String("method", plainAuth(at.Method)),
-		slog.String("remote", s.remote()),
-		slog.Int("failures", s.failures),
-	}
-	if at.Algorithm != "" {
-		attrs = append(attrs, slog.String("algorithm", plainAuth(at.Algorithm)))
-	}
-	if s.key != nil {
-		attrs = append(attrs, slog.String("key", gossh.FingerprintSHA256(s.key)))
-	}
-	if c, ok := s.key.(*gossh.Certificate); ok {
-		attrs = append(attrs, slog.String("certificate", plainAuth(c.KeyId)), slog.Uint64("serial", c.Serial),
-			slog.String("authority", gossh.FingerprintSHA256(c.SignatureKey)))
-	}
-	if len(s.progress.done) > 0 {
-		attrs = append(attrs, slog.String("passed", strings.Join(s.progress.done, ",")))
-	}
-	if why != nil {
-		attrs = append(attrs, slog.String("reason", quoteAuth(why.Error())))
-	}
-	s.log.LogAttrs(ctx, level, what, attrs...)
-}
-
-func (s *authServer) remote() string {
-	if s.meta.RemoteAddr == nil {
-		return ""
-	}
-	return s.meta.RemoteAddr.String()
 }

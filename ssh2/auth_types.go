@@ -260,23 +260,3 @@ type authConn interface {
 	Violation(format string, a ...any) error
 	Disconnect(reason uint32, text string) error
 }
-
-// quoteAuth makes text of a peer fit for a log: cut, and quoted if there is
-// anything in it but printable ASCII (cves 9.1).
-func quoteAuth(s string) string {
-	const limit = 256
-	cut := ""
-	if len(s) > limit {
-		s, cut = s[:limit], ".."
-	}
-	return fmt.Sprintf("%+q", s) + cut
-}
-
-// plainAuth is quoteAuth for attributes of a log line: what is plain already
-// stays as it is, since a handler may quote once more.
-func plainAuth(s string) string {
-	if len(s) > 256 || s == "" || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' || r == '"' || r == '\\' }) {
-		return quoteAuth(s)
-	}
-	return s
-}
