@@ -47,6 +47,8 @@ type Channel struct {
 	timer    *time.Timer // wakes readers at deadline
 	err      error       // what reads return once the queue is empty; nil while open
 	state    channelState
+	telling  int  // requests without an answer being sent
+	closeDue bool // CLOSE waits for them
 	discard  bool // drop what arrives, with credit
 	hear     bool // someone reads stderr
 	counted  bool // opened by the peer, and so counted against MaxChannels
@@ -261,6 +263,10 @@ func (ch *Channel) purge() {
 func (ch *Channel) postClose() {
 	if ch.err == nil && !ch.has(sentClose) {
 		ch.state |= sentClose
+		if ch.telling > 0 {
+			ch.closeDue = true
+			return
+		}
 		_ = ch.conn.t.PostMessage(&msg.ChannelSignal{Num: msg.NumChannelClose, Recipient: ch.peer})
 	}
 }
@@ -319,20 +325,24 @@ func (ch *Channel) RemoteAddr() net.Addr { return ch.conn.t.NetConn().RemoteAddr
 // ctx stops the waiting, not the request.
 func (ch *Channel) Request(ctx context.Context, name string, wantReply bool, data []byte) error {
 	m := &msg.ChannelRequest{Recipient: ch.peer, Name: name, WantReply: wantReply, Data: data}
+	if !wantReply {
+		return ch.tell(ctx, m)
+	}
 	if err := ch.conn.takeSlot(ctx); err != nil {
 		return err
 	}
-	w := &waiter{answer: make(chan answer, 1), slot: wantReply}
+	w := &waiter{answer: make(chan answer, 1), slot: true}
 	ch.mu.Lock()
 	err := ch.usable()
 	if err == nil {
+		// In one critical section, so that waiters queue up in wire order.
 		err = ch.conn.t.PostMessage(m)
 	}
-	if err == nil && wantReply {
+	if err == nil {
 		ch.waiters = append(ch.waiters, w)
 	}
 	ch.mu.Unlock()
-	if err != nil || !wantReply {
+	if err != nil {
 		ch.conn.giveSlot()
 		return err
 	}
@@ -344,6 +354,29 @@ func (ch *Channel) Request(ctx context.Context, name string, wantReply bool, dat
 		return &RequestError{name}
 	}
 	return nil
+}
+
+// tell sends a request that has no answer. It waits while too much is on its
+// way, which no context interrupts; a CLOSE that becomes due meanwhile goes out
+// after it.
+func (ch *Channel) tell(ctx context.Context, m *msg.ChannelRequest) error {
+	if err := ctx.Err(); err != nil {
+		return context.Cause(ctx)
+	}
+	ch.mu.Lock()
+	if err := ch.usable(); err != nil {
+		ch.mu.Unlock()
+		return err
+	}
+	ch.telling++
+	ch.mu.Unlock()
+	err := ch.conn.t.SendMessage(m)
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	if ch.telling--; ch.telling == 0 && ch.closeDue {
+		_ = ch.conn.t.PostMessage(&msg.ChannelSignal{Num: msg.NumChannelClose, Recipient: ch.peer})
+	}
+	return err
 }
 
 // usable says why nothing can be sent any more; it is called with ch.mu held.

@@ -446,12 +446,13 @@ func TestCVE_5_15_OneOctetPackets(t *testing.T) {
 		got <- int(n)
 		_ = s.Close()
 	})
-	s.Windows.Initial, s.Windows.Maximum = 1<<20, 1<<20
+	n := repeat(300_000) // more than a quarter of the window, less than two
+	s.Windows.Initial = uint32(n / 2 * 7)
+	s.Windows.Maximum = s.Windows.Initial
 	p := scriptClient(t, s)
 	id := p.open(1)
 	p.send(exec(id, "x"))
 	p.want("exec", signal(msg.NumChannelSuccess, 1))
-	const n = 300_000 // more than a quarter of the window, less than two
 	go func() {
 		for range n {
 			if !p.trySend(&msg.ChannelData{Recipient: id, Data: []byte{1}}) {
