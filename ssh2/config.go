@@ -28,10 +28,10 @@ type Config struct {
 	// The algorithms to offer, most preferred first.
 	KeyExchanges, HostKeyAlgorithms, Ciphers, MACs AlgList
 
-	Rekey     RekeyLimits
-	Windows   WindowLimits
-	KeepAlive KeepAlive
-	Timeouts  Timeouts
+	Rekey     RekeyLimits  // when keys are exchanged anew
+	Windows   WindowLimits // how much may be under way to us
+	KeepAlive KeepAlive    // how dead peers are found
+	Timeouts  Timeouts     // how long the phases before use may take
 
 	// MinRSABits is the smallest RSA key accepted of the peer; 0 means 2048.
 	MinRSABits int
@@ -54,8 +54,8 @@ type PacketEvent = transport.PacketEvent
 // either direction, starts a key exchange. Zero values mean what the cipher
 // bears, 2^31 packets and an hour (RFC 4253 section 9, RFC 4344 section 3).
 type RekeyLimits struct {
-	Bytes    uint64
-	Packets  uint64
+	Bytes    uint64        // octets on the wire
+	Packets  uint64        // at most 2^31 make sense
 	Interval time.Duration // negative: never by time
 }
 

@@ -57,8 +57,8 @@ type Conn struct {
 // ConnInfo describes a connection.
 type ConnInfo struct {
 	transport.Info
-	LocalAddr, RemoteAddr net.Addr
-	User                  string
+	LocalAddr, RemoteAddr net.Addr // of the connection below
+	User                  string   // as logged in
 	Methods               []string // authentication methods that succeeded, in order
 	Identity              any      // what the server's verdict said of the user
 	Channels              int      // open ones

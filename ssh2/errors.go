@@ -43,8 +43,8 @@ var (
 // A ConfigError is a setting that cannot be used, found before any connection
 // is made.
 type ConfigError struct {
-	Setting string
-	Err     error
+	Setting string // which
+	Err     error  // what is wrong with it
 }
 
 // Error names the setting.
@@ -57,8 +57,8 @@ func (e *ConfigError) Unwrap() error { return e.Err }
 // section 5.1). A ChannelHandler that refuses with an *OpenError chooses what
 // the peer is told.
 type OpenError struct {
-	Reason OpenReason
-	Text   string
+	Reason OpenReason // for programs
+	Text   string     // for people; from the peer when it refused
 }
 
 // Error quotes the text, which may come from the peer.
@@ -67,7 +67,9 @@ func (e *OpenError) Error() string {
 }
 
 // A RequestError means that the peer answered a request with failure.
-type RequestError struct{ Name string }
+type RequestError struct {
+	Name string // of the request
+}
 
 // Error names the request.
 func (e *RequestError) Error() string {
@@ -76,7 +78,9 @@ func (e *RequestError) Error() string {
 
 // A DeadPeerError means that nothing was heard of the peer in spite of
 // keepalives. It has ended the connection.
-type DeadPeerError struct{ Silence time.Duration }
+type DeadPeerError struct {
+	Silence time.Duration // since the last packet
+}
 
 // Error says for how long.
 func (e *DeadPeerError) Error() string {
@@ -92,8 +96,8 @@ func (e *DeadPeerError) Temporary() bool { return false }
 // A PanicError means that a handler panicked. It ended the connection the
 // handler belonged to and no other.
 type PanicError struct {
-	Value any
-	Stack []byte
+	Value any    // what panic was called with
+	Stack []byte // of the goroutine
 }
 
 // Error has the value but not the stack.

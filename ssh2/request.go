@@ -11,8 +11,8 @@ import (
 // A Request is a global request (RFC 4254 section 4) or one of a channel
 // (section 5.4). The library answers it with what the handler returns.
 type Request struct {
-	Name      string
-	WantReply bool
+	Name      string // untrusted: quote before printing
+	WantReply bool   // the peer waits for the answer
 	Data      []byte // what follows the common fields; the handler may keep it
 }
 
@@ -51,6 +51,10 @@ const (
 type requestLine struct {
 	serve func(*Request) verdict              // on the goroutine that owns the line; never waits
 	reply func(r *Request, ok bool, d []byte) // sends the answer if one is wanted; never waits
+	// overtake lets requests without an answer pass while one is pending. serve
+	// must bear that they come from the reader while another goroutine owns
+	// the line, and must not leave them pending.
+	overtake bool
 
 	mu     sync.Mutex
 	queue  []*Request
@@ -62,6 +66,11 @@ type requestLine struct {
 // the peer has too many requests outstanding. Only the reader may call it.
 func (l *requestLine) push(r *Request) bool {
 	l.mu.Lock()
+	if l.overtake && l.busy && !r.WantReply {
+		l.mu.Unlock()
+		l.serve(r)
+		return true
+	}
 	if len(l.queue) >= maxQueuedRequests || len(l.queue) > 0 && l.octets+len(r.Data) > maxQueuedOctets {
 		l.mu.Unlock()
 		return false

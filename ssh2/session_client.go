@@ -41,7 +41,7 @@ type Session struct {
 // An ExitError means that a command ended with a status other than 0 or by a
 // signal (RFC 4254 section 6.10).
 type ExitError struct {
-	Status     uint32
+	Status     uint32 // 0 with a signal
 	Signal     string // without "SIG"; empty when it ended by itself
 	CoreDumped bool
 	Text       string // what the server says about it

@@ -49,9 +49,9 @@ func (k SessionKind) String() string {
 // It is a packet.Conn and a net.Conn without addresses of its own. The fields
 // are set before the handler runs and do not change.
 type ServerSession struct {
-	Kind      SessionKind
-	Command   string // Kind Exec: the command line, from the client or Limits.ForceCommand
-	Subsystem string // Kind Subsystem
+	Kind      SessionKind // what to run
+	Command   string      // Kind Exec: the command line, from the client or Limits.ForceCommand
+	Subsystem string      // Kind Subsystem
 	// Requested is what the client asked for when Limits.ForceCommand took its
 	// place: the command line or the name of the subsystem.
 	Requested string
@@ -73,15 +73,15 @@ type ServerSession struct {
 // A PTY describes a terminal (RFC 4254 section 6.2). Sizes are in characters
 // and in pixels; 0 is unknown.
 type PTY struct {
-	Term                             string
+	Term                             string // value of TERM; untrusted on a server
 	Width, Height, WidthPx, HeightPx uint32
-	Modes                            []TerminalMode
+	Modes                            []TerminalMode // in the order of the client
 }
 
 // A TerminalMode is one mode of RFC 4254 section 8.
 type TerminalMode struct {
-	Opcode byte
-	Value  uint32
+	Opcode byte   // 1 to 159
+	Value  uint32 // its argument
 }
 
 // A SessionEvent is what a client tells a running session. Exactly one of
@@ -106,6 +106,10 @@ func newServerSession(ch *Channel) {
 	s := &ServerSession{ch: ch}
 	s.cond.L = &s.mu
 	ch.line.serve, ch.line.reply = s.serve, ch.reply
+	// Sizes and signals come while the handler has not decided yet, which may
+	// take long. Nothing but the first start changes what serve looks at, and
+	// that one is served by the reader.
+	ch.line.overtake = true
 }
 
 // sessionRequests is what a session's channel answers; anything else is
