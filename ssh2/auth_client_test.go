@@ -242,6 +242,19 @@ func TestCVE_2_11_FaultySigners(t *testing.T) { // and 3.9
 	}
 }
 
+// weakSigner signs with SHA-1 when asked for something better.
+type weakSigner struct{ gossh.AlgorithmSigner }
+
+func (s weakSigner) SignWithAlgorithm(r io.Reader, data []byte, _ string) (*gossh.Signature, error) {
+	return s.AlgorithmSigner.SignWithAlgorithm(r, data, gossh.KeyAlgoRSA)
+}
+
+func TestCVE_2_17_ClientSendsWhatItAnnounced(t *testing.T) {
+	key := rsaKey()
+	r := clientRun{methods: []AuthMethod{PublicKeys(weakSigner{key.(gossh.AlgorithmSigner)})}}
+	expectAuth(t, r.run(t, failure("publickey"), pkok(key, "rsa-sha2-512"), success()), "alice none", "alice publickey rsa-sha2-512", "disconnect 14")
+}
+
 func TestClientInteractive(t *testing.T) { // RFC 4256
 	rounds := 0
 	r := clientRun{methods: []AuthMethod{Interactive(func(_ context.Context, c *Challenge) ([]string, error) {

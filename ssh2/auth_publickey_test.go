@@ -244,6 +244,13 @@ func TestCVE_2_20_EmptyPrincipals(t *testing.T) {
 	}
 }
 
+// The empty name is nobody's, whoever asks for it.
+func TestCVE_2_20_EmptyNameAsPrincipal(t *testing.T) {
+	c := certify(t, edKey("k"), edKey("ca"), func(c *gossh.Certificate) { c.ValidPrincipals = []string{""} })
+	l := authRun{auth: ServerAuth{UserCAs: &UserCAs{Authority: anyCA, Principals: func(string) []string { return []string{""} }}}}
+	expectAuth(t, l.run(t, reqSigned(t, "alice", c)), "failure publickey")
+}
+
 func TestW31_Certificates(t *testing.T) {
 	key, ca := edKey("k"), edKey("ca")
 	now := uint64(time.Now().Unix())
