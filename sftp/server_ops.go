@@ -355,11 +355,12 @@ func (s *session) open(r *request) error {
 	if err != nil {
 		return err
 	}
-	h := &handle{name: m.Path, file: f, reads: how.Reads(), writes: how.Writes(), appends: how.Appends()}
+	path, _ := CleanPath(m.Path)
+	h := &handle{name: m.Path, path: path, file: f, reads: how.Reads(), writes: how.Writes(), appends: how.Appends()}
 	s.files++
 	s.addHandle(r, h)
 	if s.log != nil {
-		s.log.LogAttrs(s.ctx, slog.LevelInfo, "sftp open", slog.String("user", s.info.User), slog.String("path", h.name),
+		s.log.LogAttrs(s.ctx, slog.LevelDebug, "sftp open", slog.String("user", s.info.User), slog.String("path", h.name),
 			slog.Bool("read", h.reads), slog.Bool("write", h.writes))
 	}
 	return nil
@@ -402,7 +403,7 @@ func (s *session) closeHandle(h *handle, cause error) (err error) {
 		if cause == nil {
 			cause = err
 		}
-		s.log.LogAttrs(s.ctx, slog.LevelInfo, "sftp close", slog.String("user", s.info.User), slog.String("path", h.name),
+		s.log.LogAttrs(s.ctx, slog.LevelDebug, "sftp close", slog.String("user", s.info.User), slog.String("path", h.name),
 			slog.Uint64("read", read), slog.Uint64("written", written), slog.Any("error", cause))
 	}
 	return err

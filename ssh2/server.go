@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"sync"
 	"time"
@@ -212,7 +213,11 @@ func (s *Server) ServeConn(ctx context.Context, nc net.Conn) error {
 		s.OnEnd(conn, err)
 	}
 	i := sv.t.Info()
-	log.Info("connection ended", "remote", nc.RemoteAddr(), "user", conn.auth.User, "time", time.Since(start).Round(time.Millisecond), "in", i.BytesIn, "out", i.BytesOut, "err", err)
+	level := slog.LevelDebug // login and sessions have lines of their own
+	if !expected(err) {
+		level = slog.LevelInfo
+	}
+	log.Log(conn.ctx, level, "connection ended", "remote", nc.RemoteAddr(), "user", conn.auth.User, "time", time.Since(start).Round(time.Millisecond), "in", i.BytesIn, "out", i.BytesOut, "err", err)
 	if expected(err) {
 		return nil
 	}

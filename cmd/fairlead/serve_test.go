@@ -1,0 +1,361 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	gossh "golang.org/x/crypto/ssh"
+
+	"github.com/fairlead-ssh/fairlead/ssh2"
+)
+
+// output collects what a server prints and tells when a line has come.
+type output struct {
+	mu   sync.Mutex
+	cond sync.Cond
+	buf  bytes.Buffer
+	over bool
+}
+
+func newOutput() *output {
+	o := new(output)
+	o.cond.L = &o.mu
+	return o
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.buf.Write(p)
+	o.cond.Broadcast()
+	return len(p), nil
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.String()
+}
+
+func (o *output) end() {
+	o.mu.Lock()
+	o.over = true
+	o.cond.Broadcast()
+	o.mu.Unlock()
+}
+
+// await returns the submatches of the first match of re.
+func (o *output) await(t *testing.T, re string) []string {
+	t.Helper()
+	r := regexp.MustCompile(re)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for {
+		if m := r.FindStringSubmatch(o.buf.String()); m != nil {
+			return m
+		}
+		if o.over {
+			t.Fatalf("no %q in %q", re, o.buf.String())
+		}
+		o.cond.Wait()
+	}
+}
+
+// running is a server started by a test.
+type running struct {
+	stdout, stderr *output
+	signals        chan os.Signal
+	status         chan int
+	addr           string
+}
+
+// launch starts "fairlead serve" with args on a free port.
+func launch(t *testing.T, args ...string) *running {
+	t.Helper()
+	r := &running{stdout: newOutput(), stderr: newOutput(), signals: make(chan os.Signal, 2), status: make(chan int, 1)}
+	go func() {
+		status := run(append([]string{"serve", "--listen", "127.0.0.1:0"}, args...), r.stdout, r.stderr, r.signals)
+		r.stdout.end()
+		r.stderr.end()
+		r.status <- status
+	}()
+	r.addr = r.stdout.await(t, `(?m)^listening on (\S+)$`)[1]
+	return r
+}
+
+func (r *running) stop(t *testing.T) {
+	t.Helper()
+	r.signals <- syscall.SIGTERM
+	if s := <-r.status; s != statusOK {
+		t.Errorf("status %d after SIGTERM; log:\n%s", s, r.stderr)
+	}
+}
+
+// home gives a test a home directory and a working directory of its own.
+func home(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	t.Setenv("HOME", dir)
+	t.Setenv("XDG_CONFIG_HOME", filepath.Join(dir, "config"))
+	t.Setenv("AppData", filepath.Join(dir, "config"))
+	t.Chdir(dir)
+	return dir
+}
+
+// dial logs in to r and checks the host key against the fingerprint it printed.
+func dial(t *testing.T, r *running, user string, auth ...ssh2.AuthMethod) (*ssh2.Client, error) {
+	t.Helper()
+	fingerprint := r.stdout.await(t, `host key   \S+ (SHA256:\S+)`)[1]
+	return ssh2.Dial(t.Context(), "tcp", r.addr, &ssh2.ClientConfig{
+		User: user, Auth: auth,
+		HostKey: func(_ string, _ net.Addr, key gossh.PublicKey) error {
+			if got := gossh.FingerprintSHA256(key); got != fingerprint {
+				return errors.New("host key " + got)
+			}
+			return nil
+		},
+	})
+}
+
+func TestServeWithoutConfiguration(t *testing.T) {
+	dir := home(t)
+	r := launch(t)
+	m := r.stdout.await(t, `(?s)user       (\S+)\npassword   (\S+) .*sftp -P (\d+) (\S+)@127.0.0.1`)
+	if m[1] != defaultUser || m[4] != defaultUser || !strings.HasSuffix(r.addr, ":"+m[3]) {
+		t.Errorf("announced %q", m)
+	}
+	if len(m[2]) < 20 {
+		t.Errorf("password %q is too short", m[2])
+	}
+	if info, err := os.Stat(filepath.Join(dir, defaultRoot)); err != nil || !info.IsDir() {
+		t.Errorf("default root: %v", err)
+	}
+	key := r.stdout.await(t, `SHA256:\S+`)[0]
+
+	c, err := dial(t, r, defaultUser, ssh2.Password(m[2]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ch, err := c.Subsystem(t.Context(), "sftp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ch.Write([]byte{0, 0, 0, 5, 1, 0, 0, 0, 3}); err != nil { // INIT 3
+		t.Fatal(err)
+	}
+	var version [9]byte
+	if _, err := io.ReadFull(ch, version[:]); err != nil || version[4] != 2 || version[8] != 3 {
+		t.Errorf("VERSION % x, %v", version, err)
+	}
+	_ = c.Close()
+
+	if _, err := dial(t, r, defaultUser, ssh2.Password("wrong")); err == nil {
+		t.Error("wrong password accepted")
+	}
+	if _, err := dial(t, r, "root", ssh2.Password(m[2])); err == nil {
+		t.Error("wrong user accepted")
+	}
+	if strings.Contains(r.stderr.String(), m[2]) {
+		t.Error("CVE 9.6: the password is in the log")
+	}
+	r.stop(t)
+
+	again := launch(t)
+	if got := again.stdout.await(t, `SHA256:\S+`)[0]; got != key {
+		t.Errorf("host key changed from %s to %s", key, got)
+	}
+	if got := again.stdout.await(t, `password   (\S+)`)[1]; got == m[2] {
+		t.Error("the one-time password came twice")
+	}
+	again.stop(t)
+}
+
+func TestCVE_8_16_HostKeyFileMode(t *testing.T) {
+	home(t)
+	launch(t).stop(t)
+	info, err := os.Stat(keptHostKeyFile())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m := info.Mode().Perm(); m&0o077 != 0 && os.PathSeparator == '/' {
+		t.Errorf("mode %v", m)
+	}
+}
+
+func TestServeFlags(t *testing.T) {
+	dir := home(t)
+	write := func(name, text string) string {
+		name = filepath.Join(dir, name)
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return name
+	}
+	if err := makeHostKey(filepath.Join(dir, "hk")); err != nil {
+		t.Fatal(err)
+	}
+	if err := makeHostKey(filepath.Join(dir, "uk")); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(filepath.Join(dir, "uk"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer, err := gossh.ParsePrivateKey(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := filepath.Join(dir, "srv")
+	if err := os.Mkdir(root, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	r := launch(t, "--host-key", filepath.Join(dir, "hk"), "--user", "alice", "--log-format", "json",
+		"--password-file", write("pw", "s3cret word\r\nignored"),
+		"--authorized-keys", write("ak", "# mine\n\nrestrict,from=\"127.0.0.0/8\" "+string(gossh.MarshalAuthorizedKey(signer.PublicKey()))), root)
+	for _, auth := range []ssh2.AuthMethod{ssh2.Password("s3cret word"), ssh2.PublicKeys(signer)} {
+		c, err := dial(t, r, "alice", auth)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = c.Close()
+	}
+	if strings.Contains(r.stdout.String(), "password") {
+		t.Error("prints a password although one was given")
+	}
+	r.stderr.await(t, `"user":"alice"`)
+	r.stop(t)
+}
+
+// TestServeRefusals holds that whatever is wrong is said in one line, with
+// status 2.
+func TestServeRefusals(t *testing.T) {
+	dir := home(t)
+	busy, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer busy.Close()
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, []byte("\nnot a key\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		say  string
+		args []string
+	}{
+		{"not a command", []string{"srve"}},
+		{"no command", nil},
+		{"-nonsense", []string{"serve", "--nonsense"}},
+		{"log-level", []string{"serve", "--log-level", "loud"}},
+		{"log-format", []string{"serve", "--log-format", "xml"}},
+		{"two directories", []string{"serve", "--root", dir, file}},
+		{"more than one directory", []string{"serve", dir, dir}},
+		{"--user", []string{"serve", "--user", ""}},
+		{"control character", []string{"serve", "--user", "a\nb"}},
+		{"missing", []string{"serve", filepath.Join(dir, "missing")}},
+		{"not a directory", []string{"serve", file}},
+		{"host key", []string{"serve", "--host-key", filepath.Join(dir, "none")}},
+		{"host key", []string{"serve", "--host-key", file}},
+		{"host key", []string{"serve", "--host-key", dir}},
+		{"first line is empty", []string{"serve", "--password-file", file}},
+		{"password file", []string{"serve", "--password-file", filepath.Join(dir, "none")}},
+		{"line 2", []string{"serve", "--authorized-keys", file}},
+		{"authorized keys", []string{"serve", "--authorized-keys", filepath.Join(dir, "none")}},
+		{"in use", []string{"serve", "--listen", busy.Addr().String()}},
+		{"--listen", []string{"serve", "--listen", "nowhere"}},
+		{"--listen", []string{"serve", "--listen", "127.0.0.1:99999"}},
+	} {
+		var stdout, stderr bytes.Buffer
+		status := run(tt.args, &stdout, &stderr, nil)
+		text := strings.TrimSuffix(stderr.String(), "\n")
+		// What made a host key may be logged before.
+		lines := strings.Split(text, "\n")
+		last := lines[len(lines)-1]
+		if status != statusUsage || !strings.HasPrefix(last, "fairlead: ") || !strings.Contains(last, tt.say) {
+			t.Errorf("%q: status %d, says %q", tt.args, status, text)
+		}
+		for _, l := range lines[:len(lines)-1] {
+			if !strings.HasPrefix(l, "time=") {
+				t.Errorf("%q: more than one line: %q", tt.args, text)
+			}
+		}
+	}
+	var out bytes.Buffer
+	if status := run([]string{"serve", "-h"}, &out, io.Discard, nil); status != statusOK || !strings.Contains(out.String(), "-authorized-keys") {
+		t.Errorf("help: status %d, %q", status, out.String())
+	}
+}
+
+func TestAuthorizedKeyOptions(t *testing.T) {
+	if err := makeHostKey(filepath.Join(t.TempDir(), "k")); err != nil {
+		t.Fatal(err)
+	}
+	const key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl"
+	for line, ok := range map[string]bool{
+		key: true, "restrict " + key: true, `from="10.0.0.0/8,::1" ` + key: true,
+		`from="*.example.com" ` + key: false, `command="id" ` + key: false, "garbage": false, "": false, "no-such-option " + key: false,
+	} {
+		if _, err := parseAuthorizedKeys([]byte(line + "\n")); (err == nil) != ok {
+			t.Errorf("%q: %v", line, err)
+		}
+	}
+}
+
+// TestW33_SecondSignalStopsAtOnce has a session that never ends by itself.
+func TestW33_SecondSignalStopsAtOnce(t *testing.T) {
+	home(t)
+	r := launch(t)
+	c, err := dial(t, r, defaultUser, ssh2.Password(r.stdout.await(t, `password   (\S+)`)[1]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ch, err := c.Subsystem(t.Context(), "sftp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// INIT, then OPEN "x" to write and create: an open file keeps the session.
+	open := []byte{0, 0, 0, 5, 1, 0, 0, 0, 3, 0, 0, 0, 18, 3, 0, 0, 0, 1, 0, 0, 0, 1, 'x', 0, 0, 0, 0x0A, 0, 0, 0, 0}
+	if _, err := ch.Write(open); err != nil {
+		t.Fatal(err)
+	}
+	var length [4]byte
+	for range 2 { // VERSION, HANDLE
+		if _, err := io.ReadFull(ch, length[:]); err != nil {
+			t.Fatal(err)
+		}
+		n := int(length[2])<<8 | int(length[3])
+		if _, err := io.CopyN(io.Discard, ch, int64(n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.signals <- syscall.SIGTERM
+	r.stderr.await(t, "draining")
+	select {
+	case s := <-r.status:
+		t.Fatalf("ended with status %d although a file is open", s)
+	default:
+	}
+	r.signals <- syscall.SIGTERM
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	select {
+	case s := <-r.status:
+		if s != statusFailed {
+			t.Errorf("status %d after cutting a session off", s)
+		}
+	case <-ctx.Done():
+		t.Fatal("still running 5 s after the second signal")
+	}
+	_ = c.Close()
+}
