@@ -13,6 +13,7 @@ package transport
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -20,6 +21,7 @@ import (
 
 	"github.com/fairlead-ssh/fairlead/internal/kex"
 	"github.com/fairlead-ssh/fairlead/internal/msg"
+	"github.com/fairlead-ssh/fairlead/internal/seal"
 )
 
 // Defaults of Config.
@@ -56,8 +58,9 @@ type Config struct {
 	Ciphers  []string
 	MACs     []string
 
-	// Signers returns the host keys of a server; it is asked at every key
-	// exchange, so that keys can be replaced while running.
+	// Signers returns the host keys of a server. It is asked once for each
+	// connection, by New, so that keys can be replaced while the server runs
+	// and a connection still shows the same key whenever it exchanges keys.
 	Signers func() []gossh.Signer
 	// HostKey judges the server's host key on a client, once, in the first
 	// key exchange; later exchanges must show the same key. Nil refuses.
@@ -85,8 +88,32 @@ type Config struct {
 	// Log receives debug lines; nil discards them.
 	Log *slog.Logger
 	// PacketLog sees every packet in clear, on the goroutine that handles it;
-	// nil costs nothing. Secrets are masked when a packet is printed.
+	// nil costs nothing. Secrets are masked when a packet is printed. It may be
+	// called by several goroutines at once and must neither send nor close:
+	// others wait for the packet in its hands.
 	PacketLog func(*PacketEvent)
+}
+
+// checkConfig refuses names of algorithms that nobody knows, before anything
+// is sent: leaving them out could leave the weaker ones.
+func (c *Conn) checkConfig() error {
+	for _, l := range []struct {
+		what  string
+		names []string
+		known func(string) bool
+	}{
+		{"key exchange", c.cfg.Kex, func(n string) bool { _, ok := kex.Find(n); return ok }},
+		{"host key algorithm", c.cfg.HostKeys, func(n string) bool { _, ok := findHostAlgorithm(n); return ok }},
+		{"cipher", c.cfg.Ciphers, func(n string) bool { _, ok := seal.FindCipher(n); return ok }},
+		{"MAC", c.cfg.MACs, func(n string) bool { _, ok := seal.FindMAC(n); return ok }},
+	} {
+		for _, n := range l.names {
+			if !l.known(n) {
+				return fmt.Errorf("ssh2: config: %s %+q: unknown", l.what, n)
+			}
+		}
+	}
+	return nil
 }
 
 // or returns v unless it is zero, and d then.

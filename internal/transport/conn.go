@@ -41,9 +41,12 @@ type Conn struct {
 	extNow   bool // EXT_INFO may come as the next message
 	extLast  bool // EXT_INFO came: USERAUTH_SUCCESS must be next
 	hostBlob []byte
+	debugs   int // DEBUG messages logged
 	peerExt  bool // the peer takes EXT_INFO
 
 	out outbox
+
+	signers []gossh.Signer // a server's host keys; not changed after New
 
 	open atomic.Bool // authentication is over: limits may start a key exchange
 
@@ -92,6 +95,7 @@ func New(nc net.Conn, cfg *Config) *Conn {
 		opener:  seal.Plain{},
 		phase:   msg.FirstKex,
 		first:   true,
+		small:   true, // who says nothing shall hold little
 		done:    make(chan struct{}),
 		written: make(chan struct{}),
 	}
@@ -100,6 +104,9 @@ func New(nc net.Conn, cfg *Config) *Conn {
 	}
 	c.info.LocalIdent = cfg.Version
 	c.lastIn.Store(time.Now().UnixNano())
+	if cfg.Signers != nil && cfg.Role == msg.Server {
+		c.signers = cfg.Signers()
+	}
 	c.out.init(c)
 	return c
 }
@@ -116,7 +123,10 @@ func (c *Conn) Handshake(ctx context.Context) error {
 	c.started.Store(true)
 	go c.out.write()
 	ident := c.deadline(or(c.cfg.IdentTimeout, DefaultIdentTimeout), "ident")
-	err := c.exchangeIdents()
+	err := c.checkConfig()
+	if err == nil {
+		err = c.exchangeIdents()
+	}
 	ident.Stop()
 	if err == nil {
 		err = c.firstExchange(ctx)
@@ -238,21 +248,23 @@ func (c *Conn) violation(reason uint32, format string, a ...any) error {
 
 // end sends DISCONNECT as the last packet and makes err the result.
 func (c *Conn) end(err error, reason uint32, text string) {
-	c.setErr(err)
 	if !c.started.Load() {
-		_ = c.nc.Close()
+		c.fail(err)
 		return
 	}
 	c.out.last(encode(&msg.Disconnect{Reason: reason, Text: text}), err)
+}
+
+// writeFailed ends the sending half. A peer that has closed may have said why,
+// and that is still to be read: the reader has a moment to find it.
+func (c *Conn) writeFailed(err error) {
+	c.out.fail(err)
 	time.AfterFunc(flushTime, func() { c.fail(err) })
 }
 
-// endAfterFlush makes err the result and closes once what is ordered is on its
-// way.
+// endAfterFlush makes err the result and closes once what is ordered is out.
 func (c *Conn) endAfterFlush(err error) {
-	c.setErr(err)
 	c.out.last(nil, err)
-	time.AfterFunc(flushTime, func() { c.fail(err) })
 }
 
 func (c *Conn) setErr(err error) {

@@ -33,9 +33,10 @@ type Flow struct {
 }
 
 // NewFlow returns a Flow to the peer's channel recipient with the window and
-// maximum packet size it announced. maxPacket must not be 0.
+// maximum packet size it announced. A maxPacket of 0 is to be refused by the
+// caller; it is taken as 1 here, so that at least nothing spins.
 func (c *Conn) NewFlow(recipient, window, maxPacket uint32) *Flow {
-	return &Flow{c: c, recipient: recipient, window: uint64(window), piece: int(min(maxPacket, maxPiece))}
+	return &Flow{c: c, recipient: recipient, window: uint64(window), piece: int(min(max(maxPacket, 1), maxPiece))}
 }
 
 // MaxPacket returns the most data that leaves in one packet.

@@ -78,14 +78,10 @@ func (c *Conn) hostKeyAlgorithms() []string {
 	if c.cfg.Role == msg.Client {
 		return c.cfg.HostKeys
 	}
-	var signers []gossh.Signer
-	if c.cfg.Signers != nil {
-		signers = c.cfg.Signers()
-	}
 	var names []string
 	for _, name := range c.cfg.HostKeys {
 		a, ok := findHostAlgorithm(name)
-		if ok && slices.ContainsFunc(signers, func(s gossh.Signer) bool { return canSign(s, a) }) {
+		if ok && slices.ContainsFunc(c.signers, func(s gossh.Signer) bool { return canSign(s, a) }) {
 			names = append(names, name)
 		}
 	}
@@ -100,8 +96,8 @@ type hostSigner struct {
 
 func (c *Conn) signerFor(name string) (*hostSigner, error) {
 	a, ok := findHostAlgorithm(name)
-	if ok && c.cfg.Signers != nil {
-		for _, s := range c.cfg.Signers() {
+	if ok {
+		for _, s := range c.signers {
 			if canSign(s, a) {
 				return &hostSigner{s, a}, nil
 			}
@@ -127,7 +123,7 @@ func (s *hostSigner) sign(hash []byte) ([]byte, error) {
 	}
 	// A faulty RSA signature gives the private key away (cves 3.9). Checking
 	// one costs a hundredth of making it.
-	if s.a.key == gossh.KeyAlgoRSA {
+	if s.a.key == gossh.KeyAlgoRSA || s.a.key == gossh.CertAlgoRSAv01 {
 		if err := s.PublicKey().Verify(hash, sig); err != nil {
 			return nil, errors.New("host key: signer made a wrong signature")
 		}
@@ -161,6 +157,12 @@ func (c *Conn) verifyHostKey(name string, blob, hash, signature []byte) (gossh.P
 	}
 	base := key
 	if cert, ok := key.(*gossh.Certificate); ok {
+		if cert.CertType != gossh.HostCert {
+			return nil, errors.New("certificate: not for a host")
+		}
+		if err := c.checkStrength(cert.SignatureKey); err != nil {
+			return nil, fmt.Errorf("certificate: signed by: %w", err)
+		}
 		base = cert.Key
 	}
 	if err := c.checkStrength(base); err != nil {

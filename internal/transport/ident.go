@@ -54,7 +54,9 @@ func (c *Conn) exchangeIdents() error {
 		if !strings.HasPrefix(ident, "SSH-2.0-") && !(strings.HasPrefix(ident, "SSH-1.99-") && c.cfg.Role == msg.Client) {
 			return c.identError(fmt.Sprintf("version not supported: %+q", clip(ident, 16)))
 		}
+		c.mu.Lock()
 		c.info.RemoteIdent = ident
+		c.mu.Unlock()
 		return nil
 	}
 }
@@ -67,6 +69,7 @@ func (c *Conn) readLine() ([]byte, error) {
 	}
 	for seen := 0; ; {
 		p := c.in.Bytes()
+		p = p[:min(len(p), limit)] // the same verdict however the octets arrive
 		if i := bytes.IndexByte(p[seen:], '\n'); i >= 0 {
 			line := bytes.TrimSuffix(bytes.Clone(p[:seen+i]), []byte("\r"))
 			c.in.Skip(seen + i + 1)
@@ -82,10 +85,12 @@ func (c *Conn) readLine() ([]byte, error) {
 }
 
 // identError ends the connection before it is one: the peer may not speak SSH
-// at all, so it is told in plain text and without DISCONNECT.
+// at all, so a client is told in plain text, and nobody by DISCONNECT.
 func (c *Conn) identError(why string) error {
 	err := &ProtocolError{ReasonVersionNotSupported, "ident: " + why}
-	c.out.sendUrgent(urgent{buf: bufOf([]byte("Invalid SSH identification string.\r\n")), raw: true})
+	if c.cfg.Role == msg.Server {
+		c.out.sendUrgent(urgent{buf: bufOf([]byte("Invalid SSH identification string.\r\n")), raw: true})
+	}
 	c.endAfterFlush(err)
 	return err
 }

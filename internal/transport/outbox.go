@@ -3,7 +3,6 @@ package transport
 import (
 	"crypto/rand"
 	"encoding/binary"
-	"fmt"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -145,8 +144,12 @@ func (c *Conn) Post(b *packet.Buf) error {
 	}
 	o.posted = append(o.posted, b)
 	from, to := o.pump()
+	full := o.overLimit()
 	o.mu.Unlock()
 	o.seal(from, to)
+	if full {
+		c.startKex()
+	}
 	return nil
 }
 
@@ -182,7 +185,8 @@ func (o *outbox) sendUrgent(u ...urgent) {
 }
 
 // last sends words, DISCONNECT, and lets nothing pass after it; later sends
-// fail. The writer ends the connection when everything ordered is out.
+// fail with err, which becomes the result of the connection. The writer ends it
+// when everything ordered is out, a timer if that takes too long.
 func (o *outbox) last(words *packet.Buf, err error) {
 	o.mu.Lock()
 	if o.err != nil {
@@ -190,7 +194,10 @@ func (o *outbox) last(words *packet.Buf, err error) {
 		words.Release()
 		return
 	}
-	o.err, o.ending = err, true
+	// Under the lock: who sees that the connection is over must also see that
+	// it is still flushing, lest its Close cut the words off.
+	o.c.setErr(err)
+	o.err, o.ending = o.c.err, true
 	if words != nil {
 		o.urgent = append(o.urgent, urgent{buf: words})
 	}
@@ -203,6 +210,7 @@ func (o *outbox) last(words *packet.Buf, err error) {
 	o.mu.Unlock()
 	o.seal(from, to)
 	o.poke()
+	time.AfterFunc(flushTime, func() { o.c.fail(err) })
 }
 
 // fail makes every later send fail and drops what has no place yet.
@@ -259,7 +267,10 @@ func (o *outbox) pump() (from, to uint64) {
 	from = o.tail
 	for len(o.urgent) > 0 && o.hasRoom() {
 		u := o.urgent[0]
-		o.urgent = o.urgent[1:]
+		o.urgent[0] = urgent{}
+		if o.urgent = o.urgent[1:]; len(o.urgent) == 0 {
+			o.urgent = nil
+		}
 		if u.raw {
 			o.orderRaw(u.buf)
 			continue
@@ -405,7 +416,7 @@ func (o *outbox) write() {
 			}
 			if err != nil {
 				dead = true
-				o.c.fail(o.c.ioError(err))
+				o.c.writeFailed(o.c.ioError(err))
 			}
 			o.c.bytesOut.Add(uint64(size))
 			o.c.packetsOut.Add(uint64(n))
@@ -454,11 +465,4 @@ func (o *outbox) sleep(head uint64) bool {
 		<-o.wake // somebody is about to wake us
 	}
 	return true
-}
-
-// pending describes the outbox for errors and tests.
-func (o *outbox) pending() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return fmt.Sprintf("%d slots, %d octets, %d posted", o.tail-o.head.Load(), o.bytes, len(o.posted))
 }

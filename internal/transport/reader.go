@@ -16,6 +16,10 @@ const (
 	smallPayload = 4<<10 - packet.HeadRoom - packet.TailRoom
 	// readBuf is what bulk data is read with: one packet of 34 KiB and some.
 	readBuf = 36<<10 - packet.HeadRoom - packet.TailRoom
+	// maxClear is the largest packet taken before there are keys: what RFC 4253
+	// section 6.1 demands, and far more than any key exchange needs. Whoever
+	// connects can make us take that much memory and no more.
+	maxClear = 35000
 	// payloadAt is where the payload stands in every packet: behind its length
 	// and the length of its padding.
 	payloadAt = 5
@@ -33,7 +37,10 @@ func (c *Conn) fill(need int) error {
 			continue
 		}
 		if err != nil {
-			return c.ioError(err)
+			// Whoever waits for something learns this cause.
+			err = c.ioError(err)
+			c.fail(err)
+			return err
 		}
 	}
 	return nil
@@ -90,7 +97,14 @@ func (c *Conn) readPacket() ([]byte, error) {
 	if err != nil {
 		return nil, c.sealError(err)
 	}
+	if c.first && total > maxClear {
+		return nil, c.Violation("packet of %d octets in the first key exchange", total)
+	}
 	if err := c.fill(total); err != nil {
+		return nil, err
+	}
+	// RFC 4253 section 11.1: after our DISCONNECT nothing is taken anymore.
+	if err := c.Err(); err != nil {
 		return nil, err
 	}
 	payload, err := c.opener.Open(c.inNonce, c.inSeq, c.in.Bytes()[:total])
@@ -109,17 +123,18 @@ func (c *Conn) readPacket() ([]byte, error) {
 	return payload, nil
 }
 
-// sealError ends the connection over a packet that did not open. One reason is
-// given for everything, so that a peer learns nothing from the difference.
+// sealError ends the connection over a packet that did not open. Under keys one
+// reason is given for everything, so that a peer learns nothing from the
+// difference.
 func (c *Conn) sealError(err error) error {
 	var e seal.Error
 	if !errors.As(err, &e) {
 		c.fail(err)
 		return err
 	}
-	reason := uint32(ReasonProtocolError)
-	if errors.Is(e, seal.ErrTag) {
-		reason = ReasonMACError
+	reason := uint32(ReasonMACError)
+	if c.opener == (seal.Plain{}) {
+		reason = ReasonProtocolError
 	}
 	return c.violation(reason, "packet: %v", err)
 }
@@ -151,10 +166,7 @@ func (c *Conn) Next() ([]byte, error) {
 		}
 		switch number {
 		case msg.NumKexInit:
-			if err := c.rekey(p); err != nil {
-				c.fail(err)
-				return nil, err
-			}
+			err = c.rekey(p)
 		case msg.NumPing:
 			err = c.pong(p)
 		case msg.NumPong:
@@ -201,6 +213,9 @@ func (c *Conn) gate(number byte, phase msg.Phase) error {
 	return nil
 }
 
+// maxDebugs is how many lines a peer may write into our log.
+const maxDebugs = 100
+
 // generic handles the messages that may come at nearly any time.
 func (c *Conn) generic(p []byte) error {
 	switch p[0] {
@@ -217,9 +232,13 @@ func (c *Conn) generic(p []byte) error {
 		if err := msg.Decode(p, &m); err != nil {
 			return c.Violation("%v", err)
 		}
-		c.log.Debug("ssh2: peer says", "text", fmt.Sprintf("%+q", clip(m.Text, 256)))
+		if c.debugs++; c.debugs <= maxDebugs {
+			c.log.Debug("ssh2: peer says", "text", fmt.Sprintf("%+q", clip(m.Text, 256)))
+		}
 	case msg.NumUnimplemented:
-		c.log.Debug("ssh2: peer does not implement a message of ours")
+		if c.debugs++; c.debugs <= maxDebugs {
+			c.log.Debug("ssh2: peer does not implement a message of ours")
+		}
 	}
 	return nil
 }

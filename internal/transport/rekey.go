@@ -124,5 +124,8 @@ func (c *Conn) rekey(p []byte) error {
 	c.phase = msg.Rekey
 	err := c.exchange(context.Background(), p)
 	c.phase = before
+	if err != nil && !c.out.flushing() { // else DISCONNECT is on its way
+		c.fail(err)
+	}
 	return err
 }
