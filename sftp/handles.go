@@ -10,7 +10,8 @@ import (
 // handle is an open file or directory of a session.
 type handle struct {
 	id   uint32
-	name string // as the peer gave it: for the log, and to know two handles of one file
+	name string // as the peer gave it
+	path string // clean: to know two handles of one file
 
 	file                   File
 	reads, writes, appends bool
@@ -24,7 +25,7 @@ type handle struct {
 }
 
 // sameFile tells whether two handles may be of one file, as far as names say.
-func (h *handle) sameFile(g *handle) bool { return h == g || h.name == g.name }
+func (h *handle) sameFile(g *handle) bool { return h == g || h.path == g.path }
 
 // handleSize is the octets of our handles: some clients mishandle longer ones (W8).
 const handleSize = 4

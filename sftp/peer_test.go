@@ -27,14 +27,15 @@ type memConn struct {
 	closed    chan struct{} // of both ends
 	once      *sync.Once
 	outOnce   sync.Once
-	writes    int // messages written, for who reads it when all is quiet
+	lock      chan struct{} // held by who writes: a chain goes out in one piece
+	writes    int           // messages written, for who reads it when all is quiet
 }
 
 func newPair(maxPacket int) (a, b *memConn) {
 	x, y := make(chan *packet.Buf, 1024), make(chan *packet.Buf, 1024)
 	closed, once := make(chan struct{}), new(sync.Once)
-	a = &memConn{in: x, out: y, maxPacket: maxPacket, closed: closed, once: once}
-	b = &memConn{in: y, out: x, maxPacket: maxPacket, closed: closed, once: once}
+	a = &memConn{in: x, out: y, maxPacket: maxPacket, closed: closed, once: once, lock: make(chan struct{}, 1)}
+	b = &memConn{in: y, out: x, maxPacket: maxPacket, closed: closed, once: once, lock: make(chan struct{}, 1)}
 	return a, b
 }
 
@@ -51,36 +52,51 @@ func (c *memConn) ReadPacket() (*packet.Buf, error) {
 }
 
 func (c *memConn) WritePacket(b *packet.Buf) error {
+	c.lock <- struct{}{}
+	defer func() { <-c.lock }()
 	c.writes++
 	for b != nil {
 		next := b.Unlink()
-		for _, piece := range c.pieces(b) {
-			select {
-			case <-c.closed:
-				piece.Release()
-				next.Release()
-				return io.ErrClosedPipe
-			case c.out <- piece:
-			}
+		err := c.write(b)
+		if err != nil {
+			next.Release()
+			return err
 		}
 		b = next
 	}
 	return nil
 }
 
-// pieces cuts b as the other end is to see it.
-func (c *memConn) pieces(b *packet.Buf) []*packet.Buf {
-	if c.cut == 0 || b.Len() <= c.cut {
-		return []*packet.Buf{b}
+func (c *memConn) write(b *packet.Buf) error {
+	if c.cut > 0 && b.Len() > c.cut {
+		for p := range slices.Chunk(b.Bytes(), c.cut) {
+			piece := packet.Get(len(p))
+			copy(piece.Bytes(), p)
+			if err := c.push(piece); err != nil {
+				b.Release()
+				return err
+			}
+		}
+		b.Release()
+		return nil
 	}
-	var out []*packet.Buf
-	for p := range slices.Chunk(b.Bytes(), c.cut) {
-		piece := packet.Get(len(p))
-		copy(piece.Bytes(), p)
-		out = append(out, piece)
+	return c.push(b)
+}
+
+func (c *memConn) push(b *packet.Buf) error {
+	select {
+	case <-c.closed:
+		b.Release()
+		return io.ErrClosedPipe
+	default:
 	}
-	b.Release()
-	return out
+	select {
+	case <-c.closed:
+		b.Release()
+		return io.ErrClosedPipe
+	case c.out <- b:
+		return nil
+	}
 }
 
 func (c *memConn) MaxPacket() int { return c.maxPacket }
@@ -375,6 +391,10 @@ func (p *peer) extended(name string, data wire.Layouter) wire.Layouter {
 
 // memServer serves a tree in memory.
 func memServer(o memfs.Options) (*sftp.Server, *memfs.FS) {
+	if o.Names == nil { // so that users-groups-by-id is offered
+		nobody := func(uint32) string { return "" }
+		o.Names = &sftp.IDNames{LookupUser: nobody, LookupGroup: nobody}
+	}
 	tree := memfs.New(o)
 	return serverOf(tree), tree
 }
