@@ -268,7 +268,7 @@ func readFull(r io.ReaderAt, p []byte, off int64) (n int, err error) {
 			err = io.ErrNoProgress
 		}
 	}
-	if n == len(p) {
+	if n == len(p) && err == io.EOF {
 		err = nil // an end exactly here is for the next READ to find
 	}
 	return n, err
