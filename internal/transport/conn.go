@@ -41,7 +41,7 @@ type Conn struct {
 	extNow   bool // EXT_INFO may come as the next message
 	extLast  bool // EXT_INFO came: USERAUTH_SUCCESS must be next
 	hostBlob []byte
-	debugs   int // DEBUG messages logged
+	debugs   int  // DEBUG messages logged
 	peerExt  bool // the peer takes EXT_INFO
 
 	out outbox

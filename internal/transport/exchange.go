@@ -203,6 +203,7 @@ type run struct {
 	hashed []byte // what goes into the exchange hash, in order
 	// groupHash is what group exchange puts into it further on.
 	groupHash []byte
+	reply     *msg.KexReply // the server's, to go out with NEWKEYS
 	secret    []byte
 	hash      []byte
 	hostKey   gossh.PublicKey
@@ -307,7 +308,7 @@ func (x *run) server() error {
 	if err != nil {
 		return c.kexFailed(err)
 	}
-	c.out.sendUrgent(urgent{buf: encode(&msg.KexReply{GEX: x.gex, HostKey: x.blob, Public: mine, Signature: signature})})
+	x.reply = &msg.KexReply{GEX: x.gex, HostKey: x.blob, Public: mine, Signature: signature}
 	return nil
 }
 
@@ -390,7 +391,12 @@ func (c *Conn) newKeys(x *run) error {
 	c.mu.Unlock()
 	c.hostBlob = x.blob
 
-	words := []urgent{{buf: encode(&msg.NewKeys{}), next: out}}
+	// The server's last words go out together: one system call, one segment.
+	var words []urgent
+	if x.reply != nil {
+		words = append(words, urgent{buf: encode(x.reply)})
+	}
+	words = append(words, urgent{buf: encode(&msg.NewKeys{}), next: out})
 	if c.first && c.peerExt && len(c.cfg.Extensions) > 0 {
 		words = append(words, urgent{buf: encode(&msg.ExtInfo{Extensions: c.cfg.Extensions})})
 	}
