@@ -681,50 +681,58 @@ func TestLog(t *testing.T) {
 	}
 }
 
+// FuzzServer sends arbitrary octets behind an INIT and an open file and directory, whose
+// handles stand where the input has FILE and DIR!.
 func FuzzServer(f *testing.F) {
-	init := fxp.Append(nil, 0, &fxp.Init{Version: 3})
-	h := []byte{0, 0, 0, 0}
-	f.Add(init, uint8(0))
-	all := slices.Clone(init)
-	for _, m := range every(nil, h) {
-		all = fxp.Append(all, 1, m)
+	var all []byte
+	for _, h := range []string{"FILE", "DIR!"} {
+		for _, m := range every(nil, []byte(h)) {
+			f.Add(fxp.Append(nil, 1, m), uint8(0))
+			all = fxp.Append(all, 1, m)
+		}
 	}
 	f.Add(all, uint8(1))
-	for i := range uint8(6) {
-		f.Add(append(slices.Clone(init), 0, 0, 0, 5, byte(fxp.TypeRead), 0, i), 40*i)
-	}
 	f.Fuzz(func(t *testing.T, data []byte, cut uint8) {
-		if len(data) > 64<<10 {
+		if len(data) > 16<<10 {
 			return
 		}
 		srv, _ := memServer(memfs.Options{MaxBytes: 1 << 20, MaxNodes: 100})
-		before := packet.Live()
-		a, b := newPair(32 << 10)
-		done := make(chan error, 1)
-		go func() { done <- srv.Serve(context.Background(), b, sftp.SessionInfo{}) }()
+		srv.SetIO(sftp.IOAuto)
+		if cut%2 == 1 {
+			srv.SetIO(sftp.IOSpawn)
+		}
+		p := newPeer(t, context.Background(), srv, sftp.SessionInfo{}, 32<<10)
+		p.init(3)
+		file, dir := p.open("f", fxp.OpenRead|fxp.OpenWrite|fxp.OpenCreate), p.opendir("/")
+		data = bytes.ReplaceAll(data, []byte("FILE"), file)
+		data = bytes.ReplaceAll(data, []byte("DIR!"), dir)
+		sent := make(chan struct{})
 		go func() {
-			a.cut = 1 + int(cut)*8
+			defer close(sent)
+			p.conn.cut = 1 + int(cut)*8
 			if len(data) > 0 {
-				p := packet.Get(len(data))
-				copy(p.Bytes(), data)
-				_ = a.WritePacket(p)
+				b := packet.Get(len(data))
+				copy(b.Bytes(), data)
+				_ = p.conn.WritePacket(b)
 			}
-			a.CloseWrite()
+			p.conn.CloseWrite()
 		}()
-		for ended := false; !ended; {
-			select {
-			case p := <-a.in:
-				p.Release()
-			case <-done:
-				ended = true
+		for {
+			msg, err := p.next()
+			if err != nil {
+				break
+			}
+			typ, _, body, err := fxp.Split(msg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			m := fxp.OpOf(typ, 3).Row().New(3)
+			if err := wire.Decode(body, m); err != nil {
+				t.Fatalf("malformed %s: %v", typ, err)
 			}
 		}
-		a.Close()
-		a.lock <- struct{}{} // the writer has ended
-		a.drain()
-		(&memConn{in: a.out}).drain()
-		if n := packet.Live() - before; n != 0 {
-			t.Errorf("%d Bufs are left", n)
-		}
+		p.conn.Close()
+		<-sent
+		p.end()
 	})
 }
