@@ -90,6 +90,8 @@ type SessionInfo struct {
 // the session ended before the peer's CLOSE.
 var ErrDisconnected = errors.New("sftp: session ended before CLOSE")
 
+var errNoFS = errors.New("sftp: serve: no file system")
+
 // Serve serves one session over conn until the peer ends the stream, which returns nil,
 // or something fails. When it returns, everything that the session opened is closed,
 // and nothing of it runs any more. ctx ends the session early; make it end with the
@@ -98,11 +100,17 @@ var ErrDisconnected = errors.New("sftp: session ended before CLOSE")
 // Serve leaves conn open when the stream has ended, so that an exit status can be
 // sent; otherwise it may have closed conn. The caller closes it in any case.
 func (s *Server) Serve(ctx context.Context, conn packet.Conn, info SessionInfo) error {
+	if s.FS == nil {
+		return errNoFS
+	}
 	ops, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	fsys, err := s.FS(ops, info)
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
+	case fsys == nil:
+		return errNoFS
 	}
 	ss := newSession(ops, cancel, s, fsys, conn, info)
 	undo := after(ctx, func() { _ = conn.Close() })
@@ -113,9 +121,6 @@ func (s *Server) Serve(ctx context.Context, conn packet.Conn, info SessionInfo) 
 	err = ss.run()
 	undrain()
 	undo()
-	if err != nil && ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
 	return err
 }
 

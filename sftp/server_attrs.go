@@ -1,6 +1,7 @@
 package sftp
 
 import (
+	"math"
 	"time"
 
 	"github.com/fairlead-ssh/fairlead/internal/fxp"
@@ -43,6 +44,9 @@ func wireAttrs(a *Attrs, v fxp.Version) fxp.Attrs {
 	}
 	return w
 }
+
+// wireSeconds clamps a time to what version 3 can say.
+func wireSeconds(sec int64) uint32 { return uint32(min(max(sec, 0), math.MaxUint32)) }
 
 // attrsOfWire reads what a peer sent.
 func attrsOfWire(w *fxp.Attrs) (a Attrs) {

@@ -516,7 +516,7 @@ func TestCVE_12_11_RequestsCutShort(t *testing.T) {
 	})
 }
 
-func TestCVE_12_12_Init(t *testing.T) {
+func TestCVE_12_12_W11_VersionIsTheLower(t *testing.T) {
 	for _, c := range []struct{ offered, answer fxp.Version }{{0, 0}, {1, 1}, {2, 2}, {3, 3}, {4, 3}, {6, 3}, {99, 3}, {math.MaxUint32, 3}} {
 		srv, _ := memServer(memfs.Options{})
 		play(t, srv, sftp.SessionInfo{}, func(p *peer) {

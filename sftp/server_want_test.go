@@ -144,7 +144,7 @@ func TestW17_CauseOfClose(t *testing.T) {
 				case "context":
 					cancel(stop)
 					synctest.Wait()
-					served = stop
+					served, want = stop, stop
 				case "violation":
 					p.sendRaw([]byte{0, 0, 0, 0})
 				}
@@ -627,7 +627,13 @@ func TestDrain(t *testing.T) {
 	})
 }
 
-func TestFSRefuses(t *testing.T) {
+func TestNoFileSystem(t *testing.T) {
+	none := &sftp.Server{FS: func(context.Context, sftp.SessionInfo) (sftp.FileSystem, error) { return nil, nil }}
+	for _, srv := range []*sftp.Server{{}, none} {
+		if err := srv.Serve(context.Background(), nil, sftp.SessionInfo{}); err == nil {
+			t.Error("served without a file system")
+		}
+	}
 	refused := errors.New("no home for you")
 	srv := &sftp.Server{FS: func(context.Context, sftp.SessionInfo) (sftp.FileSystem, error) { return nil, refused }}
 	synctest.Test(t, func(t *testing.T) {

@@ -68,6 +68,9 @@ func newSession(ctx context.Context, cancel context.CancelCauseFunc, srv *Server
 // run is the session from the first octet to the last handle closed.
 func (s *session) run() error {
 	err := s.loop()
+	if err != nil && s.ctx.Err() != nil {
+		err = context.Cause(s.ctx) // the Conn failed because it was closed for this
+	}
 	cause := err
 	switch {
 	case cause == nil:

@@ -1,0 +1,155 @@
+package sftp
+
+import (
+	"log/slog"
+
+	"github.com/fairlead-ssh/fairlead/internal/fxp"
+	"github.com/fairlead-ssh/fairlead/internal/wire"
+)
+
+// openFlags turn the flags of version 3 into access and flags; how the file comes to be is
+// in dispositions.
+var openFlags = []struct {
+	flag   uint32
+	access Access
+	flags  OpenFlags
+}{
+	{fxp.OpenRead, AccessReadData | AccessReadAttrs, 0},
+	{fxp.OpenWrite, AccessWriteData | AccessWriteAttrs, 0},
+	{fxp.OpenAppend, AccessAppendData | AccessWriteAttrs, OpenAppend},
+}
+
+// dispositions are by CREAT, TRUNC and EXCL; EXCL means nothing without CREAT.
+var dispositions = [...]struct {
+	flags uint32
+	how   Disposition
+}{
+	{0, OpenExisting},
+	{fxp.OpenExcl, OpenExisting},
+	{fxp.OpenTrunc, TruncateExisting},
+	{fxp.OpenTrunc | fxp.OpenExcl, TruncateExisting},
+	{fxp.OpenCreate, OpenOrCreate},
+	{fxp.OpenCreate | fxp.OpenTrunc, CreateTruncate},
+	{fxp.OpenCreate | fxp.OpenExcl, CreateNew},
+	{fxp.OpenCreate | fxp.OpenTrunc | fxp.OpenExcl, CreateNew},
+}
+
+// openHow reads the flags of a version 3 OPEN (filexfer-02 section 6.3). Flags that version
+// 3 does not have are ignored, as by OpenSSH.
+func openHow(flags uint32) (h OpenHow, err error) {
+	for i := range openFlags {
+		if flags&openFlags[i].flag != 0 {
+			h.Access |= openFlags[i].access
+			h.Flags |= openFlags[i].flags
+		}
+	}
+	if h.Access == 0 {
+		// OpenSSH opens for reading what asks for nothing.
+		h.Access = AccessReadData | AccessReadAttrs
+	}
+	for i := range dispositions {
+		if dispositions[i].flags == flags&(fxp.OpenCreate|fxp.OpenTrunc|fxp.OpenExcl) {
+			h.Disposition = dispositions[i].how
+		}
+	}
+	return h, h.Check()
+}
+
+var errDraining = Status(CodeFailure, "server is shutting down")
+
+// roomForHandle says whether OPEN and OPENDIR may go on.
+func (s *session) roomForHandle() error {
+	if s.draining.Load() {
+		return errDraining
+	}
+	return s.handles.room()
+}
+
+func (s *session) open(r *request) error {
+	m := fxp.Open{Attrs: fxp.Attrs{V: s.version}}
+	c := wire.Decoder(r.body)
+	m.Layout(c)
+	if err := malformed(c); err != nil {
+		return err
+	}
+	if err := checkName(r, m.Path); err != nil {
+		return err
+	}
+	how, err := openHow(m.Flags)
+	if err != nil {
+		return err
+	}
+	if s.srv.ReadOnly && how.Modifies() {
+		return CodeWriteProtect
+	}
+	if err := s.roomForHandle(); err != nil {
+		return err
+	}
+	var a Attrs
+	if how.Creates() {
+		a = attrsOfWire(&m.Attrs)
+		a.Valid &^= AttrSize // an announcement
+		if err := s.srv.SetStat.apply(&a, s.caps.Attrs); err != nil {
+			return err
+		}
+		if a.Valid != 0 {
+			how.Attrs = &a
+		}
+	}
+	f, err := s.fs.Open(s.ctx, m.Path, &how)
+	if err != nil {
+		return err
+	}
+	path, _ := CleanPath(m.Path)
+	h := &handle{name: m.Path, path: path, file: f, reads: how.Reads(), writes: how.Writes(), appends: how.Appends()}
+	s.files++
+	s.addHandle(r, h)
+	if s.log != nil {
+		s.log.LogAttrs(s.ctx, slog.LevelDebug, "sftp open", slog.String("user", s.info.User), slog.String("path", h.name),
+			slog.Bool("read", h.reads), slog.Bool("write", h.writes))
+	}
+	return nil
+}
+
+// addHandle gives h an id and answers with it.
+func (s *session) addHandle(r *request, h *handle) {
+	s.handles.add(h)
+	p := wire.AppendUint32(s.reply(r, fxp.TypeHandle), handleSize)
+	s.finish(wire.AppendUint32(p, h.id))
+}
+
+func (s *session) close(r *request) error {
+	var m fxp.Handle
+	c := wire.Decoder(r.body)
+	m.Layout(c)
+	if err := malformed(c); err != nil {
+		return err
+	}
+	h, err := s.handles.get(m.Handle)
+	if err != nil {
+		return err
+	}
+	r.path = h.name
+	s.awaitHandle(h)
+	return s.closeHandle(h, nil)
+}
+
+// closeHandle closes h, on which nothing runs any more, for the reason given.
+func (s *session) closeHandle(h *handle, cause error) (err error) {
+	s.handles.remove(h)
+	if h.dir != nil {
+		return h.dir.Close(cause)
+	}
+	err = h.file.Close(cause)
+	read, written := h.read.Load(), h.written.Load()
+	s.readTotal += read
+	s.writTotal += written
+	if s.log != nil {
+		if cause == nil {
+			cause = err
+		}
+		s.log.LogAttrs(s.ctx, slog.LevelDebug, "sftp close", slog.String("user", s.info.User), slog.String("path", h.name),
+			slog.Uint64("read", read), slog.Uint64("written", written), slog.Any("error", cause))
+	}
+	return err
+}
