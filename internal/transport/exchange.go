@@ -28,7 +28,7 @@ const (
 
 // newKexInit returns our KEXINIT. What speaks of the whole connection stands
 // in the first one only.
-func (c *Conn) newKexInit(first bool) []byte {
+func (c *Conn) newKexInit(first bool) *msg.KexInit {
 	methods := c.cfg.Kex
 	if first {
 		ext, strict := extInfoServer, strictServer
@@ -49,7 +49,7 @@ func (c *Conn) newKexInit(first bool) []byte {
 		CompressIn:  none,
 	}
 	_, _ = rand.Read(m.Cookie[:])
-	return msg.Append(nil, m)
+	return m
 }
 
 // firstExchange is the key exchange that begins a connection.
@@ -106,23 +106,19 @@ func (c *Conn) exchange(ctx context.Context, peerInit []byte) error {
 	peerInit = bytes.Clone(peerInit)
 	c.startKex()
 	c.out.mu.Lock()
-	ourInit := c.out.kexInit
+	ours, ourInit := c.out.kexOurs, c.out.kexInit
 	c.out.mu.Unlock()
-	if ourInit == nil {
+	if ours == nil {
 		return c.Err()
-	}
-	var ours msg.KexInit
-	if err := msg.Decode(ourInit, &ours); err != nil {
-		return err
 	}
 	if c.first {
 		if err := c.firstInit(&theirs); err != nil {
 			return err
 		}
 	}
-	clientInit, serverInit := &ours, &theirs
+	clientInit, serverInit := ours, &theirs
 	if !client {
-		clientInit, serverInit = &theirs, &ours
+		clientInit, serverInit = &theirs, ours
 	}
 	clientOffer, serverOffer := offer(clientInit), offer(serverInit)
 	chosen, err := alg.Agree(clientOffer, serverOffer, alg.Rules{AEAD: isAEAD})

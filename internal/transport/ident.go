@@ -23,7 +23,15 @@ func (c *Conn) exchangeIdents() error {
 	if err := checkIdent(c.cfg.Version); err != nil {
 		return err
 	}
-	c.out.sendUrgent(urgent{buf: bufOf([]byte(c.cfg.Version + "\r\n")), raw: true})
+	ident := urgent{buf: bufOf([]byte(c.cfg.Version + "\r\n")), raw: true}
+	if c.cfg.Role == msg.Server {
+		// "Key exchange will begin immediately after sending this identifier":
+		// KEXINIT goes along, which saves a segment and half a round trip. A
+		// client waits, since servers exist that lose what comes too early.
+		c.startKex(ident)
+	} else {
+		c.out.sendUrgent(ident)
+	}
 	for lines := 0; ; lines++ {
 		line, err := c.readLine()
 		if err != nil {

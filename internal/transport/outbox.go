@@ -31,6 +31,9 @@ const (
 	// with 32 KiB packets a larger batch gains nothing.
 	batchSlots = 16
 	batchBytes = 512 << 10
+	// Slots ordered together go out together if they have less than this;
+	// with more, the writer begins with the first while the rest is sealed.
+	together = 8 << 10
 	// maxPosted bounds what waits for room or for the end of a key exchange
 	// without a sender that waits for it. A peer that makes us owe it more
 	// answers than that does not read them.
@@ -84,6 +87,7 @@ type outbox struct {
 
 	// Key exchange under way.
 	kexInit  []byte        // our KEXINIT of it
+	kexOurs  *msg.KexInit  // the same, decoded
 	kexDone  chan struct{} // closed at its end
 	kexTimer *time.Timer
 	later    bool // it is not the first
@@ -255,7 +259,9 @@ func (o *outbox) wait() {
 
 // canOrder tells whether a packet may be ordered now, with o.mu held. What was
 // posted goes first.
-func (o *outbox) canOrder() bool { return !o.shut && o.hasRoom() && len(o.posted) == 0 }
+func (o *outbox) canOrder() bool {
+	return !o.shut && o.hasRoom() && len(o.posted) == 0 && (o.kexDone == nil || !o.spent())
+}
 
 func (o *outbox) hasRoom() bool {
 	return o.tail-o.head.Load() < ringSlots && o.bytes < ringBytes
@@ -322,27 +328,44 @@ func (o *outbox) orderRaw(b *packet.Buf) {
 
 // seal frames and encrypts the slots [from, to), which the caller has ordered.
 func (o *outbox) seal(from, to uint64) {
-	for i := from; i < to; i++ {
-		s := &o.slots[i%ringSlots]
-		if s.raw {
-			s.ready.Store(true)
-			o.poke()
-			continue
+	if log := o.c.cfg.PacketLog; log != nil {
+		for i := from; i < to; i++ {
+			if s := &o.slots[i%ringSlots]; !s.raw {
+				p := s.buf.Bytes()
+				log(&PacketEvent{Out: true, Number: p[0], Sequence: s.seq, Length: len(p), payload: p})
+			}
 		}
-		if log := o.c.cfg.PacketLog; log != nil {
-			p := s.buf.Bytes()
-			log(&PacketEvent{Out: true, Number: p[0], Sequence: s.seq, Length: len(p), payload: p})
+	}
+	small := 0
+	for i := from; i < to && small < together; i++ {
+		small += o.slots[i%ringSlots].size
+	}
+	if small >= together {
+		for i := from; i < to; i++ {
+			o.sealSlot(i)
 		}
+		return
+	}
+	// From the back, so that the writer, which the first slot wakes, finds all
+	// of them ready and sends them in one piece.
+	for i := to; i > from; i-- {
+		o.sealSlot(i - 1)
+	}
+}
+
+func (o *outbox) sealSlot(i uint64) {
+	s := &o.slots[i%ringSlots]
+	if !s.raw {
 		o.frame(s)
 		if !s.epoch.sealer.Ordered() {
 			s.epoch.sealer.Seal(s.nonce, s.seq, s.buf.Bytes())
 		}
-		s.ready.Store(true)
-		// The writer sets idle, then looks at the head once more; we set ready,
-		// then look at idle. Whoever comes second sees the other.
-		if i == o.head.Load() {
-			o.poke()
-		}
+	}
+	s.ready.Store(true)
+	// The writer sets idle, then looks at the head once more; we set ready,
+	// then look at idle. Whoever comes second sees the other.
+	if i == o.head.Load() {
+		o.poke()
 	}
 }
 
@@ -393,7 +416,7 @@ func (o *outbox) write() {
 			if !s.ready.Load() {
 				break
 			}
-			if s.epoch.sealer.Ordered() && !dead {
+			if !s.raw && s.epoch.sealer.Ordered() && !dead {
 				s.epoch.sealer.Seal(s.nonce, s.seq, s.buf.Bytes())
 			}
 			vec[n] = s.buf.Bytes()

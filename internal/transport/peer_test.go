@@ -189,6 +189,12 @@ func (p *peer) Read() ([]byte, error) {
 	payload, err := p.opener.Open(p.inNonce, p.inSeq, pkt)
 	p.inNonce++
 	p.inSeq++
+	if err == nil && payload[0] == msg.NumNewKeys {
+		p.opener, p.inNonce = p.nextIn, 0
+		if p.strict {
+			p.inSeq = 0
+		}
+	}
 	return payload, err
 }
 
@@ -378,14 +384,10 @@ func (p *peer) NewKeys() {
 	}
 }
 
-// WantNewKeys expects NEWKEYS and puts their direction on the new keys.
+// WantNewKeys expects NEWKEYS, at which Read changes to the new keys.
 func (p *peer) WantNewKeys() {
 	p.t.Helper()
 	p.Want("end of the key exchange", msg.NumNewKeys)
-	p.opener, p.inNonce = p.nextIn, 0
-	if p.strict {
-		p.inSeq = 0
-	}
 	p.ourInit, p.theirInit = nil, nil
 }
 

@@ -20,11 +20,15 @@ func (c *Conn) limitOf(cipherBytes uint64) limit {
 	return l
 }
 
-// overLimit tells, with o.mu held, whether it is time for new keys because of
-// what we sent.
-func (o *outbox) overLimit() bool {
-	return !o.shut && (o.used >= o.epoch.limit.bytes || o.nonce >= o.epoch.limit.packets) && o.c.open.Load()
+// spent tells, with o.mu held, whether the present keys have served long
+// enough for what we send. While an exchange is not over on the peer's side no
+// other can begin, and senders wait with spent keys.
+func (o *outbox) spent() bool {
+	return (o.used >= o.epoch.limit.bytes || o.nonce >= o.epoch.limit.packets) && o.c.open.Load()
 }
+
+// overLimit tells, with o.mu held, that a sender has to start an exchange.
+func (o *outbox) overLimit() bool { return !o.shut && o.spent() }
 
 // checkInLimit starts a key exchange because of what we received.
 func (c *Conn) checkInLimit() error {
@@ -73,12 +77,16 @@ func (c *Conn) Rekey(ctx context.Context) error {
 
 // startKex sends our KEXINIT and closes the gate, unless that was done, and
 // returns a channel that is closed at the end of the exchange.
-func (c *Conn) startKex() <-chan struct{} {
+// What is given goes out right before KEXINIT.
+func (c *Conn) startKex(before ...urgent) <-chan struct{} {
 	o := &c.out
 	o.mu.Lock()
 	if o.kexDone != nil || o.err != nil {
 		done := o.kexDone
 		o.mu.Unlock()
+		for _, u := range before {
+			u.buf.Release()
+		}
 		if done == nil {
 			done = make(chan struct{})
 			close(done)
@@ -88,11 +96,11 @@ func (c *Conn) startKex() <-chan struct{} {
 	o.shut = true
 	o.kexDone = make(chan struct{})
 	done := o.kexDone
-	init := c.newKexInit(!o.later)
+	o.kexOurs = c.newKexInit(!o.later)
+	o.kexInit = msg.Append(nil, o.kexOurs)
 	o.later = true
-	o.kexInit = init
 	o.kexTimer = c.deadline(or(c.cfg.KexTimeout, DefaultKexTimeout), "key exchange")
-	o.urgent = append(o.urgent, urgent{buf: bufOf(init)})
+	o.urgent = append(append(o.urgent, before...), urgent{buf: bufOf(o.kexInit)})
 	from, to := o.pump()
 	o.mu.Unlock()
 	o.seal(from, to)
@@ -110,7 +118,8 @@ func (c *Conn) endKex() {
 		close(o.kexDone)
 		o.kexDone = nil
 	}
-	o.kexInit = nil
+	o.kexInit, o.kexOurs = nil, nil
+	o.room.Broadcast() // senders that wait with spent keys
 	o.mu.Unlock()
 	if c.open.Load() {
 		c.armRekeyTimer()

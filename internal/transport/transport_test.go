@@ -21,6 +21,7 @@ import (
 	"github.com/fairlead-ssh/fairlead/internal/alg"
 	"github.com/fairlead-ssh/fairlead/internal/kex"
 	"github.com/fairlead-ssh/fairlead/internal/msg"
+	"github.com/fairlead-ssh/fairlead/internal/netsim"
 	"github.com/fairlead-ssh/fairlead/internal/seal"
 	"github.com/fairlead-ssh/fairlead/packet"
 )
@@ -100,6 +101,14 @@ func pair(t *testing.T, cc, sc *Config) (client, server *Conn) {
 	client.SetPhase(msg.Open)
 	server.SetPhase(msg.Open)
 	return client, server
+}
+
+// connect returns the two ends of a connection in memory that has a buffer.
+func connect(t *testing.T) (client, server net.Conn) {
+	t.Helper()
+	a, b := netsim.Pipe(netsim.Link{}, netsim.Link{})
+	t.Cleanup(func() { _, _ = a.Close(), b.Close() })
+	return a, b
 }
 
 // drain reads c until its end.
