@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"syscall"
 	"time"
 
 	gossh "golang.org/x/crypto/ssh"
@@ -227,7 +228,7 @@ func (s *Server) ServeConn(ctx context.Context, nc net.Conn) error {
 // expected tells whether a connection ended as connections do.
 func expected(err error) bool {
 	var d *DisconnectError
-	return errors.Is(err, io.EOF) || errors.Is(err, ErrClosed) || errors.As(err, &d) && d.Reason == uint32(DisconnectByApplication)
+	return errors.Is(err, io.EOF) || errors.Is(err, ErrClosed) || errors.Is(err, syscall.ECONNRESET) || errors.As(err, &d) && d.Reason == uint32(DisconnectByApplication)
 }
 
 // admit does what comes before the connection protocol, on the goroutine that

@@ -78,7 +78,9 @@ func start(o *options, log *slog.Logger) (*daemon, error) {
 	if d.fs, err = osfs.New(d.root, osfs.Options{ReadOnly: o.readOnly}); err != nil {
 		return nil, fmt.Errorf("root: %w", err)
 	}
-	if d.listener, err = net.Listen("tcp", o.listen); err != nil {
+	// SSH has its own keep-alive, which sees more than TCP's.
+	lc := net.ListenConfig{KeepAlive: -1}
+	if d.listener, err = lc.Listen(context.Background(), "tcp", o.listen); err != nil {
 		d.fs.Close()
 		return nil, fmt.Errorf("--listen %q: %w", o.listen, bare(err))
 	}
