@@ -25,6 +25,7 @@ type nullFS struct{ sftp.Unsupported }
 var nullAttrs = sftp.Attrs{Valid: sftp.AttrSize | sftp.AttrMode, Mode: sftp.ModeRegular | 0o644}
 
 func (nullFS) Open(context.Context, string, *sftp.OpenHow) (sftp.File, error) { return nullFile{}, nil }
+
 func (nullFS) Stat(context.Context, string, sftp.StatOpt) (*sftp.Attrs, error) {
 	return &nullAttrs, nil
 }

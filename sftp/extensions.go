@@ -74,7 +74,13 @@ func (s *session) extended(r *request) error {
 		return err
 	}
 	r.path = m.Name
-	if !s.offers(m.Name) {
+	switch {
+	case !s.offers(m.Name):
+		return CodeOpUnsupported
+	case !s.srv.ReadOnly:
+	case slices.Contains(s.caps.Extensions, m.Name):
+		return CodeWriteProtect // nobody knows what it does
+	default:
 		return CodeOpUnsupported
 	}
 	data, err := s.fs.Extended(s.ctx, m.Name, m.Data)

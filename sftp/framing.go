@@ -10,7 +10,9 @@ import (
 )
 
 // ProtocolError is a violation of the protocol by the peer. It ends the session.
-type ProtocolError struct{ Text string }
+type ProtocolError struct {
+	Text string // what was violated, for people
+}
 
 // Error answers "sftp: text".
 func (e *ProtocolError) Error() string { return "sftp: " + e.Text }

@@ -382,6 +382,15 @@ func TestExtensionsOfTheFileSystem(t *testing.T) {
 		p.want("unknown", sftp.CodeOpUnsupported, &fxp.Extended{Name: "none@example.com"})
 		p.want("not able", sftp.CodeOpUnsupported, &fxp.Extended{Name: "copy-data"})
 	})
+	srv := serverOf(ownExtension{memfs.New(memfs.Options{})})
+	srv.ReadOnly = true
+	play(t, srv, sftp.SessionInfo{}, func(p *peer) {
+		if x := p.init(3).Extensions; len(x) != 1 {
+			t.Errorf("read-only server announces %+v", x)
+		}
+		p.want("what may write", sftp.CodePermissionDenied, &fxp.Extended{Name: "echo@example.com"})
+		p.want("unknown", sftp.CodeOpUnsupported, &fxp.Extended{Name: "none@example.com"})
+	})
 }
 
 // slowFS has files that take a second to read and to write, and counts.
@@ -444,6 +453,36 @@ func TestSlowFilesAreReadAtOnce(t *testing.T) {
 			t.Errorf("16 reads took %v, %d at once", took, fsys.most.Load())
 		}
 	})
+}
+
+func (f *slowFile) Stat(context.Context, sftp.AttrMask) (*sftp.Attrs, error) {
+	return &sftp.Attrs{Valid: sftp.AttrSize, Size: 100 << 20}, nil
+}
+
+func (f *slowFS) Capabilities() sftp.Capabilities {
+	return sftp.Capabilities{Features: sftp.FeatureWrite | sftp.FeatureCopy}
+}
+
+func TestCVE_12_16_CopyDataRunsBesideOthersAndEndsWithTheSession(t *testing.T) {
+	for _, concurrency := range []int{1, 8} {
+		fsys := &slowFS{}
+		srv := serverOf(fsys)
+		srv.Limits.Concurrency = concurrency
+		synctest.Test(t, func(t *testing.T) {
+			p := newPeer(t, context.Background(), srv, sftp.SessionInfo{}, 32<<10)
+			p.init(3)
+			from, to, other := p.open("from", fxp.OpenRead), p.open("to", fxp.OpenWrite), p.open("other", fxp.OpenRead)
+			start := time.Now()
+			p.send(&fxp.Extended{Name: "copy-data", Data: wire.Append(nil, &fxp.ExtCopyData{From: from, To: to})})
+			p.send(&fxp.Read{Handle: other, Length: 10})
+			if _, m := p.recv(); len(m.(*fxp.Data).Data) != 10 || time.Since(start) != time.Second {
+				t.Errorf("READ beside a copy took %v", time.Since(start))
+			}
+			if err := p.end(); err != nil || time.Since(start) > 4*time.Second {
+				t.Errorf("session ended after %v: %v", time.Since(start), err)
+			}
+		})
+	}
 }
 
 func TestRepliesDoNotWaitForLaterRequests(t *testing.T) {

@@ -202,7 +202,7 @@ func (s *session) request(r *request) error {
 		return CodeOpUnsupported
 	}
 	row := r.op.Row()
-	if s.srv.ReadOnly && (row.Effect == fxp.Writes || r.op == fxp.OpExtended) {
+	if s.srv.ReadOnly && row.Effect == fxp.Writes {
 		return CodeWriteProtect
 	}
 	if row.Barrier == fxp.SessionBarrier {
