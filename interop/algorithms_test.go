@@ -80,6 +80,14 @@ func TestAlgorithms(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// What is not on by default is tried with a second server that has everything on.
+	all, allOffer := s, offer
+	if !reference {
+		all = startEverything(t)
+		if allOffer, err = readKexinit(all.addr()); err != nil {
+			t.Fatal(err)
+		}
+	}
 	ident, err := s.ident()
 	if err != nil {
 		t.Fatal(err)
@@ -89,9 +97,8 @@ func TestAlgorithms(t *testing.T) {
 		names = append(names, c.name)
 	}
 	table := newTable("Algorithms, with new keys every MiB (key exchanges after the first): "+ident, names)
-	data := sample(3 << 20)
 	local := filepath.Join(s.root, "algorithms")
-	if err := os.WriteFile(local, data, 0o644); err != nil {
+	if err := os.WriteFile(local, sample(3<<20), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	knows := make(map[*client]map[string][]string)
@@ -107,49 +114,65 @@ func TestAlgorithms(t *testing.T) {
 			t.Errorf("%s: %v", c.name, err)
 		}
 	}
+	var labels []string                // rows that the server offers
 	t.Run("each", func(t *testing.T) { // returns when its parallel subtests have ended
-		for _, row := range algorithmRows(offer) {
+		for _, row := range algorithmRows(allOffer) {
+			s, label := s, row.name
 			if !slices.Contains(offer.offers(row.kind), row.name) {
-				for _, c := range algorithmClients {
-					table.set(row.name, c.name, resultNA, "the server does not offer it")
-				}
 				if !row.optional && !reference {
-					t.Errorf("%s %s is not offered", row.kind, row.name)
+					t.Errorf("%s %s is not offered by default", row.kind, row.name)
 				}
-				continue
+				s, label = all, row.name+" (off by default)"
+				if !slices.Contains(allOffer.offers(row.kind), row.name) {
+					for _, c := range algorithmClients {
+						table.set(label, c.name, resultNA, "the server does not offer it")
+					}
+					continue
+				}
 			}
+			labels = append(labels, label)
 			for _, c := range algorithmClients {
 				if knows[c.client] == nil {
-					table.set(row.name, c.name, resultNA, "the client is missing")
+					table.set(label, c.name, resultNA, "the client is missing")
 					continue
 				}
 				if !slices.Contains(knows[c.client][row.kind], row.name) {
-					table.set(row.name, c.name, resultNA, "the client does not know it")
+					table.set(label, c.name, resultNA, "the client does not know it")
 					continue
 				}
 				t.Run(row.name+"/"+c.name, func(t *testing.T) {
 					t.Parallel()
-					table.set(row.name, c.name, resultFail, "the test did not end")
+					table.set(label, c.name, resultFail, "the test did not end")
 					rekeys, err := useAlgorithm(t, s, c.client, row.kind, row.name, local)
 					if err != nil {
-						table.set(row.name, c.name, resultFail, lastLine(err.Error()))
+						table.set(label, c.name, resultFail, lastLine(err.Error()))
 						t.Error(err)
 						return
 					}
-					table.set(row.name, c.name, resultOK, fmt.Sprintf("ok (%d)", rekeys))
+					table.set(label, c.name, resultOK, fmt.Sprintf("ok (%d)", rekeys))
 				})
 			}
 		}
 	})
-	for _, row := range algorithmRows(offer) {
-		if !slices.Contains(offer.offers(row.kind), row.name) {
-			continue
-		}
-		if !slices.ContainsFunc(names, func(c string) bool { return table.result(row.name, c) == resultOK }) {
-			t.Errorf("%s %s is offered, but no client exercised it", row.kind, row.name)
+	for _, label := range labels {
+		if !slices.ContainsFunc(names, func(c string) bool { return table.result(label, c) == resultOK }) {
+			t.Errorf("%s is offered, but no client exercised it", label)
 		}
 	}
 	addReport(table.String())
+}
+
+// startEverything starts our example server with every wanted algorithm on.
+func startEverything(t *testing.T) *server {
+	t.Helper()
+	list := make(map[string][]string)
+	for _, w := range wanted {
+		list[w.kind] = append(list[w.kind], w.name)
+	}
+	return launch(t, serverOptions{commands: true, args: []string{
+		"--kex", strings.Join(list["kex"], ","), "--host-key-algorithms", strings.Join(list["hostkey"], ","),
+		"--ciphers", strings.Join(list["cipher"], ","), "--macs", strings.Join(list["mac"], ","),
+	}})
 }
 
 type algorithmRow struct {

@@ -53,20 +53,27 @@ func startServer(t *testing.T) *server {
 // startServerWith is startServer with only some of the host keys, by name in hostKeyKinds; without names, all.
 func startServerWith(t *testing.T, kinds ...string) *server {
 	t.Helper()
-	return launch(t, false, kinds)
+	return launch(t, serverOptions{hostKeys: kinds})
 }
 
 // startCommandServer starts a server that runs commands: sshd, or our example server.
 func startCommandServer(t *testing.T) *server {
 	t.Helper()
-	return launch(t, true, nil)
+	return launch(t, serverOptions{commands: true})
 }
 
-func launch(t *testing.T, commands bool, kinds []string) *server {
+// serverOptions say which server to start.
+type serverOptions struct {
+	commands bool     // one that runs commands
+	hostKeys []string // by name in hostKeyKinds; none means all
+	args     []string // more arguments for our example server
+}
+
+func launch(t *testing.T, o serverOptions) *server {
 	t.Helper()
 	s := &server{keys: keysOf(t), host: "127.0.0.1", log: new(lockedBuffer)}
 	for i, kind := range hostKeyKinds {
-		if len(kinds) == 0 || slices.Contains(kinds, kind.name) {
+		if len(o.hostKeys) == 0 || slices.Contains(o.hostKeys, kind.name) {
 			s.hostKeyFiles = append(s.hostKeyFiles, s.keys.hostKeyFiles[i])
 		}
 	}
@@ -80,9 +87,9 @@ func launch(t *testing.T, commands bool, kinds []string) *server {
 	}
 	switch serverKind {
 	case "fairlead":
-		s.startFairlead(t, commands)
+		s.startFairlead(t, o)
 	case "openssh":
-		s.startOpenSSH(t, dir, !commands)
+		s.startOpenSSH(t, dir, !o.commands)
 	default:
 		t.Fatalf("FAIRLEAD_INTEROP_SERVER=%s: want fairlead or openssh", serverKind)
 	}
@@ -115,11 +122,11 @@ func build(dir, pkg string) (string, error) {
 
 var listeningLine = regexp.MustCompile(`listening on ([0-9.]+):([0-9]+)`)
 
-func (s *server) startFairlead(t *testing.T, commands bool) {
+func (s *server) startFairlead(t *testing.T, o serverOptions) {
 	t.Helper()
 	binary, args := fairleadBinary, []string{"serve", "--root", s.root, "--log-level", "info"}
-	if commands {
-		binary, args = execserverBinary, nil
+	if o.commands {
+		binary, args = execserverBinary, append([]string{"--root", s.root}, o.args...)
 	}
 	program, err := binary()
 	if err != nil {

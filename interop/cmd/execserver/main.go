@@ -1,0 +1,251 @@
+// Command execserver is an example of ssh2.Server: whoever logs in may run commands with /bin/sh as the user that
+// started it, and transfer files if it was given a directory. It is meant for tests on the loopback interface: it
+// refuses to listen anywhere else.
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/fairlead-ssh/fairlead/sftp"
+	"github.com/fairlead-ssh/fairlead/sftp/osfs"
+	"github.com/fairlead-ssh/fairlead/ssh2"
+	gossh "golang.org/x/crypto/ssh"
+)
+
+// options are the flags.
+type options struct {
+	listen, user, passwordFile, authorizedKeys, root string
+	hostKeys                                         []string
+	kex, hostKeyAlgorithms, ciphers, macs            string
+	rekeyBytes                                       uint64
+}
+
+func main() {
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "execserver:", err)
+		os.Exit(1)
+	}
+}
+
+func parseFlags() *options {
+	o := new(options)
+	flag.StringVar(&o.listen, "listen", "127.0.0.1:0", "loopback `HOST:PORT` to listen on")
+	flag.StringVar(&o.user, "user", "", "`NAME` of the only user")
+	flag.StringVar(&o.passwordFile, "password-file", "", "`FILE` with the password")
+	flag.StringVar(&o.authorizedKeys, "authorized-keys", "", "`FILE` with one public key")
+	flag.StringVar(&o.root, "root", "", "`DIR` to serve over SFTP; none by default")
+	flag.Func("host-key", "private key `FILE`, its certificate in FILE-cert.pub; may be repeated", func(name string) error {
+		o.hostKeys = append(o.hostKeys, name)
+		return nil
+	})
+	flag.StringVar(&o.kex, "kex", "", "key exchange `LIST`")
+	flag.StringVar(&o.hostKeyAlgorithms, "host-key-algorithms", "", "host key algorithm `LIST`")
+	flag.StringVar(&o.ciphers, "ciphers", "", "cipher `LIST`")
+	flag.StringVar(&o.macs, "macs", "", "MAC `LIST`")
+	flag.Uint64Var(&o.rekeyBytes, "rekey-bytes", 0, "ask for new keys after this many `OCTETS`")
+	flag.Parse()
+	return o
+}
+
+func run() error {
+	o := parseFlags()
+	server, err := newServer(o)
+	if err != nil {
+		return err
+	}
+	l, err := net.Listen("tcp", o.listen)
+	if err != nil {
+		return err
+	}
+	if tcp, ok := l.Addr().(*net.TCPAddr); !ok || !tcp.IP.IsLoopback() {
+		return errors.Join(fmt.Errorf("--listen %s: not a loopback address", o.listen), l.Close())
+	}
+	fmt.Printf("listening on %s\n", l.Addr())
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGTERM, os.Interrupt)
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(l) }()
+	select {
+	case err := <-served:
+		return err
+	case <-signals:
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if err := server.Shutdown(ctx); err != nil {
+		return err
+	}
+	<-served
+	return nil
+}
+
+// newServer is everything there is to say about a server.
+func newServer(o *options) (*ssh2.Server, error) {
+	hostKeys, err := loadHostKeys(o.hostKeys)
+	if err != nil {
+		return nil, err
+	}
+	auth, err := newAuth(o)
+	if err != nil {
+		return nil, err
+	}
+	s := &ssh2.Server{
+		Config: ssh2.Config{
+			KeyExchanges:      ssh2.AlgList(o.kex),
+			HostKeyAlgorithms: ssh2.AlgList(o.hostKeyAlgorithms),
+			Ciphers:           ssh2.AlgList(o.ciphers),
+			MACs:              ssh2.AlgList(o.macs),
+			Rekey:             ssh2.RekeyLimits{Bytes: o.rekeyBytes},
+		},
+		HostKeys: hostKeys,
+		Auth:     auth,
+	}
+	var files *sftp.Server
+	if o.root != "" {
+		dir, err := osfs.New(o.root, osfs.Options{})
+		if err != nil {
+			return nil, err
+		}
+		files = &sftp.Server{FS: func(context.Context, sftp.SessionInfo) (sftp.FileSystem, error) { return dir, nil }}
+	}
+	s.Session = func(ctx context.Context, s *ssh2.ServerSession) {
+		switch {
+		case s.Kind == ssh2.Exec:
+			execute(ctx, s)
+		case s.Kind == ssh2.Subsystem && s.Subsystem == "sftp" && files != nil:
+			info := s.Conn().Info()
+			if err := files.Serve(ctx, s, sftp.SessionInfo{User: s.User(), ClientIdent: info.RemoteIdent}); err != nil {
+				s.Exit(1)
+			}
+		default:
+			s.Refuse()
+		}
+	}
+	return s, nil
+}
+
+// execute runs the session's command and passes its streams and its exit status on.
+func execute(ctx context.Context, s *ssh2.ServerSession) {
+	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", s.Command)
+	cmd.Stdout, cmd.Stderr = s, s.Stderr()
+	// By hand: with cmd.Stdin = s, Wait would wait for the client's end of input, which a client may never send.
+	stdin, err := cmd.StdinPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		fmt.Fprintf(s.Stderr(), "execserver: %v\n", err)
+		s.Exit(127)
+		return
+	}
+	go func() {
+		_, _ = io.Copy(stdin, s) // ends with the session; that the command does not read is no error
+		_ = stdin.Close()
+	}()
+	err = cmd.Wait()
+	var exit *exec.ExitError
+	switch {
+	case err == nil:
+		s.Exit(0)
+	case errors.As(err, &exit) && exit.Exited():
+		s.Exit(uint32(exit.ExitCode()))
+	case errors.As(err, &exit):
+		status, _ := exit.Sys().(syscall.WaitStatus)
+		s.ExitSignal(signalName(status.Signal()), status.CoreDump(), "")
+	default:
+		s.Exit(1)
+	}
+}
+
+// signalName names a signal as RFC 4254 section 6.10 does.
+func signalName(sig syscall.Signal) string {
+	for name, number := range map[string]syscall.Signal{
+		"ABRT": syscall.SIGABRT, "ALRM": syscall.SIGALRM, "FPE": syscall.SIGFPE, "HUP": syscall.SIGHUP,
+		"ILL": syscall.SIGILL, "INT": syscall.SIGINT, "KILL": syscall.SIGKILL, "PIPE": syscall.SIGPIPE,
+		"QUIT": syscall.SIGQUIT, "SEGV": syscall.SIGSEGV, "TERM": syscall.SIGTERM,
+	} {
+		if number == sig {
+			return name
+		}
+	}
+	return "TERM"
+}
+
+// newAuth lets one user in, by password or key, whichever was given.
+func newAuth(o *options) (ssh2.ServerAuth, error) {
+	var auth ssh2.ServerAuth
+	if o.passwordFile != "" {
+		data, err := os.ReadFile(o.passwordFile)
+		if err != nil {
+			return auth, err
+		}
+		want := strings.TrimRight(string(data), "\r\n")
+		auth.Password = func(_ context.Context, a *ssh2.AuthAttempt, got string) ssh2.Verdict {
+			right := ssh2.CheckPassword(want, got)
+			return ssh2.Verdict{OK: right && a.User == o.user}
+		}
+	}
+	if o.authorizedKeys != "" {
+		data, err := os.ReadFile(o.authorizedKeys)
+		if err != nil {
+			return auth, err
+		}
+		want, _, _, _, err := gossh.ParseAuthorizedKey(data)
+		if err != nil {
+			return auth, err
+		}
+		auth.PublicKey = func(_ context.Context, a *ssh2.AuthAttempt, got gossh.PublicKey) ssh2.Verdict {
+			return ssh2.Verdict{OK: a.User == o.user && bytes.Equal(got.Marshal(), want.Marshal())}
+		}
+	}
+	return auth, nil
+}
+
+// loadHostKeys reads the keys and the certificates that lie beside them.
+func loadHostKeys(files []string) ([]gossh.Signer, error) {
+	var signers []gossh.Signer
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		signer, err := gossh.ParsePrivateKey(data)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", file, err)
+		}
+		signers = append(signers, signer)
+		data, err = os.ReadFile(file + "-cert.pub")
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		key, _, _, _, err := gossh.ParseAuthorizedKey(data)
+		if err != nil {
+			return nil, fmt.Errorf("%s-cert.pub: %w", file, err)
+		}
+		cert, ok := key.(*gossh.Certificate)
+		if !ok {
+			return nil, fmt.Errorf("%s-cert.pub: is not a certificate", file)
+		}
+		certSigner, err := gossh.NewCertSigner(cert, signer)
+		if err != nil {
+			return nil, fmt.Errorf("%s-cert.pub: %w", file, err)
+		}
+		signers = append(signers, certSigner)
+	}
+	return signers, nil
+}
