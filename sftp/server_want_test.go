@@ -139,6 +139,7 @@ func TestW17_CauseOfClose(t *testing.T) {
 					want = nil
 				case "cut":
 					p.conn.Close()
+					synctest.Wait() // before end sends an orderly end
 					notAlso = io.EOF
 					served = io.ErrClosedPipe
 				case "context":
