@@ -89,6 +89,7 @@ func (f *Flow) write(b *packet.Buf, code uint32) error {
 			mine, f.busy = true, true
 		} else {
 			f.release(mine)
+			mine = false // the next turn is somebody else's to end
 		}
 		to, full := o.tail, o.overLimit()
 		o.mu.Unlock()
