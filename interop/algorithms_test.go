@@ -131,6 +131,7 @@ func TestAlgorithms(t *testing.T) {
 				}
 			}
 			labels = append(labels, label)
+			table.row(label)
 			for _, c := range algorithmClients {
 				if knows[c.client] == nil {
 					table.set(label, c.name, resultNA, "the client is missing")
@@ -155,7 +156,10 @@ func TestAlgorithms(t *testing.T) {
 		}
 	})
 	for _, label := range labels {
-		if !slices.ContainsFunc(names, func(c string) bool { return table.result(label, c) == resultOK }) {
+		has := func(r result) bool {
+			return slices.ContainsFunc(names, func(c string) bool { return table.result(label, c) == r })
+		}
+		if !has(resultOK) && !has(resultNone) { // not tried at all: left out with -run
 			t.Errorf("%s is offered, but no client exercised it", label)
 		}
 	}

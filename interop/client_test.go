@@ -22,6 +22,8 @@ type client struct {
 	run func(ctx context.Context, j job) (outcome, error)
 	// cannot says what this client has no way to do, by verb or column name, with the reason.
 	cannot map[string]string
+	// reference is as cannot, but only against OpenSSH's sshd.
+	reference map[string]string
 }
 
 // errMissing is the reason of a client that is not installed.
@@ -36,6 +38,9 @@ var clients = []*client{
 // reason returns why the client cannot do something that needs these verbs, "" if it can.
 func (c *client) reason(column string, needs ...verb) string {
 	if why := c.cannot[column]; why != "" {
+		return why
+	}
+	if why := c.reference[column]; why != "" && reference {
 		return why
 	}
 	for _, v := range needs {
