@@ -12,7 +12,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/fairlead-ssh/fairlead/internal/msg"
 	"github.com/fairlead-ssh/fairlead/internal/transport"
 )
 
@@ -381,43 +380,4 @@ func (ch *Channel) settleGrowth() {
 	ch.mu.Unlock()
 	ch.conn.grown.give(n)
 	process.give(n)
-}
-
-// Open opens a channel (RFC 4254 section 5.1). extra is what the type adds to
-// the message; h answers the peer's requests on the channel, nil refuses them.
-// A refusal is an *OpenError. Cancelling ctx stops the waiting and closes the
-// channel should the peer still grant it.
-func (c *Conn) Open(ctx context.Context, typ string, extra []byte, h RequestHandler) (*Channel, error) {
-	return c.open(ctx, typ, extra, func(ch *Channel) { ch.handle(h) })
-}
-
-func (c *Conn) open(ctx context.Context, typ string, extra []byte, prepare func(*Channel)) (*Channel, error) {
-	if err := c.takeSlot(ctx); err != nil {
-		return nil, err
-	}
-	defer c.giveSlot()
-	ch, err := c.newChannel(typ)
-	if err != nil {
-		return nil, err
-	}
-	prepare(ch)
-	w := &waiter{answer: make(chan answer, 1)}
-	ch.mu.Lock()
-	ch.waiters = append(ch.waiters, w)
-	ch.mu.Unlock()
-	err = c.t.PostMessage(&msg.ChannelOpen{Type: typ, Sender: ch.id, Window: c.windows.Initial, MaxPacket: maxPacket, Extra: extra})
-	if err != nil {
-		return nil, err
-	}
-	if _, err = c.wait(ctx, w); err == nil {
-		return ch, nil
-	}
-	ch.mu.Lock()
-	late := ch.has(confirmed) // between the end of ctx and here
-	ch.state |= abandoned
-	ch.mu.Unlock()
-	if late {
-		_ = ch.Close()
-	}
-	return nil, err
 }

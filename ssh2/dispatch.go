@@ -2,7 +2,6 @@ package ssh2
 
 import (
 	"bytes"
-	"context"
 	"encoding/binary"
 	"time"
 
@@ -99,139 +98,6 @@ func (c *Conn) onGlobalAnswer(p []byte) error {
 	}
 	w.deliver(answer{})
 	return c.decode(p, &msg.RequestFailure{})
-}
-
-// onOpen decides on CHANNEL_OPEN, or lets a handler decide (RFC 4254 section 5.1).
-func (c *Conn) onOpen(p []byte) error {
-	var m msg.ChannelOpen
-	if err := c.decode(p, &m); err != nil {
-		return err
-	}
-	if no := c.admit(&m); no != nil {
-		c.log.Debug("channel refused", "type", clip(m.Type), "reason", no.Reason, "text", no.Text)
-		return c.refuseOpen(m.Sender, no)
-	}
-	ch, err := c.newChannel(m.Type)
-	if err != nil {
-		return err
-	}
-	ch.counted = true
-	c.mu.Lock()
-	c.counted++
-	c.mu.Unlock()
-	ch.peer = m.Sender
-	ch.flow = c.t.NewFlow(m.Sender, m.Window, m.MaxPacket)
-	if m.Type == "session" && c.server != nil {
-		newServerSession(ch)
-		return c.confirm(ch)
-	}
-	n := &NewChannel{conn: c, ch: ch, extra: bytes.Clone(m.Extra)}
-	ch.busy = true
-	h := c.openers[m.Type]
-	c.goHandler(func() {
-		defer ch.uncount(0)
-		h(ch.ctx, n)
-		n.Refuse(OpenProhibited, "not accepted")
-	})
-	return nil
-}
-
-// admit says why a channel is not to be opened, or nil.
-func (c *Conn) admit(m *msg.ChannelOpen) *OpenError {
-	known := c.openers[m.Type] != nil
-	session := m.Type == "session" && c.server != nil
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	switch {
-	case !known && !session:
-		return &OpenError{OpenUnknownType, "unknown channel type"}
-	case session && c.server.Session == nil:
-		return &OpenError{OpenProhibited, "no sessions"}
-	case session && c.noMoreSessions:
-		return &OpenError{OpenProhibited, "no more sessions were announced"}
-	case c.draining:
-		return &OpenError{OpenProhibited, "shutting down"}
-	case m.MaxPacket == 0:
-		return &OpenError{OpenConnectFailed, "maximum packet size 0"}
-	case c.counted >= c.maxChannels():
-		return &OpenError{OpenResourceShortage, "too many channels"}
-	}
-	return nil
-}
-
-// maxChannels is how many channels the peer may have open at a time.
-func (c *Conn) maxChannels() int {
-	if c.server != nil && c.server.MaxChannels > 0 {
-		return c.server.MaxChannels
-	}
-	return DefaultMaxChannels
-}
-
-// refuseOpen tells the peer that its channel is not opened.
-func (c *Conn) refuseOpen(peer uint32, no *OpenError) error {
-	return c.t.PostMessage(&msg.ChannelOpenFailure{Recipient: peer, Reason: uint32(no.Reason), Text: no.Text})
-}
-
-// confirm tells the peer that its channel is open.
-func (c *Conn) confirm(ch *Channel) error {
-	ch.mu.Lock()
-	defer ch.mu.Unlock()
-	ch.state |= confirmed
-	return c.t.PostMessage(&msg.ChannelOpenConfirmation{Recipient: ch.peer, Sender: ch.id, Window: ch.window.size, MaxPacket: maxPacket})
-}
-
-func (c *Conn) onOpenConfirmation(p []byte) error {
-	var m msg.ChannelOpenConfirmation
-	if err := c.decode(p, &m); err != nil {
-		return err
-	}
-	ch, err := c.opening(p[0], m.Recipient)
-	if err != nil {
-		return err
-	}
-	if m.MaxPacket == 0 {
-		return c.t.Violation("channel confirmed with maximum packet size 0")
-	}
-	ch.mu.Lock()
-	ch.peer = m.Sender
-	ch.flow = c.t.NewFlow(m.Sender, m.Window, m.MaxPacket)
-	ch.state |= confirmed
-	given := ch.has(abandoned)
-	ch.mu.Unlock()
-	if given {
-		return ch.Close()
-	}
-	ch.answered().deliver(answer{ok: true})
-	return nil
-}
-
-func (c *Conn) onOpenFailure(p []byte) error {
-	var m msg.ChannelOpenFailure
-	if err := c.decode(p, &m); err != nil {
-		return err
-	}
-	ch, err := c.opening(p[0], m.Recipient)
-	if err != nil {
-		return err
-	}
-	ch.answered().deliver(answer{err: &OpenError{OpenReason(m.Reason), m.Text}})
-	c.remove(ch)
-	ch.stop(ErrChannelClosed)
-	return nil
-}
-
-// opening returns the channel that the peer decides on.
-func (c *Conn) opening(number byte, id uint32) (*Channel, error) {
-	ch := c.channel(id)
-	if ch == nil {
-		return nil, c.t.Violation("%s for channel %d, which was not asked for", msg.Name(number), id)
-	}
-	ch.mu.Lock()
-	defer ch.mu.Unlock()
-	if ch.has(confirmed) || ch.counted {
-		return nil, c.t.Violation("%s for channel %d, which was not asked for", msg.Name(number), id)
-	}
-	return ch, nil
 }
 
 // established returns a confirmed channel. A nil channel with a nil error means
@@ -361,54 +227,6 @@ func (c *Conn) onChannelAnswer(p []byte) error {
 	}
 	w.deliver(answer{ok: p[0] == msg.NumChannelSuccess})
 	return nil
-}
-
-// A NewChannel is a channel that the peer wants to open. A ChannelHandler
-// decides with Accept or Refuse; returning without either refuses.
-type NewChannel struct {
-	conn    *Conn
-	ch      *Channel
-	extra   []byte
-	decided bool
-}
-
-// A ChannelHandler decides on channels of one type that the peer opens, on a
-// goroutine of its own. The context ends with the channel.
-type ChannelHandler func(ctx context.Context, n *NewChannel)
-
-// Conn returns the connection.
-func (n *NewChannel) Conn() *Conn { return n.conn }
-
-// Type returns the channel type.
-func (n *NewChannel) Type() string { return n.ch.typ }
-
-// Extra returns what the type adds to the message, unparsed.
-func (n *NewChannel) Extra() []byte { return n.extra }
-
-// Accept opens the channel; h answers the peer's requests on it, nil refuses
-// them. The caller closes the channel.
-func (n *NewChannel) Accept(h RequestHandler) (*Channel, error) {
-	if n.decided {
-		return nil, ErrChannelClosed
-	}
-	n.decided = true
-	n.ch.handle(h)
-	if err := n.conn.confirm(n.ch); err != nil {
-		return nil, err
-	}
-	return n.ch, nil
-}
-
-// Refuse refuses the channel and tells the peer why. After Accept it does
-// nothing.
-func (n *NewChannel) Refuse(reason OpenReason, text string) {
-	if n.decided {
-		return
-	}
-	n.decided = true
-	n.conn.remove(n.ch)
-	n.ch.stop(ErrChannelClosed)
-	_ = n.conn.refuseOpen(n.ch.peer, &OpenError{reason, text})
 }
 
 // decodeData decodes the data of a request, which must be all of it.
