@@ -450,7 +450,8 @@ func TestSlowFilesAreReadAtOnce(t *testing.T) {
 				t.Errorf("answer %d to %d: %s", i, id-first, wire.Print(m))
 			}
 		}
-		if took := time.Since(start); took != 2*time.Second || fsys.most.Load() != 8 || !fsys.closed.Load() {
+		// The first shows that the storage is slow; the others go eight at a time.
+		if took := time.Since(start); took != 3*time.Second || fsys.most.Load() != 8 || !fsys.closed.Load() {
 			t.Errorf("16 reads took %v, %d at once", took, fsys.most.Load())
 		}
 	})
