@@ -410,7 +410,7 @@ func (o *outbox) write() {
 		dead  bool // writing failed; what is left is only released
 	)
 	for {
-		n, size := 0, 0
+		n, size, packets := 0, 0, 0
 		for n < batchSlots && size < batchBytes {
 			s := &o.slots[(head+uint64(n))%ringSlots]
 			if !s.ready.Load() {
@@ -422,6 +422,9 @@ func (o *outbox) write() {
 			vec[n] = s.buf.Bytes()
 			size += s.size
 			n++
+			if !s.raw {
+				packets++
+			}
 		}
 		if n == 0 {
 			if o.sleep(head) {
@@ -442,7 +445,7 @@ func (o *outbox) write() {
 				o.c.writeFailed(o.c.ioError(err))
 			}
 			o.c.bytesOut.Add(uint64(size))
-			o.c.packetsOut.Add(uint64(n))
+			o.c.packetsOut.Add(uint64(packets))
 		}
 		for i := range n {
 			s := &o.slots[(head+uint64(i))%ringSlots]
