@@ -251,7 +251,9 @@ func TestRekeyFromEverywhere(t *testing.T) {
 // TestCVE_3_5_GroupExchangeSizes asks for impossible groups, and offers bad ones.
 func TestCVE_3_5_GroupExchangeSizes(t *testing.T) {
 	for _, ask := range []msg.KexGEXRequest{
-		{Min: 8192, Preferred: 1024, Max: 2048}, {Min: 0, Preferred: 0, Max: 0}, {Min: 9000, Preferred: 9000, Max: 10000},
+		{Min: 8192, Preferred: 1024, Max: 2048},
+		{Min: 0, Preferred: 0, Max: 0},
+		{Min: 9000, Preferred: 9000, Max: 10000},
 		{Min: 1024, Preferred: 1024, Max: 1024},
 	} {
 		t.Run(fmt.Sprint(ask), func(t *testing.T) {
