@@ -21,6 +21,7 @@ var quirkRows = []struct {
 	{"AsyncSSH", linkFirst, "draft order unless the server's ident has OpenSSH in it"},
 	{"phpseclib", linkFirst, "draft order unless the server's ident has OpenSSH in it"},
 	{"libssh_", linkFirst, "draft order unless the server's ident has OpenSSH in it; libssh2_ is another library"},
+	{"ssh2js", linkFirst, "node ssh2 1.17: draft order unless the server's ident begins with OpenSSH or dropbear"},
 	{"Ruby/Net::SSH", linkFirst, "symlink! sends its arguments in the draft's order, always"},
 }
 

@@ -27,6 +27,7 @@ type replies struct {
 	since time.Time // when the first reply came into buf
 	quiet bool      // the session's loop waits: nobody else will flush
 	err   error     // the first write that failed
+	turns turns     // the order of writes; taken under mu
 }
 
 // add sends p, one or more whole messages, which is copied.
@@ -53,7 +54,6 @@ func (r *replies) add(p []byte) {
 	if r.quiet {
 		out = chain(out, r.pending())
 	}
-	r.mu.Unlock()
 	r.write(out)
 }
 
@@ -61,9 +61,7 @@ func (r *replies) add(p []byte) {
 // expect answers in order where nothing forces another one.
 func (r *replies) send(b *packet.Buf) {
 	r.mu.Lock()
-	out := r.pending()
-	r.mu.Unlock()
-	r.write(chain(out, b))
+	r.write(chain(r.pending(), b))
 }
 
 // wait is called by the session's loop before it waits for anything, and work when it
@@ -71,9 +69,7 @@ func (r *replies) send(b *packet.Buf) {
 func (r *replies) wait() {
 	r.mu.Lock()
 	r.quiet = true
-	out := r.pending()
-	r.mu.Unlock()
-	r.write(out)
+	r.write(r.pending())
 }
 
 func (r *replies) work() {
@@ -107,11 +103,17 @@ func chain(a, b *packet.Buf) *packet.Buf {
 	return a
 }
 
+// write unlocks mu, which is held, and writes b after everything that was taken before.
 func (r *replies) write(b *packet.Buf) {
 	if b == nil {
+		r.mu.Unlock()
 		return
 	}
+	turn := r.turns.take()
+	r.mu.Unlock()
+	r.turns.await(turn)
 	err := r.conn.WritePacket(b)
+	r.turns.end()
 	if err == nil {
 		return
 	}

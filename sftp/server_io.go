@@ -3,6 +3,7 @@ package sftp
 import (
 	"io"
 	"math"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -34,10 +35,10 @@ func (s *session) offLoop() bool {
 	case s.srv.io == ioInline || s.srv.Limits.Concurrency == 1:
 		return false
 	}
-	if s.srv.io == ioAuto && !s.pace.slow() {
-		return false
+	if s.inflight.Load() > 0 {
+		return true // the loop must not overtake what runs
 	}
-	return s.inflight.Load() > 0 || s.in.more()
+	return s.pace.slow() && s.in.more()
 }
 
 const (
@@ -79,6 +80,7 @@ type ioOp struct {
 	length  int64
 	buf     *packet.Buf // WRITE: holds data
 	data    []byte
+	ticket  uint64 // READ and WRITE: the place of the answer
 
 	busy atomic.Bool
 	run  func() // a method value made once: go with arguments would allocate
@@ -110,6 +112,9 @@ func (s *session) ioOp() *ioOp {
 }
 
 func (s *session) launch(op *ioOp) {
+	if op.from == nil {
+		op.ticket = s.turns.take()
+	}
 	op.busy.Store(true)
 	s.inflight.Add(1)
 	s.io.Add(1)
@@ -126,10 +131,12 @@ func (op *ioOp) serve() {
 	case from != nil:
 		s.copyData(op.id, h, op.off, from, op.fromOff, op.length)
 	case op.write:
-		s.writeAt(op.id, h, op.data, op.off)
+		s.writeAt(op.id, h, op.data, op.off, op)
+		s.turns.end()
 		op.buf.Release()
 	default:
-		s.readAt(op.id, h, op.off, op.n)
+		s.readAt(op.id, h, op.off, op.n, op)
+		s.turns.end()
 	}
 	op.busy.Store(false)
 	if from != nil {
@@ -139,6 +146,50 @@ func (op *ioOp) serve() {
 	s.inflight.Add(-1)
 	s.free <- op // has room for all ops there are
 	s.io.Done()
+}
+
+// answer waits until everything asked for before op is answered. READ and WRITE run
+// beside each other, but their answers go out in the order of the requests: OpenSSH's
+// scp copies in place and takes the first answer out of order for the end of the file,
+// and psftp and pscp give up. A nil op, which runs in the loop, has nothing before it.
+func (op *ioOp) answer() {
+	if op != nil {
+		op.s.turns.await(op.ticket)
+	}
+}
+
+// turns keeps in order what several goroutines do. Whoever takes a turn awaits and ends
+// it; taking is for one goroutine at a time.
+type turns struct {
+	given uint64
+
+	mu   sync.Mutex
+	cond sync.Cond
+	now  uint64
+}
+
+func (t *turns) take() uint64 {
+	n := t.given
+	t.given++
+	return n
+}
+
+func (t *turns) await(n uint64) {
+	t.mu.Lock()
+	for t.now != n {
+		if t.cond.L == nil {
+			t.cond.L = &t.mu
+		}
+		t.cond.Wait()
+	}
+	t.mu.Unlock()
+}
+
+func (t *turns) end() {
+	t.mu.Lock()
+	t.now++
+	t.cond.Broadcast()
+	t.mu.Unlock()
 }
 
 // touches tells whether op has to do with the file of h.
@@ -215,7 +266,7 @@ func (s *session) read(id uint32, body []byte) {
 	n := int(min(uint64(length), fxp.MaxData, math.MaxInt64-off))
 	s.awaitRange(h, int64(off), n, false)
 	if !s.offLoop() {
-		s.readAt(id, h, int64(off), n)
+		s.readAt(id, h, int64(off), n, nil)
 		return
 	}
 	op := s.ioOp()
@@ -236,7 +287,7 @@ const (
 )
 
 // readAt reads n octets straight into the packets that carry them and sends them.
-func (s *session) readAt(id uint32, h *handle, off int64, n int) {
+func (s *session) readAt(id uint32, h *handle, off int64, n int, op *ioOp) {
 	var first, last *packet.Buf
 	total, err := 0, error(nil)
 	piece := s.conn.MaxPacket()
@@ -267,6 +318,7 @@ func (s *session) readAt(id uint32, h *handle, off int64, n int) {
 		last, room = b, piece
 	}
 	s.pace.note(time.Since(start))
+	op.answer()
 	switch {
 	case err != nil && err != io.EOF:
 		// Part of what was asked for would read as the end of the file.
@@ -335,7 +387,7 @@ func (s *session) write(id uint32, body []byte) {
 	}
 	s.awaitRange(h, int64(off), len(data), true)
 	if !s.offLoop() {
-		s.writeAt(id, h, data, int64(off))
+		s.writeAt(id, h, data, int64(off), nil)
 		return
 	}
 	op := s.ioOp()
@@ -351,10 +403,11 @@ func (s *session) write(id uint32, body []byte) {
 const messageHeader = fxp.HeaderSize - fxp.LengthSize
 
 // writeAt writes data straight from the packet received and answers.
-func (s *session) writeAt(id uint32, h *handle, data []byte, off int64) {
+func (s *session) writeAt(id uint32, h *handle, data []byte, off int64, op *ioOp) {
 	start := time.Now()
 	n, err := h.file.WriteAt(data, off)
 	s.pace.note(time.Since(start))
+	op.answer()
 	if err == nil && n != len(data) {
 		err = io.ErrShortWrite
 	}

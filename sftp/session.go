@@ -43,6 +43,7 @@ type session struct {
 	io       sync.WaitGroup // all READ, WRITE and copy-data under way
 	inflight atomic.Int32   // how many these are
 	pace     pace
+	turns    turns
 	ops      []*ioOp
 	free     chan *ioOp
 

@@ -189,7 +189,8 @@ func (d *daemon) session(ctx context.Context, s *ssh2.ServerSession) {
 		Identity:    s.Identity(),
 		Drain:       drain,
 	})
-	if err != nil {
+	var left *ssh2.DisconnectError
+	if err != nil && !errors.As(err, &left) { // a client that leaves ends the session so
 		d.log.Info("sftp session failed", "user", s.User(), "remote", info.RemoteAddr, "err", err)
 		s.Exit(1)
 	}
