@@ -16,6 +16,9 @@ import (
 // stay inside by itself.
 func (s *FS) openParent(rel string) (parent, error) { return s.rootParent(rel) }
 
+// openBeneath leaves everything to openFile.
+func (s *FS) openBeneath(string, int, uint32) (fd int, done bool, err error) { return -1, false, nil }
+
 // errNoRenameNew says that there is no rename that fails if the target exists.
 var errNoRenameNew = errors.New("osfs: no exclusive rename")
 

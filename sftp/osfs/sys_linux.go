@@ -43,6 +43,28 @@ func (s *FS) openParent(rel string) (parent, error) {
 	return s.rootParent(rel)
 }
 
+// openBeneath opens rel as openFile does, in one call instead of three. It answers
+// done = false, whatever happened, if openFile has to look step by step.
+func (s *FS) openBeneath(rel string, flag int, perm uint32) (fd int, done bool, err error) {
+	if noOpenat2.Load() {
+		return -1, false, nil
+	}
+	how := unix.OpenHow{
+		Flags:   uint64(flag | unix.O_NOFOLLOW | unix.O_CLOEXEC),
+		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS,
+	}
+	if flag&unix.O_CREAT != 0 { // or else the kernel refuses a mode
+		how.Mode = uint64(perm)
+	}
+	switch fd, err = unix.Openat2(int(s.base.Fd()), rel, &how); err {
+	case nil:
+		return fd, true, nil
+	case unix.ENOENT, unix.EEXIST, unix.EACCES:
+		return -1, true, err
+	}
+	return -1, false, nil
+}
+
 // errNoRenameNew says that the kernel or file system has no such rename.
 var errNoRenameNew = errors.New("osfs: no exclusive rename")
 

@@ -126,12 +126,19 @@ func (s *FS) readlink(rel string) (string, error) {
 // openFile opens the last element; a link there is errSymlink. O_NONBLOCK keeps the open
 // of a FIFO or device from blocking and means nothing for regular files.
 func (s *FS) openFile(rel string, flag int, perm fs.FileMode) (*os.File, error) {
+	flag |= unix.O_NONBLOCK | unix.O_NOCTTY
+	if fd, done, err := s.openBeneath(rel, flag, uint32(perm)); done {
+		if err != nil {
+			return nil, err
+		}
+		return os.NewFile(uintptr(fd), rel), nil
+	}
 	p, err := s.parent(rel)
 	if err != nil {
 		return nil, err
 	}
 	defer p.close()
-	fd, err := openat(p.fd, p.elem, flag|unix.O_NONBLOCK|unix.O_NOCTTY, uint32(perm))
+	fd, err := openat(p.fd, p.elem, flag, uint32(perm))
 	if err != nil {
 		return nil, err
 	}
