@@ -17,9 +17,6 @@ type keyAlg struct {
 	sig  string // format of the signature
 }
 
-// Meta implements alg.Described.
-func (k keyAlg) Meta() alg.Row { return k.Row }
-
 // isCert tells whether the key is a certificate.
 func (k *keyAlg) isCert() bool { return strings.HasSuffix(k.blob, "-cert-v01@openssh.com") }
 

@@ -102,48 +102,13 @@ const (
 	defaultServerAuthTimeout = 2 * time.Minute
 )
 
-// hostKeyAlgorithms is the table of host key algorithms, most preferred first:
-// certificates before bare keys, short keys before RSA.
-var hostKeyAlgorithms = []alg.Row{
-	{Name: "ssh-ed25519-cert-v01@openssh.com", Status: alg.Default, Reference: "PROTOCOL.certkeys"},
-	{Name: "ecdsa-sha2-nistp256-cert-v01@openssh.com", Status: alg.Default, Reference: "PROTOCOL.certkeys"},
-	{Name: "ecdsa-sha2-nistp384-cert-v01@openssh.com", Status: alg.Default, Reference: "PROTOCOL.certkeys"},
-	{Name: "ecdsa-sha2-nistp521-cert-v01@openssh.com", Status: alg.Default, Reference: "PROTOCOL.certkeys"},
-	{Name: "rsa-sha2-512-cert-v01@openssh.com", Status: alg.Default, Reference: "PROTOCOL.certkeys"},
-	{Name: "rsa-sha2-256-cert-v01@openssh.com", Status: alg.Default, Reference: "PROTOCOL.certkeys"},
-	{Name: "ssh-ed25519", Status: alg.Default, Reference: "RFC 8709"},
-	{Name: "ecdsa-sha2-nistp256", Status: alg.Default, Reference: "RFC 5656"},
-	{Name: "ecdsa-sha2-nistp384", Status: alg.Default, Reference: "RFC 5656"},
-	{Name: "ecdsa-sha2-nistp521", Status: alg.Default, Reference: "RFC 5656"},
-	{Name: "rsa-sha2-512", Status: alg.Default, Reference: "RFC 8332"},
-	{Name: "rsa-sha2-256", Status: alg.Default, Reference: "RFC 8332"},
-}
-
 // offer is the algorithm lists of a Config, resolved.
 type offer struct{ kex, hostKeys, ciphers, macs []string }
 
 // resolve turns the preference lists into names, or says which name is wrong.
 func (c *Config) resolve() (o offer, err error) {
-	var hostKnown, hostDefaults, cipherKnown, cipherDefaults, macKnown, macDefaults []string
-	for _, r := range hostKeyAlgorithms {
-		hostKnown = append(hostKnown, r.Name)
-		if r.Status == alg.Default {
-			hostDefaults = append(hostDefaults, r.Name)
-		}
-	}
-	for r := range seal.Ciphers() {
-		cipherKnown = append(cipherKnown, r.Name)
-		if r.Status == seal.Default {
-			cipherDefaults = append(cipherDefaults, r.Name)
-		}
-	}
-	for r := range seal.MACs() {
-		macKnown = append(macKnown, r.Name)
-		if r.Status == seal.Default {
-			macDefaults = append(macDefaults, r.Name)
-		}
-	}
-	kexRows := kex.Rows()
+	kexRows, hostRows := kex.Rows(), transport.HostKeyAlgorithms()
+	ciphers, macs := slices.Collect(seal.Ciphers()), slices.Collect(seal.MACs())
 	for _, l := range []struct {
 		what            string
 		spec            AlgList
@@ -151,9 +116,9 @@ func (c *Config) resolve() (o offer, err error) {
 		to              *[]string
 	}{
 		{"key exchanges", c.KeyExchanges, alg.Names(kexRows), alg.Defaults(kexRows), &o.kex},
-		{"host key algorithms", c.HostKeyAlgorithms, hostKnown, hostDefaults, &o.hostKeys},
-		{"ciphers", c.Ciphers, cipherKnown, cipherDefaults, &o.ciphers},
-		{"macs", c.MACs, macKnown, macDefaults, &o.macs},
+		{"host key algorithms", c.HostKeyAlgorithms, alg.Names(hostRows), alg.Defaults(hostRows), &o.hostKeys},
+		{"ciphers", c.Ciphers, alg.Names(ciphers), alg.Defaults(ciphers), &o.ciphers},
+		{"macs", c.MACs, alg.Names(macs), alg.Defaults(macs), &o.macs},
 	} {
 		names, err := alg.Resolve(string(l.spec), l.known, l.defaults)
 		if err != nil {

@@ -1,5 +1,5 @@
-// Package alg chooses algorithms by name: it edits preference lists, reads the
-// name-lists of a peer and negotiates SSH_MSG_KEXINIT (RFC 4253 §7.1).
+// Package alg chooses algorithms by name: it edits preference lists and
+// negotiates SSH_MSG_KEXINIT (RFC 4253 §7.1).
 //
 // It holds no cryptography and no table of its own. The packages that do the
 // work (kex, seal) keep a table each, whose rows describe themselves with a
@@ -40,9 +40,13 @@ func (s Status) String() string {
 	return "invalid"
 }
 
-// Row is what every algorithm table says about each of its rows.
+// MaxNameLen is the longest name that a row may have, in octets (RFC 4251 §6).
+const MaxNameLen = 64
+
+// Row is what every algorithm table says about each of its rows. Embedded in
+// the type of a table's rows it makes them [Described].
 type Row struct {
-	// Name is the name on the wire.
+	// Name is the name on the wire, of [MaxNameLen] octets at most.
 	Name string
 	// Aliases are other rows' names for the very same algorithm. They are
 	// information for the documentation: on the wire each name stands for
@@ -53,6 +57,9 @@ type Row struct {
 	// Reference names the document that specifies it, such as "RFC 8731".
 	Reference string
 }
+
+// Meta returns r itself.
+func (r Row) Meta() Row { return r }
 
 // Described is a table's row that can say what it is.
 type Described interface {

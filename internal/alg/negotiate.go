@@ -61,7 +61,7 @@ func (e *NegotiationError) Error() string {
 }
 
 // printable joins names for an error text. A peer's list may be as long as its
-// packet and, if the caller did not use ParseNameList, contain anything.
+// packet, and a name in it as long as the list (see wire.Coder.Names).
 func printable(names []string) string {
 	const limit = 1024
 	s := strings.Join(names, ",")
@@ -71,6 +71,14 @@ func printable(names []string) string {
 	}
 	q := strconv.QuoteToASCII(s)
 	return q[1:len(q)-1] + cut
+}
+
+// IsPseudo reports whether name is a flag that travels in the key exchange
+// list without being an algorithm: the extension indicators of RFC 8308 §2.1
+// and the strict key exchange markers of OpenSSH. They are never chosen and
+// never the first name of a list, wherever they stand in it.
+func IsPseudo(name string) bool {
+	return name == "ext-info-c" || name == "ext-info-s" || strings.HasPrefix(name, "kex-strict-")
 }
 
 // Negotiate returns the first of the client's names that the server has too

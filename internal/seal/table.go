@@ -7,39 +7,18 @@ import (
 	"fmt"
 	"hash"
 	"iter"
+
+	"github.com/fairlead-ssh/fairlead/internal/alg"
 )
-
-// Status says who may use an algorithm. The zero value is the strictest.
-type Status uint8
-
-// The statuses, from off to on.
-const (
-	Legacy  Status = iota // weak or broken: only if asked for by name
-	Offered               // sound, yet only on request or in a wide profile
-	Default               // on unless switched off
-)
-
-// String returns the status as documentation spells it.
-func (s Status) String() string {
-	switch s {
-	case Default:
-		return "default"
-	case Offered:
-		return "offered"
-	}
-	return "legacy"
-}
 
 // A Cipher is a row of the table of ciphers. Rows must not be changed.
 type Cipher struct {
-	Name       string // as negotiated
+	alg.Row
 	KeyLen     int    // octets of key to derive
 	IVLen      int    // octets of initial IV to derive
 	Block      int    // packets are a multiple of this many octets
 	AEAD       bool   // authenticates by itself; the MAC negotiated is ignored
-	Status     Status
 	RekeyBytes uint64 // octets in either direction after which to exchange keys anew
-	Reference  string // where it is specified
 
 	// One of the two is set: aead for a cipher that authenticates, crypt for
 	// one to be composed with a MAC.
@@ -49,12 +28,10 @@ type Cipher struct {
 
 // A MAC is a row of the table of MACs. Rows must not be changed.
 type MAC struct {
-	Name      string // as negotiated
-	KeyLen    int    // octets of key to derive
-	Size      int    // octets added to each packet
-	EtM       bool   // covers the ciphertext, and the length travels in clear
-	Status    Status
-	Reference string // where it is specified
+	alg.Row
+	KeyLen int  // octets of key to derive
+	Size   int  // octets added to each packet
+	EtM    bool // covers the ciphertext, and the length travels in clear
 
 	hash func() hash.Hash
 }
@@ -77,22 +54,22 @@ const (
 
 // ciphers is in the order of preference for machines with AES instructions.
 var ciphers = []Cipher{
-	{Name: "aes128-gcm@openssh.com", KeyLen: 16, IVLen: 12, Block: 16, AEAD: true, Status: Default, RekeyBytes: aesRekey, Reference: "RFC 5647; OpenSSH PROTOCOL §1.6", aead: newGCM},
-	{Name: "aes256-gcm@openssh.com", KeyLen: 32, IVLen: 12, Block: 16, AEAD: true, Status: Default, RekeyBytes: aesRekey, Reference: "RFC 5647; OpenSSH PROTOCOL §1.6", aead: newGCM},
-	{Name: "chacha20-poly1305@openssh.com", KeyLen: 64, Block: 8, AEAD: true, Status: Default, RekeyBytes: chachaRekey, Reference: "OpenSSH PROTOCOL.chacha20poly1305", aead: newChaCha},
-	{Name: "aes128-ctr", KeyLen: 16, IVLen: 16, Block: 16, Status: Default, RekeyBytes: aesRekey, Reference: "RFC 4344 §4", crypt: newCTR},
-	{Name: "aes192-ctr", KeyLen: 24, IVLen: 16, Block: 16, Status: Default, RekeyBytes: aesRekey, Reference: "RFC 4344 §4", crypt: newCTR},
-	{Name: "aes256-ctr", KeyLen: 32, IVLen: 16, Block: 16, Status: Default, RekeyBytes: aesRekey, Reference: "RFC 4344 §4", crypt: newCTR},
+	{Row: alg.Row{Name: "aes128-gcm@openssh.com", Status: alg.Default, Reference: "RFC 5647; OpenSSH PROTOCOL §1.6"}, KeyLen: 16, IVLen: 12, Block: 16, AEAD: true, RekeyBytes: aesRekey, aead: newGCM},
+	{Row: alg.Row{Name: "aes256-gcm@openssh.com", Status: alg.Default, Reference: "RFC 5647; OpenSSH PROTOCOL §1.6"}, KeyLen: 32, IVLen: 12, Block: 16, AEAD: true, RekeyBytes: aesRekey, aead: newGCM},
+	{Row: alg.Row{Name: "chacha20-poly1305@openssh.com", Status: alg.Default, Reference: "OpenSSH PROTOCOL.chacha20poly1305"}, KeyLen: 64, Block: 8, AEAD: true, RekeyBytes: chachaRekey, aead: newChaCha},
+	{Row: alg.Row{Name: "aes128-ctr", Status: alg.Default, Reference: "RFC 4344 §4"}, KeyLen: 16, IVLen: 16, Block: 16, RekeyBytes: aesRekey, crypt: newCTR},
+	{Row: alg.Row{Name: "aes192-ctr", Status: alg.Default, Reference: "RFC 4344 §4"}, KeyLen: 24, IVLen: 16, Block: 16, RekeyBytes: aesRekey, crypt: newCTR},
+	{Row: alg.Row{Name: "aes256-ctr", Status: alg.Default, Reference: "RFC 4344 §4"}, KeyLen: 32, IVLen: 16, Block: 16, RekeyBytes: aesRekey, crypt: newCTR},
 }
 
 // macs is in the order of preference.
 var macs = []MAC{
-	{Name: "hmac-sha2-256-etm@openssh.com", KeyLen: 32, Size: 32, EtM: true, Status: Default, Reference: "RFC 6668; OpenSSH PROTOCOL §1.5", hash: sha256.New},
-	{Name: "hmac-sha2-512-etm@openssh.com", KeyLen: 64, Size: 64, EtM: true, Status: Default, Reference: "RFC 6668; OpenSSH PROTOCOL §1.5", hash: sha512.New},
-	{Name: "hmac-sha2-256", KeyLen: 32, Size: 32, Status: Default, Reference: "RFC 6668", hash: sha256.New},
-	{Name: "hmac-sha2-512", KeyLen: 64, Size: 64, Status: Default, Reference: "RFC 6668", hash: sha512.New},
-	{Name: "hmac-sha1-etm@openssh.com", KeyLen: 20, Size: 20, EtM: true, Status: Legacy, Reference: "RFC 4253 §6.4; OpenSSH PROTOCOL §1.5", hash: sha1.New},
-	{Name: "hmac-sha1", KeyLen: 20, Size: 20, Status: Legacy, Reference: "RFC 4253 §6.4", hash: sha1.New},
+	{Row: alg.Row{Name: "hmac-sha2-256-etm@openssh.com", Status: alg.Default, Reference: "RFC 6668; OpenSSH PROTOCOL §1.5"}, KeyLen: 32, Size: 32, EtM: true, hash: sha256.New},
+	{Row: alg.Row{Name: "hmac-sha2-512-etm@openssh.com", Status: alg.Default, Reference: "RFC 6668; OpenSSH PROTOCOL §1.5"}, KeyLen: 64, Size: 64, EtM: true, hash: sha512.New},
+	{Row: alg.Row{Name: "hmac-sha2-256", Status: alg.Default, Reference: "RFC 6668"}, KeyLen: 32, Size: 32, hash: sha256.New},
+	{Row: alg.Row{Name: "hmac-sha2-512", Status: alg.Default, Reference: "RFC 6668"}, KeyLen: 64, Size: 64, hash: sha512.New},
+	{Row: alg.Row{Name: "hmac-sha1-etm@openssh.com", Status: alg.Legacy, Reference: "RFC 4253 §6.4; OpenSSH PROTOCOL §1.5"}, KeyLen: 20, Size: 20, EtM: true, hash: sha1.New},
+	{Row: alg.Row{Name: "hmac-sha1", Status: alg.Legacy, Reference: "RFC 4253 §6.4"}, KeyLen: 20, Size: 20, hash: sha1.New},
 }
 
 // Ciphers iterates over the ciphers, the preferred ones first.

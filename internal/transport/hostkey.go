@@ -12,45 +12,57 @@ import (
 
 	gossh "golang.org/x/crypto/ssh"
 
+	"github.com/fairlead-ssh/fairlead/internal/alg"
 	"github.com/fairlead-ssh/fairlead/internal/msg"
 )
 
 // A hostAlgorithm is one name that a host key can be negotiated by.
 type hostAlgorithm struct {
-	name      string // in KEXINIT
+	alg.Row
 	key       string // key type of the blob
 	signature string // signature format
 }
 
-// hostAlgorithms is RFC 4253 section 6.6, RFC 5656, 8332, 8709 and OpenSSH's
-// PROTOCOL.certkeys, in order of preference.
+// hostAlgorithms is in order of preference: certificates before bare keys,
+// short keys before RSA.
 var hostAlgorithms = []hostAlgorithm{
-	{gossh.CertAlgoED25519v01, gossh.CertAlgoED25519v01, gossh.KeyAlgoED25519},
-	{gossh.CertAlgoECDSA256v01, gossh.CertAlgoECDSA256v01, gossh.KeyAlgoECDSA256},
-	{gossh.CertAlgoECDSA384v01, gossh.CertAlgoECDSA384v01, gossh.KeyAlgoECDSA384},
-	{gossh.CertAlgoECDSA521v01, gossh.CertAlgoECDSA521v01, gossh.KeyAlgoECDSA521},
-	{gossh.CertAlgoRSASHA512v01, gossh.CertAlgoRSAv01, gossh.KeyAlgoRSASHA512},
-	{gossh.CertAlgoRSASHA256v01, gossh.CertAlgoRSAv01, gossh.KeyAlgoRSASHA256},
-	{gossh.KeyAlgoED25519, gossh.KeyAlgoED25519, gossh.KeyAlgoED25519},
-	{gossh.KeyAlgoECDSA256, gossh.KeyAlgoECDSA256, gossh.KeyAlgoECDSA256},
-	{gossh.KeyAlgoECDSA384, gossh.KeyAlgoECDSA384, gossh.KeyAlgoECDSA384},
-	{gossh.KeyAlgoECDSA521, gossh.KeyAlgoECDSA521, gossh.KeyAlgoECDSA521},
-	{gossh.KeyAlgoRSASHA512, gossh.KeyAlgoRSA, gossh.KeyAlgoRSASHA512},
-	{gossh.KeyAlgoRSASHA256, gossh.KeyAlgoRSA, gossh.KeyAlgoRSASHA256},
+	certificate(gossh.CertAlgoED25519v01, gossh.CertAlgoED25519v01, gossh.KeyAlgoED25519),
+	certificate(gossh.CertAlgoECDSA256v01, gossh.CertAlgoECDSA256v01, gossh.KeyAlgoECDSA256),
+	certificate(gossh.CertAlgoECDSA384v01, gossh.CertAlgoECDSA384v01, gossh.KeyAlgoECDSA384),
+	certificate(gossh.CertAlgoECDSA521v01, gossh.CertAlgoECDSA521v01, gossh.KeyAlgoECDSA521),
+	certificate(gossh.CertAlgoRSASHA512v01, gossh.CertAlgoRSAv01, gossh.KeyAlgoRSASHA512),
+	certificate(gossh.CertAlgoRSASHA256v01, gossh.CertAlgoRSAv01, gossh.KeyAlgoRSASHA256),
+	bare(gossh.KeyAlgoED25519, gossh.KeyAlgoED25519, "RFC 8709"),
+	bare(gossh.KeyAlgoECDSA256, gossh.KeyAlgoECDSA256, "RFC 5656"),
+	bare(gossh.KeyAlgoECDSA384, gossh.KeyAlgoECDSA384, "RFC 5656"),
+	bare(gossh.KeyAlgoECDSA521, gossh.KeyAlgoECDSA521, "RFC 5656"),
+	bare(gossh.KeyAlgoRSASHA512, gossh.KeyAlgoRSA, "RFC 8332"),
+	bare(gossh.KeyAlgoRSASHA256, gossh.KeyAlgoRSA, "RFC 8332"),
 }
 
-// HostKeyAlgorithms returns the names of all host key algorithms, the
-// preferred ones first.
-func HostKeyAlgorithms() []string {
-	names := make([]string, len(hostAlgorithms))
+// certificate is the row of a name for keys of type key that a certificate
+// vouches for.
+func certificate(name, key, signature string) hostAlgorithm {
+	return hostAlgorithm{alg.Row{Name: name, Status: alg.Default, Reference: "OpenSSH PROTOCOL.certkeys"}, key, signature}
+}
+
+// bare is the row of a name for keys of type key by themselves.
+func bare(name, key, reference string) hostAlgorithm {
+	return hostAlgorithm{alg.Row{Name: name, Status: alg.Default, Reference: reference}, key, name}
+}
+
+// HostKeyAlgorithms describes all host key algorithms, the preferred ones
+// first. The slice is the caller's.
+func HostKeyAlgorithms() []alg.Row {
+	rows := make([]alg.Row, len(hostAlgorithms))
 	for i, a := range hostAlgorithms {
-		names[i] = a.name
+		rows[i] = a.Row
 	}
-	return names
+	return rows
 }
 
 func findHostAlgorithm(name string) (hostAlgorithm, bool) {
-	i := slices.IndexFunc(hostAlgorithms, func(a hostAlgorithm) bool { return a.name == name })
+	i := slices.IndexFunc(hostAlgorithms, func(a hostAlgorithm) bool { return a.Name == name })
 	if i < 0 {
 		return hostAlgorithm{}, false
 	}

@@ -68,9 +68,9 @@ func TestCVE_2_22_HostCertificates(t *testing.T) {
 			if a.key != signer.PublicKey().Type() {
 				continue
 			}
-			t.Run(a.name, func(t *testing.T) {
+			t.Run(a.Name, func(t *testing.T) {
 				cc, sc := testConfigs()
-				cc.HostKeys = []string{a.name}
+				cc.HostKeys = []string{a.Name}
 				sc.Signers = func() []gossh.Signer { return []gossh.Signer{signer} }
 				checker := gossh.CertChecker{IsHostAuthority: func(k gossh.PublicKey, _ string) bool {
 					return string(k.Marshal()) == string(ca.PublicKey().Marshal())
@@ -78,7 +78,7 @@ func TestCVE_2_22_HostCertificates(t *testing.T) {
 				asked := 0
 				cc.HostKey = func(_ context.Context, algorithm string, k gossh.PublicKey) error {
 					asked++
-					if algorithm != a.name {
+					if algorithm != a.Name {
 						t.Errorf("judged as %s", algorithm)
 					}
 					return checker.CheckHostKey("host:22", fakeAddr{}, k)
@@ -297,7 +297,7 @@ func TestCVE_3_9_FaultyRSASignatureIsNotSent(t *testing.T) {
 		script(t, sc, func(p *peer) {
 			for _, a := range hostAlgorithms {
 				if a.key == s.PublicKey().Type() {
-					p.init.HostKeys = []string{a.name}
+					p.init.HostKeys = []string{a.Name}
 				}
 			}
 			p.Idents()

@@ -59,7 +59,7 @@ func testConfigs() (client, server *Config) {
 	}
 	base := Config{
 		Kex:      alg.Names(kex.Rows()),
-		HostKeys: HostKeyAlgorithms(),
+		HostKeys: alg.Names(HostKeyAlgorithms()),
 		Ciphers:  ciphers, MACs: macs,
 	}
 	c, s := base, base
@@ -177,9 +177,9 @@ func TestEveryAlgorithm(t *testing.T) {
 		}
 	}
 	for _, a := range hostAlgorithms {
-		if a.key == a.name || a.name == gossh.KeyAlgoRSASHA256 || a.name == gossh.KeyAlgoRSASHA512 {
+		if a.key == a.Name || a.Name == gossh.KeyAlgoRSASHA256 || a.Name == gossh.KeyAlgoRSASHA512 {
 			if len(a.key) < 20 { // certificates have a test of their own
-				try(a.name, func(c *Config) { c.HostKeys = []string{a.name} })
+				try(a.Name, func(c *Config) { c.HostKeys = []string{a.Name} })
 			}
 		}
 	}

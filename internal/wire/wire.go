@@ -267,8 +267,15 @@ func (c *Coder) String(v *string) {
 }
 
 // Names codes a name-list (RFC 4251 section 5): comma-separated names in one
-// string. An empty list is an empty string. Empty names, control characters
-// and anything outside ASCII are refused with ErrValue.
+// string. An empty list is an empty string.
+//
+// Decoding skips empty names, which RFC 4251 forbids and which peers that end
+// a list in a comma send. An octet outside printable US-ASCII is refused with
+// ErrValue. A name longer than the 64 octets of RFC 4251 section 6 is kept:
+// none of ours is as long, so it is only one more unknown name, which RFC 4253
+// section 7.1 wants ignored; leaving it out would move the names behind it up
+// and change which one the peer guesses by (RFC 4253 section 7). The memory
+// taken is a small multiple of the packet's.
 func (c *Coder) Names(v *[]string) {
 	if c.mode != decoding {
 		s := strings.Join(*v, ",")
@@ -288,8 +295,6 @@ func (c *Coder) Names(v *[]string) {
 		}
 	}
 	for name := range strings.SplitSeq(string(p), ",") {
-		// An empty name between commas is refused by RFC 4251; peers that
-		// send a trailing comma exist, and dropping it harms nobody.
 		if name != "" {
 			*v = append(*v, name)
 		}

@@ -43,8 +43,12 @@ func (m *sample) Layout(c *Coder) {
 
 func full() *sample {
 	return &sample{
-		7, true, 1 << 31, 1 << 63, -5, [4]byte{1, 2, 3, 4}, []byte("bytes"), []byte("hunter2"),
-		"a\x1b[2J\u202e", []string{"x", "y@z"}, "opt", []byte("rest"), true,
+		7, true, 1 << 31, 1 << 63, -5,
+		[4]byte{1, 2, 3, 4},
+		[]byte("bytes"), []byte("hunter2"),
+		"a\x1b[2J\u202e",
+		[]string{"x", "y@z"},
+		"opt", []byte("rest"), true,
 	}
 }
 
@@ -106,8 +110,11 @@ func TestCVE_4_4_LengthBeforeAllocation(t *testing.T) {
 }
 
 func TestCVE_1_15_NameLists(t *testing.T) {
+	long := strings.Repeat("x", 65)
 	for in, want := range map[string][]string{
-		"": nil, "a": {"a"}, "a,b": {"a", "b"}, "a,,b": {"a", "b"}, "a,": {"a"}, ",": nil,
+		"": nil, "a": {"a"}, "a,b": {"a", "b"}, "a,,b": {"a", "b"}, "a,": {"a"}, ",": nil, ",a": {"a"}, ",,,,": nil, "a,a": {"a", "a"},
+		// Too long for a name, yet in its place: see Names.
+		long + ",a": {long, "a"},
 	} {
 		var got []string
 		c := Decoder(AppendString(nil, in))
@@ -116,7 +123,7 @@ func TestCVE_1_15_NameLists(t *testing.T) {
 			t.Errorf("%q: %q, %v", in, got, err)
 		}
 	}
-	for _, in := range []string{"a b", "a\x00", "\xc3\xa4", "a\n,b"} {
+	for _, in := range []string{"a b", "a\x00", "\xc3\xa4", "a\n,b", "a\x7f", "ok,\x1b[31m"} {
 		var got []string
 		c := Decoder(AppendString(nil, in))
 		c.Names(&got)
