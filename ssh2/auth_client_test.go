@@ -87,8 +87,10 @@ func (r *clientRun) raw(t testing.TB, in ...[]byte) []string {
 	if r.algs == nil {
 		r.algs = alg.Defaults(keyAlgs)
 	}
-	c := &authClient{t: r.conn, user: "alice", methods: r.methods, banner: r.banner, algs: r.algs,
-		sigAlgs: func() ([]string, bool) { return r.listed, r.listed != nil }}
+	c := &authClient{
+		t: r.conn, user: "alice", methods: r.methods, banner: r.banner, algs: r.algs,
+		sigAlgs: func() ([]string, bool) { return r.listed, r.listed != nil },
+	}
 	r.got, r.err = c.run(t.Context())
 	if (r.err == nil) != (r.conn.phase == msg.Open) {
 		t.Fatalf("error %v, phase %v", r.err, r.conn.phase)
@@ -483,8 +485,10 @@ func TestAuthBothEnds(t *testing.T) {
 	}
 	listed := strings.Split(string(must(sigAlgs(&ServerAuth{}))), ",")
 	ask := Interactive(func(context.Context, *Challenge) ([]string, error) { return []string{"42"}, nil })
-	mfa := ServerAuth{PublicKey: keysOf(rsaKey(), edKey("k")), Password: alicePassword, Interactive: code("42"),
-		Require: func(string) [][]string { return [][]string{{"publickey", "password", "keyboard-interactive"}} }}
+	mfa := ServerAuth{
+		PublicKey: keysOf(rsaKey(), edKey("k")), Password: alicePassword, Interactive: code("42"),
+		Require: func(string) [][]string { return [][]string{{"publickey", "password", "keyboard-interactive"}} },
+	}
 	for _, methods := range [][]AuthMethod{
 		{Agent(ring), Password("secret"), ask},
 		{Password("secret"), ask, PublicKeys(edKey("wrong"), edKey("k"))},

@@ -275,8 +275,11 @@ func TestW31_Certificates(t *testing.T) {
 		{"unknown extension", certify(t, key, ca, func(c *gossh.Certificate) { c.Extensions["x@example.com"] = "1" }), UserCAs{Authority: trusted}, "success"},
 		{"empty forced command", certify(t, key, ca, func(c *gossh.Certificate) { c.CriticalOptions["force-command"] = "" }), UserCAs{Authority: trusted}, "failure"},
 		{"broken source-address", certify(t, key, ca, func(c *gossh.Certificate) { c.CriticalOptions["source-address"] = "192.0.2.0/24,x" }), UserCAs{Authority: trusted}, "failure"},
-		{"revoked", certify(t, key, ca, func(c *gossh.Certificate) { c.Serial = 7 }),
-			UserCAs{Authority: trusted, Revoked: func(c *gossh.Certificate) bool { return c.Serial == 7 }}, "failure"}, // cves 2.21
+		{
+			"revoked", certify(t, key, ca, func(c *gossh.Certificate) { c.Serial = 7 }),
+			UserCAs{Authority: trusted, Revoked: func(c *gossh.Certificate) bool { return c.Serial == 7 }},
+			"failure",
+		}, // cves 2.21
 		{"not accepted", certify(t, key, ca, nil), UserCAs{Authority: trusted, Accept: func(context.Context, *AuthAttempt, *gossh.Certificate) Verdict { return Verdict{} }}, "failure"},
 		{"RSA authority with SHA-1", certify(t, key, sha1Signer{rsaKey()}, nil), UserCAs{Authority: anyCA}, "failure"},
 		{"RSA authority with SHA-1, allowed", certify(t, key, sha1Signer{rsaKey()}, nil), UserCAs{Authority: anyCA, SignatureAlgorithms: []string{"ssh-rsa"}}, "success"},
@@ -502,8 +505,12 @@ func TestCVE_6_4_SignaturesOfEveryType(t *testing.T) {
 				t.Errorf("%s takes a signature with a trailing octet", name)
 			}
 		}
-		for _, sig := range [][]byte{nil, {0, 0, 0, 0}, wire.AppendBytes(wire.AppendString(nil, row.sig), nil),
-			wire.AppendBytes(wire.AppendString(nil, row.sig), bytes.Repeat([]byte{0xFF}, 4096))} {
+		for _, sig := range [][]byte{
+			nil,
+			{0, 0, 0, 0},
+			wire.AppendBytes(wire.AppendString(nil, row.sig), nil),
+			wire.AppendBytes(wire.AppendString(nil, row.sig), bytes.Repeat([]byte{0xFF}, 4096)),
+		} {
 			if _, err := row.verify(key.PublicKey(), data, sig); err == nil {
 				t.Errorf("%s takes %x", name, sig)
 			}

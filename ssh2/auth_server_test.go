@@ -339,14 +339,26 @@ func TestW30_RequiredSets(t *testing.T) {
 		in   [][]byte
 		want []string
 	}{
-		{"first set", [][]byte{reqNone("alice"), reqPassword("alice", "secret"), reqSigned(t, "alice", k1)},
-			[]string{"failure publickey,password,keyboard-interactive", "partial publickey", "success"}},
-		{"second set", [][]byte{reqSigned(t, "alice", k1), reqInteractive("alice"), infoAnswer("1")},
-			[]string{"partial password,keyboard-interactive", "ask Code: ", "success"}},
-		{"sets do not mix", [][]byte{reqPassword("alice", "secret"), reqInteractive("alice")},
-			[]string{"partial publickey", "failure publickey"}},
-		{"one key twice", [][]byte{reqSigned(t, "twokeys", k1), reqSigned(t, "twokeys", k1), reqSigned(t, "twokeys", k2)},
-			[]string{"partial publickey", "failure publickey", "success"}},
+		{
+			"first set",
+			[][]byte{reqNone("alice"), reqPassword("alice", "secret"), reqSigned(t, "alice", k1)},
+			[]string{"failure publickey,password,keyboard-interactive", "partial publickey", "success"},
+		},
+		{
+			"second set",
+			[][]byte{reqSigned(t, "alice", k1), reqInteractive("alice"), infoAnswer("1")},
+			[]string{"partial password,keyboard-interactive", "ask Code: ", "success"},
+		},
+		{
+			"sets do not mix",
+			[][]byte{reqPassword("alice", "secret"), reqInteractive("alice")},
+			[]string{"partial publickey", "failure publickey"},
+		},
+		{
+			"one key twice",
+			[][]byte{reqSigned(t, "twokeys", k1), reqSigned(t, "twokeys", k1), reqSigned(t, "twokeys", k2)},
+			[]string{"partial publickey", "failure publickey", "success"},
+		},
 		{"sets that cannot be completed", [][]byte{reqNone("broken"), reqPassword("broken", "x")}, []string{"failure ", "failure "}},
 		{"no set", [][]byte{reqPassword("bob", "hunter2")}, []string{"failure "}},
 	} {
