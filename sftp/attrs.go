@@ -10,45 +10,50 @@ import (
 // what a peer asked for.
 type AttrMask uint32
 
+// The bits of AttrMask, each with the fields of Attrs that it makes valid.
 const (
-	AttrSize         AttrMask = 0x00000001
+	AttrSize         AttrMask = 0x00000001 // Size
 	AttrUIDGID       AttrMask = 0x00000002 // UID and GID (version 3)
 	AttrMode         AttrMask = 0x00000004 // Mode: the permission bits; see Attrs.Mode for the type bits
-	AttrAtime        AttrMask = 0x00000008
-	AttrBirth        AttrMask = 0x00000010
-	AttrMtime        AttrMask = 0x00000020
-	AttrACL          AttrMask = 0x00000040
+	AttrAtime        AttrMask = 0x00000008 // Atime, the last access
+	AttrBirth        AttrMask = 0x00000010 // Birth, the creation (version 4 and up)
+	AttrMtime        AttrMask = 0x00000020 // Mtime, the last change of the content
+	AttrACL          AttrMask = 0x00000040 // ACL (version 4 and up)
 	AttrOwnerGroup   AttrMask = 0x00000080 // Owner and Group (version 4 and up)
 	AttrSubsecond    AttrMask = 0x00000100 // the times carry nanoseconds
-	AttrBitsSet      AttrMask = 0x00000200 // Bits and BitsValid
-	AttrAllocation   AttrMask = 0x00000400
-	AttrTextHint     AttrMask = 0x00000800
-	AttrMIME         AttrMask = 0x00001000
-	AttrLinks        AttrMask = 0x00002000
-	AttrUntranslated AttrMask = 0x00004000
-	AttrCtime        AttrMask = 0x00008000
-	AttrExtended     AttrMask = 0x80000000
+	AttrBitsSet      AttrMask = 0x00000200 // Bits and BitsValid (version 5 and up)
+	AttrAllocation   AttrMask = 0x00000400 // Allocation (version 6)
+	AttrTextHint     AttrMask = 0x00000800 // TextHint (version 6)
+	AttrMIME         AttrMask = 0x00001000 // MIME (version 6)
+	AttrLinks        AttrMask = 0x00002000 // Links (version 6)
+	AttrUntranslated AttrMask = 0x00004000 // Untranslated (version 6)
+	AttrCtime        AttrMask = 0x00008000 // Ctime, the last change of an attribute (version 6)
+	AttrExtended     AttrMask = 0x80000000 // Extended
 
 	AttrFileID AttrMask = 0x00010000 // Dev and Ino; never on the wire
 
-	AttrTimes  = AttrAtime | AttrMtime | AttrSubsecond
+	// AttrTimes are the times that version 3 has, with nanoseconds where there are any.
+	AttrTimes = AttrAtime | AttrMtime | AttrSubsecond
+	// AttrsBasic is what is answered when a peer does not say what it wants: what
+	// version 3 can carry.
 	AttrsBasic = AttrSize | AttrUIDGID | AttrMode | AttrTimes
 )
 
 // Type is a file type; values as on the wire in versions 4 to 6 (filexfer-13 §7.2).
 type Type byte
 
+// The file types. What version 3 has no word for it says in the type bits of Mode.
 const (
 	TypeNone      Type = 0 // not said
 	TypeRegular   Type = 1
 	TypeDirectory Type = 2
-	TypeSymlink   Type = 3
-	TypeSpecial   Type = 4
-	TypeUnknown   Type = 5
-	TypeSocket    Type = 6
-	TypeChar      Type = 7
-	TypeBlock     Type = 8
-	TypeFIFO      Type = 9
+	TypeSymlink   Type = 3 // the link itself, not its target
+	TypeSpecial   Type = 4 // neither of these, but a type of its own
+	TypeUnknown   Type = 5 // the server could not find out
+	TypeSocket    Type = 6 // this and the following: version 5 and up
+	TypeChar      Type = 7 // character device
+	TypeBlock     Type = 8 // block device
+	TypeFIFO      Type = 9 // named pipe
 )
 
 // POSIX st_mode bits, the same on every host as on the wire.
@@ -153,28 +158,32 @@ func FSMode(mode uint32) fs.FileMode {
 // AttrBits are the attrib-bits of versions 5 and 6 (filexfer-13 §7.9).
 type AttrBits uint32
 
+// The attribute bits. Capabilities.Bits says which of them can be set.
 const (
-	BitReadOnly AttrBits = 1 << iota
-	BitSystem
-	BitHidden
-	BitCaseInsensitive
-	BitArchive
-	BitEncrypted
-	BitCompressed
-	BitSparse
-	BitAppendOnly
-	BitImmutable
-	BitSync
-	BitTranslationErr
+	BitReadOnly        AttrBits = 1 << iota // advice not to write; not an access right
+	BitSystem                               // belongs to the operating system
+	BitHidden                               // shown only on request
+	BitCaseInsensitive                      // directories: names differ by more than case; cannot be set
+	BitArchive                              // wanted in backups
+	BitEncrypted                            // encrypted where it is stored, in clear here
+	BitCompressed                           // compressed where it is stored, plain here
+	BitSparse                               // holes take no space
+	BitAppendOnly                           // only opens with OpenAppend or OpenAppendAtomic succeed
+	BitImmutable                            // no write, rename, removal or hard link, even by a superuser
+	BitSync                                 // changes reach the disk before they are answered
+	BitTranslationErr                       // listings: the name would not translate; see Attrs.Untranslated
 )
 
-// ExtAttr is one extended attribute pair.
-type ExtAttr struct{ Name, Data string }
+// ExtAttr is one extended attribute pair (filexfer-13 §7.14).
+type ExtAttr struct {
+	Name string // with @domain unless the drafts define it
+	Data string // any octets; what they mean depends on Name
+}
 
 // Attrs are the attributes of a file: the superset of versions 3 to 6. A field means
 // something only if its bit is in Valid (and Type unless it is TypeNone).
 type Attrs struct {
-	Valid AttrMask
+	Valid AttrMask // the fields that hold something
 	// Mode is the POSIX st_mode. Whoever fills Attrs from a real file includes the
 	// type bits; in a SETSTAT, OPEN or MKDIR only the low twelve bits count.
 	Mode uint32

@@ -132,6 +132,7 @@ type StatOpt struct {
 // RenameFlags of versions 5 and 6; values as on the wire (filexfer-13 §8.3).
 type RenameFlags uint32
 
+// The bits of RenameFlags; without any, an existing target is an error.
 const (
 	RenameOverwrite RenameFlags = 1 << iota // replace an existing target
 	RenameAtomic                            // no moment without the target's name; implies RenameOverwrite
@@ -145,6 +146,7 @@ func (f RenameFlags) Overwrites() bool { return f != 0 }
 // (filexfer-13 §8.9).
 type RealPathControl byte
 
+// The values of RealPathControl.
 const (
 	// RealPathDefault is what versions 3 to 5 do in the field: symlinks are resolved
 	// and every element but the last must exist.
@@ -157,8 +159,8 @@ const (
 // RealPathOpt are the options of RealPath. Compose paths are joined to the name by
 // the server ([JoinPath]) before the call.
 type RealPathOpt struct {
-	Control RealPathControl
-	Want    AttrMask // attributes wanted with StatIf and StatAlways; 0 is AttrsBasic
+	Control RealPathControl // what must exist and what is told about it
+	Want    AttrMask        // attributes wanted with StatIf and StatAlways; 0 is AttrsBasic
 }
 
 // FSInfo describes a file system: the fields of POSIX statvfs, which
@@ -180,6 +182,7 @@ type FSInfo struct {
 // FSFlags are the f_flag bits of statvfs@openssh.com.
 type FSFlags uint64
 
+// The bits of FSFlags.
 const (
 	FSReadOnly FSFlags = 1 // ST_RDONLY
 	FSNoSUID   FSFlags = 2 // ST_NOSUID
@@ -189,22 +192,24 @@ const (
 // (filexfer-13 §8.12, the block bits of OPEN).
 type RangeMask uint32
 
+// The bits of RangeMask.
 const (
-	RangeRead     RangeMask = 0x40
-	RangeWrite    RangeMask = 0x80
-	RangeDelete   RangeMask = 0x100
-	RangeAdvisory RangeMask = 0x200
+	RangeRead     RangeMask = 0x40  // nobody else reads the range
+	RangeWrite    RangeMask = 0x80  // nobody else writes it
+	RangeDelete   RangeMask = 0x100 // nobody removes the file
+	RangeAdvisory RangeMask = 0x200 // binds only those who lock, too
 )
 
 // Range is a byte range to lock. Length 0 reaches to the end of the file as of now.
 type Range struct {
-	Offset, Length uint64
-	Mask           RangeMask
+	Offset, Length uint64    // bytes
+	Mask           RangeMask // what it blocks
 }
 
 // Features are the optional abilities of a FileSystem.
 type Features uint32
 
+// The bits of Features. What is missing is neither announced nor asked for.
 const (
 	FeatureWrite             Features = 1 << iota // anything can be changed at all
 	FeaturePosixRename                            // Rename with RenameAtomic
@@ -228,7 +233,7 @@ func (f Features) Has(g Features) bool { return f&g == g }
 
 // Capabilities is what a FileSystem can do, for announcements in VERSION.
 type Capabilities struct {
-	Features   Features
+	Features   Features // what of this interface works
 	Attrs      AttrMask // attributes that can be set or are answered
 	Bits       AttrBits // attribute bits that can be set
 	Newline    string   // line separator of text files; "" is "\n"

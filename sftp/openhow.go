@@ -6,52 +6,57 @@ import "os"
 // (filexfer-13 §7.8).
 type Access uint32
 
+// The bits of Access. Those for attributes and ACLs are checked by the FileSystem when
+// it has such rights; POSIX has not.
 const (
-	AccessReadData        Access = 0x00000001
-	AccessWriteData       Access = 0x00000002
-	AccessAppendData      Access = 0x00000004
-	AccessReadNamedAttrs  Access = 0x00000008
-	AccessWriteNamedAttrs Access = 0x00000010
-	AccessExecute         Access = 0x00000020
-	AccessDeleteChild     Access = 0x00000040
-	AccessReadAttrs       Access = 0x00000080
-	AccessWriteAttrs      Access = 0x00000100
-	AccessDelete          Access = 0x00010000
-	AccessReadACL         Access = 0x00020000
-	AccessWriteACL        Access = 0x00040000
-	AccessWriteOwner      Access = 0x00080000
-	AccessSynchronize     Access = 0x00100000
+	AccessReadData        Access = 0x00000001 // READ; on directories, listing
+	AccessWriteData       Access = 0x00000002 // WRITE anywhere; on directories, new files
+	AccessAppendData      Access = 0x00000004 // WRITE at the end; on directories, new directories
+	AccessReadNamedAttrs  Access = 0x00000008 // extended attributes
+	AccessWriteNamedAttrs Access = 0x00000010 // extended attributes
+	AccessExecute         Access = 0x00000020 // reading in order to run the file
+	AccessDeleteChild     Access = 0x00000040 // removing files from the directory
+	AccessReadAttrs       Access = 0x00000080 // FSTAT
+	AccessWriteAttrs      Access = 0x00000100 // FSETSTAT
+	AccessDelete          Access = 0x00010000 // removing the file itself
+	AccessReadACL         Access = 0x00020000 // reading the ACL
+	AccessWriteACL        Access = 0x00040000 // changing mode and ACL
+	AccessWriteOwner      Access = 0x00080000 // changing owner and group
+	AccessSynchronize     Access = 0x00100000 // waiting on the handle (Windows)
 )
 
 // Disposition says what to do about a file that exists or does not; values as on
 // the wire (filexfer-13 §8.1.1.3).
 type Disposition uint32
 
+// The dispositions, all of them.
 const (
 	CreateNew        Disposition = 0 // it must not exist
 	CreateTruncate   Disposition = 1 // make it or empty it
 	OpenExisting     Disposition = 2 // it must exist
-	OpenOrCreate     Disposition = 3
+	OpenOrCreate     Disposition = 3 // as it is, or new and empty
 	TruncateExisting Disposition = 4 // it must exist and is emptied
 )
 
 // OpenFlags are the flags of OPEN beside the disposition; values as on the wire.
 type OpenFlags uint32
 
+// The bits of OpenFlags (filexfer-13 §8.1.1.3). A FileSystem that cannot keep what a
+// bit promises refuses the OPEN with CodeOpUnsupported.
 const (
 	OpenAppend           OpenFlags = 0x00000008 // WRITE ignores its offset
 	OpenAppendAtomic     OpenFlags = 0x00000010 // and never interleaves with others that append
-	OpenText             OpenFlags = 0x00000020
-	OpenBlockRead        OpenFlags = 0x00000040
-	OpenBlockWrite       OpenFlags = 0x00000080
-	OpenBlockDelete      OpenFlags = 0x00000100
-	OpenBlockAdvisory    OpenFlags = 0x00000200
+	OpenText             OpenFlags = 0x00000020 // line ends are translated; offsets are ignored
+	OpenBlockRead        OpenFlags = 0x00000040 // no other handle reads
+	OpenBlockWrite       OpenFlags = 0x00000080 // no other handle writes or appends
+	OpenBlockDelete      OpenFlags = 0x00000100 // nobody removes the file
+	OpenBlockAdvisory    OpenFlags = 0x00000200 // the block bits bind only those who use them
 	OpenNoFollow         OpenFlags = 0x00000400 // a symlink as last element is CodeLinkLoop
-	OpenDeleteOnClose    OpenFlags = 0x00000800
-	OpenAccessAuditAlarm OpenFlags = 0x00001000
-	OpenAccessBackup     OpenFlags = 0x00002000
-	OpenBackupStream     OpenFlags = 0x00004000
-	OpenOverrideOwner    OpenFlags = 0x00008000
+	OpenDeleteOnClose    OpenFlags = 0x00000800 // removed with the last handle, or with this one
+	OpenAccessAuditAlarm OpenFlags = 0x00001000 // privileges to read and change AUDIT and ALARM entries of ACLs
+	OpenAccessBackup     OpenFlags = 0x00002000 // privileges to pass access checks for a backup
+	OpenBackupStream     OpenFlags = 0x00004000 // content is a backup stream of the host's own format
+	OpenOverrideOwner    OpenFlags = 0x00008000 // privileges to open as if one owned the file
 
 	// OpenBlockMask are the flags that ask for a lock on the whole file.
 	OpenBlockMask = OpenBlockRead | OpenBlockWrite | OpenBlockDelete | OpenBlockAdvisory
@@ -61,9 +66,9 @@ const (
 // OpenHow is how a file is to be opened: the version 6 superset; version 3 flags are
 // turned into it by the server's table. The zero value is refused by Check.
 type OpenHow struct {
-	Access      Access
-	Disposition Disposition
-	Flags       OpenFlags
+	Access      Access      // what the handle allows; 0 is refused
+	Disposition Disposition // what to do if the file exists or does not
+	Flags       OpenFlags   // bits that are not known are refused
 	// Attrs are for a file that this OPEN makes; nil for none. A size in it is an
 	// announcement only.
 	Attrs *Attrs

@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strconv"
 )
 
@@ -13,42 +14,45 @@ import (
 // that `errors.Is(err, sftp.CodeNoSpace)` works and a FileSystem may return one.
 type Code uint32
 
+// The status codes. What version a code came with, what older versions get in its
+// place and which Go errors it is are in the table below.
 const (
-	CodeOK                  Code = 0
-	CodeEOF                 Code = 1
-	CodeNoSuchFile          Code = 2
-	CodePermissionDenied    Code = 3
-	CodeFailure             Code = 4
-	CodeBadMessage          Code = 5
-	CodeNoConnection        Code = 6 // never sent
-	CodeConnectionLost      Code = 7 // never sent
-	CodeOpUnsupported       Code = 8
-	CodeInvalidHandle       Code = 9
-	CodeNoSuchPath          Code = 10
-	CodeFileAlreadyExists   Code = 11
-	CodeWriteProtect        Code = 12
-	CodeNoMedia             Code = 13
-	CodeNoSpace             Code = 14
-	CodeQuotaExceeded       Code = 15
-	CodeUnknownPrincipal    Code = 16
-	CodeLockConflict        Code = 17
-	CodeDirNotEmpty         Code = 18
-	CodeNotADirectory       Code = 19
-	CodeInvalidFilename     Code = 20
-	CodeLinkLoop            Code = 21
-	CodeCannotDelete        Code = 22
-	CodeInvalidParameter    Code = 23
-	CodeIsADirectory        Code = 24
-	CodeRangeLockConflict   Code = 25
-	CodeRangeLockRefused    Code = 26
-	CodeDeletePending       Code = 27
-	CodeFileCorrupt         Code = 28
-	CodeOwnerInvalid        Code = 29
-	CodeGroupInvalid        Code = 30
-	CodeNoMatchingRangeLock Code = 31
-	codeCount                    = 32
-	maxStatusText                = 512
-	defaultLang                  = "en"
+	CodeOK                  Code = 0  // done
+	CodeEOF                 Code = 1  // READ beyond the end, READDIR after the last name
+	CodeNoSuchFile          Code = 2  // the file does not exist; its directory does
+	CodePermissionDenied    Code = 3  // the user may not
+	CodeFailure             Code = 4  // anything that no other code says
+	CodeBadMessage          Code = 5  // the packet does not parse
+	CodeNoConnection        Code = 6  // never sent
+	CodeConnectionLost      Code = 7  // never sent
+	CodeOpUnsupported       Code = 8  // the request is unknown or switched off
+	CodeInvalidHandle       Code = 9  // never given out, or closed
+	CodeNoSuchPath          Code = 10 // a directory on the way does not exist
+	CodeFileAlreadyExists   Code = 11 // the target of a CREATE_NEW, MKDIR, RENAME or LINK
+	CodeWriteProtect        Code = 12 // the medium or the server is read-only
+	CodeNoMedia             Code = 13 // the drive is empty
+	CodeNoSpace             Code = 14 // the file system is full
+	CodeQuotaExceeded       Code = 15 // the user's share is
+	CodeUnknownPrincipal    Code = 16 // an owner, group or ACL names somebody unknown
+	CodeLockConflict        Code = 17 // another handle holds a lock on the file
+	CodeDirNotEmpty         Code = 18 // RMDIR
+	CodeNotADirectory       Code = 19 // READDIR of, or a path through, something else
+	CodeInvalidFilename     Code = 20 // no file can be called so here
+	CodeLinkLoop            Code = 21 // too many symbolic links, or one under OpenNoFollow
+	CodeCannotDelete        Code = 22 // forbidden by an attribute such as BitImmutable
+	CodeInvalidParameter    Code = 23 // a value out of range, or two that exclude each other
+	CodeIsADirectory        Code = 24 // READ, WRITE or REMOVE of a directory
+	CodeRangeLockConflict   Code = 25 // READ or WRITE against another's BLOCK
+	CodeRangeLockRefused    Code = 26 // BLOCK against another's BLOCK
+	CodeDeletePending       Code = 27 // removed, but some handle is still open
+	CodeFileCorrupt         Code = 28 // the file system itself is damaged here
+	CodeOwnerInvalid        Code = 29 // the owner cannot be set to that
+	CodeGroupInvalid        Code = 30 // the group cannot be set to that
+	CodeNoMatchingRangeLock Code = 31 // UNBLOCK of what is not locked
+
+	codeCount     = 32
+	maxStatusText = 512 // octets
+	defaultLang   = "en"
 )
 
 // statusRow is one status code: its RFC name, the first version that has it, what it
@@ -157,11 +161,7 @@ func (c Code) In(version int) Code {
 // Is makes errors.Is(c, fs.ErrNotExist) and the like true by the table.
 func (c Code) Is(target error) bool {
 	if c < codeCount {
-		for _, e := range statusTable[c].is {
-			if e == target {
-				return true
-			}
-		}
+		return slices.Contains(statusTable[c].is, target)
 	}
 	return false
 }
@@ -170,7 +170,7 @@ func (c Code) Is(target error) bool {
 // word for word. errors.Is answers for its Code, and for the Go errors of its row
 // (fs.ErrNotExist, fs.ErrPermission, fs.ErrExist, io.EOF, errors.ErrUnsupported ...).
 type StatusError struct {
-	Code Code
+	Code Code   // what programs go by
 	Text string // for people; "" is the code's own text
 	Lang string // RFC 3066 tag of Text
 }
@@ -207,16 +207,10 @@ func CodeOf(err error) Code {
 	if err == nil {
 		return CodeOK
 	}
-	// The shapes of the fast path first: CodeOf is called for every failed STAT.
-	if err == io.EOF {
-		return CodeEOF
-	}
-	var se *StatusError
-	if errors.As(err, &se) {
+	if se, ok := errors.AsType[*StatusError](err); ok {
 		return se.Code
 	}
-	var c Code
-	if errors.As(err, &c) {
+	if c, ok := errors.AsType[Code](err); ok {
 		return c
 	}
 	if c, ok := codeOfErrno(err); ok {
@@ -233,8 +227,7 @@ func CodeOf(err error) Code {
 // ToStatus answers what to send for err: never its own text unless it is a
 // StatusError, since the texts of path errors name the host's paths (cves 8.5).
 func ToStatus(err error) StatusError {
-	var se *StatusError
-	if errors.As(err, &se) {
+	if se, ok := errors.AsType[*StatusError](err); ok {
 		out := *se
 		if out.Text == "" {
 			out.Text = out.Code.Text()

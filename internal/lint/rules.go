@@ -80,6 +80,7 @@ var Rules = []Rule{
 			}
 			var out []Finding
 			lines := strings.Split(string(f.Src), "\n")
+			tests := f.paramsOf("testing")
 			ast.Inspect(f.AST, func(n ast.Node) bool {
 				call, ok := n.(*ast.CallExpr)
 				if !ok {
@@ -89,7 +90,7 @@ var Rules = []Rule{
 				if !ok || (sel.Sel.Name != "Skip" && sel.Sel.Name != "Skipf" && sel.Sel.Name != "SkipNow") {
 					return true
 				}
-				if id, ok := sel.X.(*ast.Ident); !ok || (id.Name != "t" && id.Name != "b" && id.Name != "tb" && id.Name != "f") {
+				if id, ok := sel.X.(*ast.Ident); !ok || !tests[id.Name] {
 					return true
 				}
 				line := f.Fset.Position(call.Pos()).Line
@@ -104,6 +105,7 @@ var Rules = []Rule{
 		Good: []Sample{
 			{"ssh2/x_test.go", "package ssh2\nimport \"testing\"\nfunc TestX(t *testing.T) {\n\tt.Skip(\"no symlinks\") // skip: the file system has none\n}"},
 			{"ssh2/x.go", "package ssh2\nfunc f(t interface{ Skip() }) { t.Skip() }"},
+			{"ssh2/x_test.go", "package ssh2\nimport \"testing\"\nfunc TestX(t *testing.T) { b := buf{}; b.Skip(5) }"},
 		},
 	},
 	{
@@ -214,6 +216,35 @@ var Rules = []Rule{
 			{"cmd/fairlead/x.go", "package main\nfunc F() {}"},
 		},
 	},
+}
+
+// paramsOf returns the names that parameters of the package's types have
+// anywhere in the file, such as t for a *testing.T.
+func (f *File) paramsOf(pkg string) map[string]bool {
+	names := map[string]bool{}
+	ast.Inspect(f.AST, func(n ast.Node) bool {
+		fn, ok := n.(*ast.FuncType)
+		if !ok {
+			return true
+		}
+		for _, p := range fn.Params.List {
+			typ := p.Type
+			if star, ok := typ.(*ast.StarExpr); ok {
+				typ = star.X
+			}
+			sel, ok := typ.(*ast.SelectorExpr)
+			if !ok {
+				continue
+			}
+			if id, ok := sel.X.(*ast.Ident); ok && id.Name == pkg {
+				for _, name := range p.Names {
+					names[name.Name] = true
+				}
+			}
+		}
+		return true
+	})
+	return names
 }
 
 // calls finds calls of the built-in functions named.
