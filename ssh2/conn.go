@@ -81,6 +81,7 @@ func newConn(ctx context.Context, t *transport.Conn, cfg *Config, auth authResul
 		done:    make(chan struct{}),
 	}
 	c.ctx, c.stop = context.WithCancelCause(ctx)
+	c.rtt.Store(int64(t.Info().RTT))
 	c.line.serve, c.line.reply = c.serveGlobal, c.replyGlobal
 	return c
 }

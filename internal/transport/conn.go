@@ -42,6 +42,7 @@ type Conn struct {
 	extLast  bool // EXT_INFO came: USERAUTH_SUCCESS must be next
 	hostBlob []byte
 	debugs   int  // DEBUG messages logged
+	early    int  // key exchanges after the first and before login
 	peerExt  bool // the peer takes EXT_INFO
 
 	out outbox
@@ -78,6 +79,8 @@ type Info struct {
 	Strict                  bool // strict key exchange is in force
 	// Extensions are what the peer announced in EXT_INFO.
 	Extensions map[string][]byte
+	// RTT is the round trip as the first key exchange saw it: an upper bound.
+	RTT time.Duration
 	// KeyExchanges counts them, the first included.
 	KeyExchanges int
 	// Octets on the wire and packets, by direction.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	gossh "golang.org/x/crypto/ssh"
 
@@ -217,12 +218,14 @@ func (x *run) client(ctx context.Context) error {
 	if err != nil {
 		return c.kexFailed(err)
 	}
+	sent := time.Now()
 	c.out.sendUrgent(urgent{buf: encode(&msg.KexInitial{GEX: x.gex, Public: mine})})
 	reply := &msg.KexReply{GEX: x.gex}
 	p, err := c.readKex(reply.Number())
 	if err != nil {
 		return err
 	}
+	c.sampleRTT(sent)
 	if err := msg.Decode(p, reply); err != nil {
 		return c.Violation("%v", err)
 	}
@@ -396,11 +399,15 @@ func (c *Conn) newKeys(x *run) error {
 	if c.first && c.peerExt && len(c.cfg.Extensions) > 0 {
 		words = append(words, urgent{buf: encode(&msg.ExtInfo{Extensions: c.cfg.Extensions})})
 	}
+	sent := time.Now()
 	c.out.sendUrgent(words...)
 
 	p, err := c.readKex(msg.NumNewKeys)
 	if err != nil {
 		return err
+	}
+	if c.cfg.Role == msg.Server {
+		c.sampleRTT(sent)
 	}
 	if len(p) != 1 {
 		return c.Violation("NEWKEYS with %d octets", len(p))
@@ -415,6 +422,18 @@ func (c *Conn) newKeys(x *run) error {
 	c.mu.Unlock()
 	c.endKex()
 	return nil
+}
+
+// sampleRTT notes the time since sent as a first idea of the round trip, which
+// windows grow by. It has the peer's computing in it, so a LAN looks slower
+// than it is, until better samples come. Later exchanges wait in line with
+// data and tell nothing.
+func (c *Conn) sampleRTT(sent time.Time) {
+	if c.first {
+		c.mu.Lock()
+		c.info.RTT = time.Since(sent)
+		c.mu.Unlock()
+	}
 }
 
 // newEpoch makes the keys of one direction (RFC 4253 section 7.2). letters are
