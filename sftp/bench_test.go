@@ -3,6 +3,7 @@ package sftp_test
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"io"
 	"testing"
 
@@ -157,7 +158,7 @@ func TestRequestAllocs(t *testing.T) {
 				t.Errorf("%s, %s: %v allocations in 64 requests", policy, op, n)
 			}
 		}
-		if err := p.end(); err != nil && err != io.EOF {
+		if err := p.end(); err != nil && !errors.Is(err, io.EOF) {
 			t.Error(err)
 		}
 	}

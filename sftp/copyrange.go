@@ -79,10 +79,10 @@ func CopyRange(ctx context.Context, dst File, off int64, src File, srcOff, n int
 				return written, err
 			}
 		}
-		if rerr != nil && rerr != io.EOF {
+		if rerr != nil && !errors.Is(rerr, io.EOF) {
 			return written, rerr
 		}
-		if m == 0 || rerr == io.EOF {
+		if m == 0 || errors.Is(rerr, io.EOF) {
 			return written, nil
 		}
 	}

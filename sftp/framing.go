@@ -2,6 +2,7 @@ package sftp
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 
@@ -113,7 +114,7 @@ func checkLength(p []byte) (int, error) {
 func (f *framer) fill() error {
 	b, err := f.conn.ReadPacket()
 	if err != nil {
-		if err == io.EOF && (f.part != nil || f.nHead > 0) {
+		if errors.Is(err, io.EOF) && (f.part != nil || f.nHead > 0) {
 			err = io.ErrUnexpectedEOF
 		}
 		return err

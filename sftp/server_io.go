@@ -1,6 +1,7 @@
 package sftp
 
 import (
+	"errors"
 	"io"
 	"math"
 	"sync"
@@ -320,7 +321,7 @@ func (s *session) readAt(id uint32, h *handle, off int64, n int, op *ioOp) {
 	s.pace.note(time.Since(start))
 	op.answer()
 	switch {
-	case err != nil && err != io.EOF:
+	case err != nil && !errors.Is(err, io.EOF):
 		// Part of what was asked for would read as the end of the file.
 		first.Release()
 		s.status(id, err)

@@ -44,7 +44,7 @@ var keyAlgs = []keyAlg{
 	certKey(gossh.CertAlgoRSASHA256v01, gossh.CertAlgoRSAv01, gossh.KeyAlgoRSASHA256, alg.Default),
 	plainKey(gossh.KeyAlgoRSA, alg.Legacy, "RFC 4253 section 6.6"),
 	certKey(gossh.CertAlgoRSAv01, gossh.CertAlgoRSAv01, gossh.KeyAlgoRSA, alg.Legacy),
-	plainKey(gossh.InsecureKeyAlgoDSA, alg.Legacy, "RFC 4253 section 6.6"),
+	plainKey("ssh-dss", alg.Legacy, "RFC 4253 section 6.6"),
 }
 
 // plainKey is the row of an algorithm that has one name for all three.

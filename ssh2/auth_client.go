@@ -64,7 +64,6 @@ type authClient struct {
 	sigAlgs func() ([]string, bool)
 
 	sent, banners int
-	pending       bool     // a request is not answered
 	can           []string // methods the server would go on with
 	asked         bool     // can is known
 	proof         bool     // a secret, a signature or an answer was sent
@@ -125,6 +124,7 @@ func (c *authClient) run(ctx context.Context) ([]string, error) {
 			// is bounded by what may be sent.
 			c.done = append(c.done, name)
 			clear(failed)
+		case authSucceeded: // ends the loop
 		}
 	}
 	if !c.proof && !trivial {

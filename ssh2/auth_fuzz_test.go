@@ -25,7 +25,6 @@ func TestCVE_2_28_OnlyProofLeadsToSuccess(t *testing.T) {
 	forged := wire.AppendBytes(wire.AppendString(nil, "ssh-ed25519"), make([]byte, 64))
 	type step struct {
 		name   string
-		user   string
 		proves string // the method, if it is really proven
 		asks   bool   // opens a conversation
 		msg    func(user string) []byte

@@ -136,7 +136,7 @@ func TestCVE_5_5_SocketDiesDuringRequests(t *testing.T) {
 		}
 	}
 	wg.Wait()
-	if _, err := ch.Read(make([]byte, 1)); err == nil || err == io.EOF {
+	if _, err := ch.Read(make([]byte, 1)); err == nil || errors.Is(err, io.EOF) {
 		t.Errorf("reading from a dead connection: %v", err)
 	}
 	close(hold)

@@ -221,6 +221,7 @@ func (s *ServerSession) onStart(r *Request) verdict {
 		s.Command = what
 	case Subsystem:
 		s.Subsystem = what
+	case Shell: // has no argument
 	}
 	s.ch.mu.Lock()
 	s.ch.busy = true

@@ -139,7 +139,7 @@ func TestSubsystemPackets(t *testing.T) {
 			}
 		}
 	}
-	if n, err := ch.Read(make([]byte, 1)); n != 0 || err != io.EOF {
+	if n, err := ch.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) {
 		t.Errorf("at the end: %d, %v", n, err)
 	}
 	_ = ch.Close()

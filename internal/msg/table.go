@@ -55,8 +55,9 @@ func (r Role) String() string {
 		return "client"
 	case Server:
 		return "server"
+	default:
+		return fmt.Sprintf("role %d", uint8(r))
 	}
-	return fmt.Sprintf("role %d", uint8(r))
 }
 
 // Other returns the other end.

@@ -113,7 +113,7 @@ func TestStallDeadlineClose(t *testing.T) {
 		}()
 		synctest.Wait()
 		_ = a.Close()
-		if err := <-got; err != io.EOF {
+		if err := <-got; !errors.Is(err, io.EOF) {
 			t.Errorf("after the peer closed: %v", err)
 		}
 		_ = b.Close()

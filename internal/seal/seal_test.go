@@ -6,6 +6,7 @@ import (
 	"crypto/cipher"
 	"crypto/hmac"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -319,7 +320,7 @@ func TestCVE_1_4_CutOrReplayedPacket(t *testing.T) {
 func TestCVE_1_14_EmptyPayload(t *testing.T) {
 	eachMode(t, func(t *testing.T, m mode) {
 		s := m.sealer(t)
-		if _, err := open(m.opener(t), 0, 0, sealed(s, 0, 0, framed(nil, s.Padding(0)))); err != ErrEmpty {
+		if _, err := open(m.opener(t), 0, 0, sealed(s, 0, 0, framed(nil, s.Padding(0)))); !errors.Is(err, ErrEmpty) {
 			t.Errorf("got %v, want %v", err, ErrEmpty)
 		}
 	})
@@ -350,7 +351,7 @@ func TestCVE_6_1_PaddingMatrix(t *testing.T) {
 						t.Fatalf("length %d, padding %d: wrong payload", size, pad)
 					}
 				}
-				if err != want || err != nil && got != nil {
+				if !errors.Is(err, want) || err != nil && got != nil {
 					t.Fatalf("length %d, padding %d: got %v, want %v", size, pad, err, want)
 				}
 			}
@@ -396,7 +397,7 @@ func TestCVE_6_2_LengthMatrix(t *testing.T) {
 			case n < least:
 				t.Fatalf("length %d ought to be refused", n)
 			}
-			if err != want {
+			if !errors.Is(err, want) {
 				t.Errorf("length %d: got %v, want %v", n, err, want)
 			}
 			if size := 4 + int(n) + m.sealer(t).Overhead(); err == nil && got != size {
@@ -421,7 +422,7 @@ func TestCVE_6_2_CutPacket(t *testing.T) {
 				t.Fatalf("Open accepted %d of %d octets", n, len(wire))
 			}
 			if n < o.Head() {
-				if _, err := o.Length(0, 0, cut); err != ErrTooShort {
+				if _, err := o.Length(0, 0, cut); !errors.Is(err, ErrTooShort) {
 					t.Fatalf("Length of %d octets: %v", n, err)
 				}
 			}
@@ -462,7 +463,7 @@ func TestCVE_6_14_EveryBit(t *testing.T) {
 			}
 			bad = bad[:total]
 			got, err := o.Open(3, 3, bad)
-			if err != ErrTag || got != nil {
+			if !errors.Is(err, ErrTag) || got != nil {
 				t.Fatalf("bit %d: got %v and %d octets, want %v and none", bit, err, len(got), ErrTag)
 			}
 			// Encrypt-and-MAC cannot verify before it decrypts.

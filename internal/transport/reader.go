@@ -147,9 +147,7 @@ func (c *Conn) sealError(err error) error {
 // the reader must stop.
 func (c *Conn) Next() ([]byte, error) {
 	for {
-		if err := c.checkInLimit(); err != nil {
-			return nil, err
-		}
+		c.checkInLimit()
 		p, err := c.readPacket()
 		if err != nil {
 			return nil, err
@@ -159,7 +157,7 @@ func (c *Conn) Next() ([]byte, error) {
 			return p, nil // the common case; the table agrees
 		}
 		if err := c.gate(number, c.phase); err != nil {
-			if err == errSkip {
+			if errors.Is(err, errSkip) {
 				continue
 			}
 			return nil, err

@@ -13,6 +13,10 @@ type limit struct{ bytes, packets uint64 }
 // noLimit is for the time before the first keys.
 var noLimit = limit{1<<64 - 1, 1<<64 - 1}
 
+// maxEarlyKex is how many further key exchanges a client gets before it has
+// logged in. None needs any.
+const maxEarlyKex = 2
+
 // limitOf combines what was configured with what the cipher bears.
 func (c *Conn) limitOf(cipherBytes uint64) limit {
 	l := limit{min(or(c.cfg.RekeyBytes, cipherBytes), cipherBytes), or(c.cfg.RekeyPackets, DefaultRekeyPackets)}
@@ -31,11 +35,10 @@ func (o *outbox) spent() bool {
 func (o *outbox) overLimit() bool { return !o.shut && o.spent() }
 
 // checkInLimit starts a key exchange because of what we received.
-func (c *Conn) checkInLimit() error {
+func (c *Conn) checkInLimit() {
 	if (c.inBytes >= c.inLimit.bytes || c.inNonce >= c.inLimit.packets) && c.open.Load() {
 		c.startKex()
 	}
-	return nil
 }
 
 // armRekeyTimer starts a key exchange when the present keys grow old.
@@ -130,6 +133,13 @@ func (c *Conn) endKex() {
 // begun.
 func (c *Conn) rekey(p []byte) error {
 	before := c.phase
+	if before == msg.Auth && c.cfg.Role == msg.Server {
+		// A key exchange costs a server more than the client that asks for it
+		// (cves 4.1), and no keys grow old before anybody has logged in.
+		if c.early++; c.early > maxEarlyKex {
+			return c.Violation("too many key exchanges before login")
+		}
+	}
 	c.phase = msg.Rekey
 	err := c.exchange(context.Background(), p)
 	c.phase = before

@@ -139,7 +139,7 @@ func TestContentAgainstBytes(t *testing.T) {
 			p := bytes.Repeat([]byte{0xAA}, n)
 			m, err := f.ReadAt(p, int64(off))
 			want := model[min(off, len(model)):min(off+n, len(model))]
-			if !bytes.Equal(p[:m], want) || (m < n) != (err == io.EOF) {
+			if !bytes.Equal(p[:m], want) || (m < n) != errors.Is(err, io.EOF) {
 				t.Fatalf("read %d at %d of %d: %d %v", n, off, len(model), m, err)
 			}
 		}
@@ -216,7 +216,7 @@ func TestW17_CloseCause(t *testing.T) {
 			t.Errorf("read after close: %v", err)
 		}
 	}
-	if len(causes) != 2 || causes[0] != nil || causes[1] != cut {
+	if len(causes) != 2 || causes[0] != nil || !errors.Is(causes[1], cut) {
 		t.Errorf("%v", causes)
 	}
 }

@@ -81,7 +81,7 @@ func (s *FS) check(a *sftp.Attrs) (c sftp.Attrs, err error) {
 	if !c.Has(sftp.AttrUIDGID) {
 		c.UID, c.GID = math.MaxUint32, math.MaxUint32
 		if c.Has(sftp.AttrOwnerGroup) {
-			ok := true
+			var ok bool
 			if c.Owner != "" {
 				if c.UID, ok = s.id(c.Owner, false); !ok {
 					return c, sftp.CodeOwnerInvalid

@@ -2,6 +2,7 @@ package osfs
 
 import (
 	"context"
+	"errors"
 	"io"
 	"os"
 	"path"
@@ -50,7 +51,7 @@ func (d *dir) Next(ctx context.Context, n int) ([]sftp.Entry, error) {
 			if err == nil {
 				err = io.EOF
 			}
-			if err != io.EOF {
+			if !errors.Is(err, io.EOF) {
 				err = hide("readdir", d.name, err)
 			}
 			return nil, err

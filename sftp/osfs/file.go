@@ -30,7 +30,7 @@ func (f *file) ReadAt(p []byte, off int64) (int, error) {
 		return 0, sftp.CodeInvalidParameter
 	}
 	n, err := f.f.ReadAt(p, off)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		err = hide("read", f.name, err)
 	}
 	return n, err

@@ -118,7 +118,7 @@ func content(s *FS, name string) (string, error) {
 	defer f.Close(nil)
 	p := make([]byte, 4096)
 	n, err := f.ReadAt(p, 0)
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		err = nil
 	}
 	return string(p[:n]), err
@@ -881,7 +881,7 @@ func TestListing(t *testing.T) {
 				t.Errorf("%+v", e)
 			}
 		}
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {

@@ -168,8 +168,9 @@ func onlyRegular(a *sftp.Attrs) error {
 		return nil
 	case sftp.TypeDirectory:
 		return sftp.CodeIsADirectory
+	default:
+		return sftp.Status(sftp.CodePermissionDenied, "not a regular file")
 	}
-	return sftp.Status(sftp.CodePermissionDenied, "not a regular file")
 }
 
 // Mkdir makes a directory; of a only the mode counts.
@@ -385,7 +386,7 @@ func (s *FS) Open(ctx context.Context, name string, how *sftp.OpenHow) (sftp.Fil
 		}
 		f, err := s.openFile(rel, flag, perm)
 		if err != nil {
-			if noFollow && err == errSymlink {
+			if noFollow && errors.Is(err, errSymlink) {
 				// The link is either the last element, which is the answer, or a
 				// parent, which do resolves.
 				var a sftp.Attrs

@@ -49,7 +49,7 @@ func (s *FS) do(ctx context.Context, verb, name string, follow bool, op func(rel
 	defer s.leave()
 	at := rel
 	for range maxRaces {
-		if err = s.plain(op(at)); err != errSymlink {
+		if err = s.plain(op(at)); !errors.Is(err, errSymlink) {
 			return hide(verb, name, err)
 		}
 		if at, err = s.resolve(rel, follow); err != nil {
@@ -69,7 +69,7 @@ func (s *FS) do2(ctx context.Context, verb, from, to string, op func(from, to st
 		at := relTo
 		for range maxRaces {
 			err := s.plain(op(relFrom, at))
-			if err != errSymlink {
+			if !errors.Is(err, errSymlink) {
 				return err
 			}
 			// Which of the two was it? Resolving both is right in any case; from comes
@@ -127,7 +127,7 @@ func (s *FS) resolve(rel string, follow bool) (string, error) {
 		var a sftp.Attrs
 		err := s.plain(s.lstat(at, &a))
 		switch {
-		case err == errSymlink: // swapped under us: a parent was a directory a moment ago
+		case errors.Is(err, errSymlink): // swapped under us: a parent was a directory a moment ago
 			return "", sftp.CodeLinkLoop
 		case errors.Is(err, fs.ErrNotExist) && len(todo) == 0:
 		case err != nil:
@@ -241,7 +241,7 @@ func hide(verb, name string, err error) error {
 	case errors.As(err, &le):
 		err = le.Err
 	}
-	if err == errSymlink {
+	if errors.Is(err, errSymlink) {
 		err = sftp.CodeLinkLoop
 	}
 	return &fs.PathError{Op: verb, Path: name, Err: err}

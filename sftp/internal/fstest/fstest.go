@@ -406,6 +406,7 @@ func Tree(fsys sftp.FileSystem) string {
 					line += " -> " + t + " " + code(err)
 				case sftp.TypeRegular:
 					line += " " + sum(fsys, name)
+				default: // has neither content nor target
 				}
 				lines = append(lines, line)
 			}
