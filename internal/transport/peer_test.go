@@ -411,6 +411,12 @@ func (p *peer) Handshake() {
 func (p *peer) Open() {
 	p.t.Helper()
 	p.Handshake()
+	p.login()
+}
+
+// login goes from a handshake done to the connection protocol.
+func (p *peer) login() {
+	p.t.Helper()
 	if p.role == msg.Client {
 		p.Send(&msg.UserauthRequest{User: "u", Service: "ssh-connection", Method: "none"})
 		p.Want("authentication", msg.NumUserauthSuccess)
