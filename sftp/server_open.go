@@ -104,8 +104,8 @@ func (s *session) open(r *request) error {
 	h := &handle{name: m.Path, path: path, file: f, reads: how.Reads(), writes: how.Writes(), appends: how.Appends()}
 	s.files++
 	s.addHandle(r, h)
-	if s.log != nil {
-		s.log.LogAttrs(s.ctx, slog.LevelDebug, "sftp open", slog.String("user", s.info.User), slog.String("path", h.name),
+	if s.debug {
+		s.log.LogAttrs(s.ctx, slog.LevelDebug, "sftp open", slog.String("user", plain(s.info.User)), slog.String("path", plain(h.name)),
 			slog.Bool("read", h.reads), slog.Bool("write", h.writes))
 	}
 	return nil
@@ -144,11 +144,11 @@ func (s *session) closeHandle(h *handle, cause error) (err error) {
 	read, written := h.read.Load(), h.written.Load()
 	s.readTotal += read
 	s.writTotal += written
-	if s.log != nil {
+	if s.debug {
 		if cause == nil {
 			cause = err
 		}
-		s.log.LogAttrs(s.ctx, slog.LevelDebug, "sftp close", slog.String("user", s.info.User), slog.String("path", h.name),
+		s.log.LogAttrs(s.ctx, slog.LevelDebug, "sftp close", slog.String("user", plain(s.info.User)), slog.String("path", plain(h.name)),
 			slog.Uint64("read", read), slog.Uint64("written", written), slog.Any("error", cause))
 	}
 	return err

@@ -720,7 +720,7 @@ func TestLog(t *testing.T) {
 	})
 	for _, want := range []string{
 		`msg="sftp open" user=anna path=f read=false write=true`, `msg="sftp close" user=anna path=f read=0 written=7`,
-		`msg="sftp request" op=STAT id=4 path="no\nsuch" status=SSH_FX_NO_SUCH_FILE`, `msg="sftp session ended" user=anna requests=4 files=1 read=0 written=7`,
+		`msg="sftp request" op=STAT id=4 path="\"no\\nsuch\"" status=SSH_FX_NO_SUCH_FILE`, `msg="sftp session ended" user=anna requests=4 files=1 read=0 written=7`,
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("log lacks %q:\n%s", want, out.String())

@@ -84,10 +84,11 @@ func (s *session) run() error {
 	s.out.wait() // what is still under way answers on its own
 	s.io.Wait()
 	s.out.wait()
-	s.handles.all(func(h *handle) { s.closeHandle(h, cause) })
+	// Nobody is left to be told that closing failed.
+	s.handles.all(func(h *handle) { _ = s.closeHandle(h, cause) })
 	s.in.close()
 	if s.log != nil {
-		s.log.LogAttrs(s.ctx, slog.LevelInfo, "sftp session ended", slog.String("user", s.info.User), slog.Uint64("requests", s.requests),
+		s.log.LogAttrs(s.ctx, slog.LevelInfo, "sftp session ended", slog.String("user", plain(s.info.User)), slog.Uint64("requests", s.requests),
 			slog.Uint64("files", s.files), slog.Uint64("read", s.readTotal), slog.Uint64("written", s.writTotal),
 			slog.Duration("time", time.Since(s.start)), slog.Any("error", err))
 	}
@@ -117,7 +118,7 @@ func (s *session) loop() error {
 				return nil
 			case s.out.failed() != nil:
 				return fmt.Errorf("sftp: write: %w", s.out.failed())
-			case err == io.EOF:
+			case errors.Is(err, io.EOF):
 				return nil
 			}
 			return fmt.Errorf("sftp: read: %w", err)
@@ -180,6 +181,7 @@ func (s *session) serve(msg []byte) error {
 		_ = wire.Decode(body, &m)
 		s.status(uint32(m.Version), Status(CodeFailure, "session is initialised already"))
 		return nil
+	default: // by the table of operations, below
 	}
 	r := &s.req
 	*r = request{id: id, op: fxp.OpOf(t, s.version), body: body}
@@ -192,7 +194,7 @@ func (s *session) serve(msg []byte) error {
 	}
 	if s.debug {
 		s.log.LogAttrs(s.ctx, slog.LevelDebug, "sftp request", slog.String("op", r.op.String()), slog.Uint64("id", uint64(id)),
-			slog.String("path", r.path), slog.String("status", CodeOf(err).String()))
+			slog.String("path", plain(r.path)), slog.String("status", CodeOf(err).String()))
 	}
 	return nil
 }
