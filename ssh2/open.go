@@ -53,7 +53,7 @@ func (c *Conn) onOpen(p []byte) error {
 		return err
 	}
 	if no := c.admit(&m); no != nil {
-		c.log.Debug("channel refused", "type", clip(m.Type), "reason", no.Reason, "text", no.Text)
+		c.log.Debug("channel refused", "type", plainAuth(m.Type), "reason", no.Reason, "text", plainAuth(no.Text))
 		return c.refuseOpen(m.Sender, no)
 	}
 	ch, err := c.newChannel(m.Type)

@@ -218,7 +218,7 @@ func (s *Server) ServeConn(ctx context.Context, nc net.Conn) error {
 	if !expected(err) {
 		level = slog.LevelInfo
 	}
-	log.Log(conn.ctx, level, "connection ended", "remote", nc.RemoteAddr(), "user", conn.auth.User, "time", time.Since(start).Round(time.Millisecond), "in", i.BytesIn, "out", i.BytesOut, "err", err)
+	log.Log(conn.ctx, level, "connection ended", "remote", nc.RemoteAddr(), "user", plainAuth(conn.auth.User), "time", time.Since(start).Round(time.Millisecond), "in", i.BytesIn, "out", i.BytesOut, "err", err)
 	if expected(err) {
 		return nil
 	}
