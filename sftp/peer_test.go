@@ -227,7 +227,7 @@ func (p *peer) next() ([]byte, error) {
 		if !ok {
 			return nil, errEnd
 		}
-		p.buf = append(p.buf[:len(p.buf):len(p.buf)], b.Bytes()...)
+		p.buf = append(slices.Clip(p.buf), b.Bytes()...)
 		b.Release()
 	}
 }

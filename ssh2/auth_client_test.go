@@ -409,8 +409,7 @@ func TestCVE_4_11_EndlessServers(t *testing.T) {
 		if n := len(out); n > maxAuthRounds+1 || out[n-1] != "disconnect 14" {
 			t.Errorf("%s: %d messages, the last %q", name, n, out[n-1])
 		}
-		var ae *AuthError
-		if !errors.As(r.err, &ae) {
+		if _, ok := errors.AsType[*AuthError](r.err); !ok {
 			t.Errorf("%s: %v", name, r.err)
 		}
 	}

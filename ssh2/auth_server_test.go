@@ -603,8 +603,7 @@ func TestCVE_2_14_AttemptsAreCounted(t *testing.T) {
 		if out[len(out)-1] != "disconnect 14" || len(out) > tt.most {
 			t.Errorf("%s: %d answers, the last %q", tt.name, len(out), out[len(out)-1])
 		}
-		var ae *AuthError
-		if !errors.As(l.err, &ae) {
+		if _, ok := errors.AsType[*AuthError](l.err); !ok {
 			t.Errorf("%s: error %v", tt.name, l.err)
 		}
 	}

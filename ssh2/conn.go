@@ -248,8 +248,7 @@ func (c *Conn) Ping(ctx context.Context) (time.Duration, error) {
 	if errors.Is(err, errors.ErrUnsupported) {
 		start := time.Now()
 		_, err = c.Request(ctx, keepAliveName, true, nil)
-		var refused *RequestError
-		if errors.As(err, &refused) {
+		if _, ok := errors.AsType[*RequestError](err); ok {
 			err = nil // a no is an answer too
 		}
 		d = time.Since(start)

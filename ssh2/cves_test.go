@@ -21,7 +21,7 @@ func TestCVE_6_5_ExitStatusPayloads(t *testing.T) {
 	for name, tc := range map[string]struct {
 		request string
 		data    []byte
-		want    error // nil: no status
+		want    *ExitError // nil: no status
 	}{
 		"status, 0 octets":         {"exit-status", nil, nil},
 		"status, 1 octet":          {"exit-status", []byte{0}, nil},
@@ -54,7 +54,7 @@ func TestCVE_6_5_ExitStatusPayloads(t *testing.T) {
 			switch {
 			case tc.want == nil && !errors.Is(err, ErrNoExitStatus):
 				t.Errorf("got %v, want no status", err)
-			case tc.want != nil && (!errors.As(err, &exit) || *exit != *tc.want.(*ExitError)):
+			case tc.want != nil && (!errors.As(err, &exit) || *exit != *tc.want):
 				t.Errorf("got %v, want %v", err, tc.want)
 			}
 			_ = c.Close()

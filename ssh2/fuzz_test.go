@@ -64,8 +64,7 @@ func FuzzServerMessages(f *testing.F) {
 		c.ReleaseReader()
 		select {
 		case err := <-end:
-			var p *PanicError
-			if errors.As(err, &p) {
+			if p, ok := errors.AsType[*PanicError](err); ok {
 				t.Fatalf("%v\n%s", p.Value, p.Stack)
 			}
 		case <-time.After(10 * time.Second):

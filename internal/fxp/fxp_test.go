@@ -3,6 +3,7 @@ package fxp
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"testing"
 
 	"github.com/fairlead-ssh/fairlead/internal/wire"
@@ -111,7 +112,7 @@ func TestEveryBody(t *testing.T) {
 					t.Errorf("cut at %d: %v", n, err)
 				}
 			}
-			err := wire.Decode(append(p[:len(p):len(p)], 0), make())
+			err := wire.Decode(append(slices.Clip(p), 0), make())
 			if (err == nil) != endsFree[name] {
 				t.Errorf("one octet more: %v", err)
 			}
@@ -168,7 +169,7 @@ func TestFastPathsMatchLayout(t *testing.T) {
 			if err != nil || string(h) != handle || off != 1<<63+5 || string(data) != content {
 				t.Errorf("WRITE: %q %d %q %v", h, off, data, err)
 			}
-			if _, _, _, err := ParseWrite(append(w[:len(w):len(w)], 1)); err != nil {
+			if _, _, _, err := ParseWrite(append(slices.Clip(w), 1)); err != nil {
 				t.Errorf("WRITE with a tail: %v", err)
 			}
 			for n := range w {

@@ -3,6 +3,7 @@ package msg
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -95,7 +96,7 @@ func TestEveryRow(t *testing.T) {
 			if strings.Contains(wire.Print(m), "hunter2") {
 				t.Error("prints a password")
 			}
-			for n := range len(p) {
+			for n := range p {
 				err := Decode(p[:n:n], r.New())
 				if err == nil && !mayEnd[r.Name] {
 					t.Errorf("cut at %d: accepted", n)
@@ -104,7 +105,7 @@ func TestEveryRow(t *testing.T) {
 					t.Errorf("cut at %d: %v", n, err)
 				}
 			}
-			err := Decode(append(p[:len(p):len(p)], 0), r.New())
+			err := Decode(append(slices.Clip(p), 0), r.New())
 			if (err == nil) != endsFree[r.Name] {
 				t.Errorf("CVE 6.10: one octet more: %v", err)
 			}

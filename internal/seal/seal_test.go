@@ -412,7 +412,7 @@ func TestCVE_6_2_CutPacket(t *testing.T) {
 	eachMode(t, func(t *testing.T, m mode) {
 		s := m.sealer(t)
 		wire := sealed(s, 0, 0, framed(count(50, 0), s.Padding(50)))
-		for n := range len(wire) {
+		for n := range wire {
 			if m.cipher == nil && n >= lengthSize+minLength {
 				break // in clear, the length alone tells where a packet ends
 			}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -123,7 +124,7 @@ func TestCVE_10_4_NoneCipher(t *testing.T) {
 				p.Idents()
 				p.KexInit()
 				p.WantDisconnect(name, ReasonKexFailed)
-				if _, ok := p.lastError().(*alg.NegotiationError); !ok {
+				if _, ok := errors.AsType[*alg.NegotiationError](p.lastError()); !ok {
 					p.t.Errorf("ended with %v", p.lastError())
 				}
 			})

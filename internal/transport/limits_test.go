@@ -34,8 +34,7 @@ func (p *peer) wantTimeout(d time.Duration) {
 	p.t.Helper()
 	start := time.Now()
 	<-p.ended
-	var e *TimeoutError
-	if !errors.As(p.c.Err(), &e) {
+	if _, ok := errors.AsType[*TimeoutError](p.c.Err()); !ok {
 		p.t.Errorf("ended with %v", p.c.Err())
 	}
 	if took := time.Since(start); took > d+flushTime || took < d-2*time.Second {

@@ -127,8 +127,7 @@ func (c *Conn) readPacket() ([]byte, error) {
 // reason is given for everything, so that a peer learns nothing from the
 // difference.
 func (c *Conn) sealError(err error) error {
-	var e seal.Error
-	if !errors.As(err, &e) {
+	if _, ok := errors.AsType[seal.Error](err); !ok {
 		c.fail(err)
 		return err
 	}

@@ -320,7 +320,7 @@ func TestCVE_1_8_PseudoNamesAreNotMethods(t *testing.T) {
 		p.Idents()
 		p.KexInit()
 		p.WantDisconnect("nothing in common", ReasonKexFailed)
-		if _, ok := p.lastError().(*alg.NegotiationError); !ok {
+		if _, ok := errors.AsType[*alg.NegotiationError](p.lastError()); !ok {
 			p.t.Errorf("ended with %v", p.lastError())
 		}
 	})

@@ -228,7 +228,7 @@ func TestCVE_8_3_ReadOnly(t *testing.T) {
 	_, _ = f.WriteAt([]byte("text"), 0)
 	_ = f.Close(nil)
 	s.opt.ReadOnly = true
-	for access := sftp.Access(0); access < 0x200; access++ {
+	for access := range sftp.Access(0x200) {
 		for disp := sftp.CreateNew; disp <= sftp.TruncateExisting; disp++ {
 			for _, name := range []string{"/f", "/new"} {
 				if f, err := s.Open(ctx, name, &sftp.OpenHow{Access: access, Disposition: disp}); err == nil {

@@ -327,7 +327,7 @@ func TestCVE_8_3_ReadOnlyOpen(t *testing.T) {
 	s, outer := jail(t, Options{ReadOnly: true})
 	before := snapshot(t, outer, "")
 	opened := 0
-	for access := sftp.Access(0); access < 0x200; access++ {
+	for access := range sftp.Access(0x200) {
 		for disp := sftp.CreateNew; disp <= sftp.TruncateExisting+1; disp++ {
 			for _, flags := range []sftp.OpenFlags{0, sftp.OpenAppend, sftp.OpenAppendAtomic, sftp.OpenNoFollow, sftp.OpenDeleteOnClose, sftp.OpenText, sftp.OpenOverrideOwner} {
 				for _, name := range []string{"/f", "/new", "/abs", "/dangling"} {

@@ -111,8 +111,7 @@ func New(dir string, o Options) (*FS, error) {
 	}
 	// os does not export the error for escaping paths, so ask for one.
 	_, err = root.Lstat("..")
-	var pe *fs.PathError
-	if errors.As(err, &pe) {
+	if pe, ok := errors.AsType[*fs.PathError](err); ok {
 		s.escapes = pe.Err
 	}
 	return s, nil

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"path"
 	"slices"
@@ -124,9 +125,7 @@ func (p plain) rename(from, to string) sftp.Code {
 			delete(p, name)
 		}
 	}
-	for name, c := range moved {
-		p[name] = c
-	}
+	maps.Copy(p, moved)
 	return 0
 }
 
