@@ -245,8 +245,7 @@ func goExec(client *gossh.Client, s step, result *outcome) error {
 		session.Stdout = target
 	}
 	err = session.Run(s.Command)
-	var exit *gossh.ExitError
-	if errors.As(err, &exit) {
+	if exit, ok := errors.AsType[*gossh.ExitError](err); ok {
 		result.Status = exit.ExitStatus()
 		return nil
 	}

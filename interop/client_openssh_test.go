@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path"
 	"strconv"
+	"slices"
 	"strings"
 )
 
@@ -43,9 +44,8 @@ func sshOptions(j job) []string {
 // sshArgs are the same as command line arguments. ssh takes the first value of each option.
 func sshArgs(j job) []string {
 	args := []string{"-F", "none"}
-	options := sshOptions(j)
-	for i := len(options) - 1; i >= 0; i-- { // LogLevel=DEBUG1 must come before LogLevel=ERROR
-		args = append(args, "-o", options[i])
+	for _, option := range slices.Backward(sshOptions(j)) { // LogLevel=DEBUG1 must come before LogLevel=ERROR
+		args = append(args, "-o", option)
 	}
 	return args
 }

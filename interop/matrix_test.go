@@ -356,8 +356,10 @@ func (c *cell) mkdir() error {
 	if _, err := c.do(step{Verb: vMkdir, Remote: c.in("d")}); err != nil {
 		return err
 	}
-	if info, err := os.Stat(filepath.Join(c.there, "d")); err != nil || !info.IsDir() {
-		return fmt.Errorf("mkdir made no directory: %v", err)
+	if info, err := os.Stat(filepath.Join(c.there, "d")); err != nil {
+		return fmt.Errorf("mkdir made nothing: %w", err)
+	} else if !info.IsDir() {
+		return fmt.Errorf("mkdir made no directory: %v", info.Mode())
 	}
 	if _, err := c.do(step{Verb: vRmdir, Remote: c.in("d")}); err != nil {
 		return err
@@ -533,8 +535,11 @@ func wantFile(name string, want []byte) error {
 }
 
 func wantGone(name string) error {
-	if _, err := os.Lstat(name); !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("%s is still there (%v)", filepath.Base(name), err)
+	switch _, err := os.Lstat(name); {
+	case err == nil:
+		return fmt.Errorf("%s is still there", filepath.Base(name))
+	case !errors.Is(err, os.ErrNotExist):
+		return fmt.Errorf("is %s still there: %w", filepath.Base(name), err)
 	}
 	return nil
 }
