@@ -97,8 +97,9 @@ func TestCVE_8_1_8_2_EveryRequestStaysInside(t *testing.T) {
 			look := func(what string, m fxp.Message) {
 				p.t.Helper()
 				r := p.call(m)
-				if text := wire.Print(r); strings.Contains(text, outer) {
-					p.t.Errorf("%q: %s names the host's path: %s", name, what, text)
+				// A link that the host's owner made to somewhere else is shown as it is.
+				if text := wire.Print(r); strings.Contains(text, filepath.Join(outer, "bob")+"/") {
+					p.t.Errorf("%q: %s names the root's path: %s", name, what, text)
 				}
 				h, ok := r.(*fxp.Handle)
 				if !ok {
