@@ -74,7 +74,8 @@ func TestCVE_9_1_LogLinesStayLines(t *testing.T) {
 			binary.BigEndian.PutUint32(open, uint32(len(open)-4))
 			in := bufio.NewReader(ch)
 			for _, m := range [][]byte{
-				{0, 0, 0, 5, 1, 0, 0, 0, 3}, open,
+				{0, 0, 0, 5, 1, 0, 0, 0, 3},
+				open,
 				request(17, evil),               // STAT
 				request(18, evil+"a", evil+"b"), // RENAME
 				request(200, evil, evil),        // an extension that nobody has

@@ -212,15 +212,18 @@ func (d *daemon) run(signals <-chan os.Signal) error {
 	drained := make(chan error, 1)
 	go func() { drained <- d.ssh.Shutdown(ctx) }()
 	select {
-	case <-drained:
-		<-served
+	case err := <-drained:
+		<-served //nolint:errcheck // it says that the server was shut down
+		if err != nil {
+			return fmt.Errorf("serve: %w", err)
+		}
 		d.log.Info("stopped")
 		return nil
 	case s := <-signals:
 		cancel()
 		_ = d.ssh.Close()
 		err := <-drained
-		<-served
+		<-served //nolint:errcheck // it says that the server was closed
 		if err == nil {
 			return nil
 		}
