@@ -7,8 +7,8 @@ import (
 	"os"
 	"os/exec"
 	"path"
-	"strconv"
 	"slices"
+	"strconv"
 	"strings"
 )
 
