@@ -2,6 +2,7 @@ package sftp
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/fairlead-ssh/fairlead/packet"
@@ -28,6 +29,9 @@ type replies struct {
 	quiet bool      // the session's loop waits: nobody else will flush
 	err   error     // the first write that failed
 	turns turns     // the order of writes; taken under mu
+
+	written atomic.Uint64 // packets, for who watches a drain
+	writing atomic.Int32  // goroutines that write, or wait for their turn
 }
 
 // add sends p, one or more whole messages, which is copied.
@@ -111,10 +115,13 @@ func (r *replies) write(b *packet.Buf) {
 	}
 	turn := r.turns.take()
 	r.mu.Unlock()
+	r.writing.Add(1)
 	r.turns.await(turn)
 	err := r.conn.WritePacket(b)
 	r.turns.end()
+	r.writing.Add(-1)
 	if err == nil {
+		r.written.Add(1)
 		return
 	}
 	r.mu.Lock()

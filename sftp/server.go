@@ -82,7 +82,8 @@ type SessionInfo struct {
 	Identity any
 	// Drain, if not nil, ends when no new transfers are wanted: from then on OPEN and
 	// OPENDIR are refused, and Serve closes the Conn and returns nil once nothing is
-	// open any more.
+	// open any more. A session of which nothing comes or goes for a minute, although
+	// something is open, ends with an error then.
 	Drain context.Context
 }
 
@@ -120,6 +121,7 @@ func (s *Server) Serve(ctx context.Context, conn packet.Conn, info SessionInfo) 
 	}
 	err = ss.run()
 	undrain()
+	ss.watch.end()
 	undo()
 	return err
 }

@@ -668,6 +668,49 @@ func TestDrain(t *testing.T) {
 	})
 }
 
+// TestW33_DrainOfASessionThatDoesNotMove: who leaves a file open and does nothing, or
+// asks and does not read, ends a minute into the drain, and not before; who goes on,
+// however slowly, is let finish.
+func TestW33_DrainOfASessionThatDoesNotMove(t *testing.T) {
+	for name, script := range map[string]func(p *peer, h []byte){
+		"idle": func(*peer, []byte) {},
+		"does not read": func(p *peer, h []byte) {
+			for range cap(p.conn.in) + 100 { // more than the pair holds
+				p.send(&fxp.Read{Handle: h, Length: 5000})
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var why error
+			srv, _ := memServer(memfs.Options{OnClose: func(_ string, cause error) { why = cause }})
+			synctest.Test(t, func(t *testing.T) {
+				drain, start := context.WithCancel(t.Context())
+				p := newPeer(t, context.Background(), srv, sftp.SessionInfo{Drain: drain}, 32<<10)
+				p.init(3)
+				h := p.open("f", fxp.OpenRead|fxp.OpenWrite|fxp.OpenCreate)
+				p.want("write", sftp.CodeOK, &fxp.Write{Handle: h, Data: make([]byte, 5000)})
+				synctest.Wait()
+				start()
+				for range 10 { // slow, and yet a transfer
+					time.Sleep(50 * time.Second)
+					p.want("write", sftp.CodeOK, &fxp.Write{Handle: h, Data: []byte("x")})
+				}
+				script(p, h)
+				last := time.Now()
+				err := <-p.done
+				if took := time.Since(last); err == nil || !strings.Contains(err.Error(), "drain") || took < time.Minute || took > 2*time.Minute {
+					t.Errorf("%v after %v", err, took)
+				}
+				if !errors.Is(why, sftp.ErrDisconnected) {
+					t.Errorf("the file was closed because of %v", why)
+				}
+				p.done <- nil
+				p.end()
+			})
+		})
+	}
+}
+
 func TestNoFileSystem(t *testing.T) {
 	none := &sftp.Server{FS: func(context.Context, sftp.SessionInfo) (sftp.FileSystem, error) { return nil, nil }}
 	for _, srv := range []*sftp.Server{{}, none} {

@@ -48,7 +48,9 @@ type session struct {
 	free     chan *ioOp
 
 	draining atomic.Bool
-	waiting  atomic.Bool // the loop sits in ReadPacket with nothing open and nothing owed
+	waiting  atomic.Bool   // the loop sits in ReadPacket with nothing open and nothing owed
+	arrived  atomic.Uint64 // packets, for who watches a drain
+	watch    drainWatch
 
 	start                time.Time
 	requests, files      uint64
@@ -111,6 +113,7 @@ func (s *session) loop() error {
 			s.waiting.Store(false)
 			s.out.work()
 			if err == nil {
+				s.arrived.Add(1)
 				continue
 			}
 			switch {
@@ -126,23 +129,6 @@ func (s *session) loop() error {
 		if err := s.serve(msg); err != nil {
 			return err
 		}
-	}
-}
-
-// drained notes that the loop is about to wait, and tells whether it should end instead.
-func (s *session) drained() bool {
-	if s.handles.open > 0 || s.inflight.Load() > 0 {
-		return false
-	}
-	s.waiting.Store(true)
-	return s.draining.Load()
-}
-
-// drain is called, on another goroutine, when no new transfers are wanted.
-func (s *session) drain() {
-	s.draining.Store(true)
-	if s.waiting.Load() {
-		_ = s.conn.Close()
 	}
 }
 
