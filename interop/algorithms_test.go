@@ -8,7 +8,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -306,6 +308,70 @@ func TestRekey(t *testing.T) {
 		}
 	}
 	addReport(table.String())
+}
+
+// TestServerRekey moves 32 MiB each way while the server, and not the client, asks for new keys every MiB.
+func TestServerRekey(t *testing.T) {
+	if reference { // its own way to do this is in TestOwnClient
+		return
+	}
+	s := launch(t, serverOptions{commands: true, args: []string{"--rekey-bytes", strconv.Itoa(rekeyBytes)}})
+	local := filepath.Join(s.root, "rekey")
+	if err := writeRandom(local, 32<<20); err != nil {
+		t.Fatal(err)
+	}
+	ident, err := s.ident()
+	if err != nil {
+		t.Fatal(err)
+	}
+	table := newTable("The server asks for new keys every MiB while 32 MiB move (key exchanges after the first): "+ident, []string{"put", "get"})
+	for _, c := range rekeyClients {
+		for _, v := range []verb{vPut, vGet} {
+			t.Run(c.name+"/"+string(v), func(t *testing.T) {
+				if _, err := c.find(); err != nil {
+					table.missing(c.name, err)
+					missingPeer(t, c.name, err)
+				}
+				table.set(c.name, string(v), resultFail, "the test did not end")
+				rekeys, err := serverRekeys(t, s, c.client, v, local)
+				if err != nil {
+					table.set(c.name, string(v), resultFail, lastLine(err.Error()))
+					t.Fatal(err)
+				}
+				table.set(c.name, string(v), resultOK, fmt.Sprintf("ok (%d)", rekeys))
+			})
+		}
+	}
+	addReport(table.String())
+}
+
+// connectionEnded is what our example server prints of each connection.
+var connectionEnded = regexp.MustCompile(`connection ended: ([0-9]+) key exchanges`)
+
+// serverRekeys has the client move the file and returns how many key exchanges after the first the server counted.
+func serverRekeys(t *testing.T, s *server, c *client, v verb, local string) (int, error) {
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	st := step{Verb: v, Local: local, Remote: "/rekey-copy"}
+	copied := filepath.Join(s.root, "rekey-copy")
+	if v == vGet {
+		copied = t.TempDir() + "/back"
+		st = step{Verb: v, Local: copied, Remote: "/rekey"}
+	}
+	before := len(s.log.String())
+	if _, err := c.run(ctx, s.job(st)); err != nil {
+		return 0, err
+	}
+	if err := sameFiles(copied, local); err != nil {
+		return 0, err
+	}
+	match := s.waitLineAfter(t, before, connectionEnded)
+	exchanges, err := strconv.Atoi(match[1])
+	// Fewer than 32: a client goes on sending until it has seen that the server asked.
+	if err == nil && exchanges < 5 {
+		err = fmt.Errorf("%d key exchanges, want at least 5", exchanges)
+	}
+	return exchanges - 1, err
 }
 
 func knownToOpenSSH() (map[string][]string, error) {

@@ -22,15 +22,17 @@ import (
 
 // hostKeyKinds are the host keys every server under test is given; each also gets a certificate, beside it as
 // FILE-cert.pub.
-var hostKeyKinds = []struct {
-	name string
-	make func() (crypto.Signer, error)
-}{
+var hostKeyKinds = []hostKeyKind{
 	{"ed25519", func() (crypto.Signer, error) { _, k, err := ed25519.GenerateKey(rand.Reader); return k, err }},
 	{"ecdsa256", func() (crypto.Signer, error) { return ecdsa.GenerateKey(elliptic.P256(), rand.Reader) }},
 	{"ecdsa384", func() (crypto.Signer, error) { return ecdsa.GenerateKey(elliptic.P384(), rand.Reader) }},
 	{"ecdsa521", func() (crypto.Signer, error) { return ecdsa.GenerateKey(elliptic.P521(), rand.Reader) }},
 	{"rsa", func() (crypto.Signer, error) { return rsa.GenerateKey(rand.Reader, 3072) }},
+}
+
+type hostKeyKind struct {
+	name string
+	make func() (crypto.Signer, error)
 }
 
 // A keyring is the key material of one test run.

@@ -10,14 +10,24 @@ import (
 	"testing"
 )
 
+// sshd says how OpenSSH's server is to run.
+type sshd struct {
+	jail bool // clients see s.root as "/"; without, they may run commands
+	// ordinary makes the user an ordinary one and not root. Then sshd runs as users have it: PAM asks for the
+	// password, and the session's process has no privileges.
+	ordinary bool
+	keys     string   // authorized_keys instead of the usual key; only for an ordinary user
+	settings []string // lines of sshd_config that come before ours, so that they count
+}
+
 // startOpenSSH runs sshd in a mount namespace of its own: its user and password exist only there, and the root
-// directory is where chroot wants it. With jail, clients see s.root as "/"; without, they may run commands.
-func (s *server) startOpenSSH(t *testing.T, dir string, jail bool) {
+// directory is in a fixed place, where chroot and an ordinary user can get to it.
+func (s *server) startOpenSSH(t *testing.T, dir string, o *sshd) {
 	t.Helper()
 	if os.Getuid() != 0 {
-		t.Fatal("FAIRLEAD_INTEROP_SERVER=openssh needs root: sshd must know a user of ours")
+		t.Fatal("OpenSSH's server needs root here: it must know a user of ours")
 	}
-	sshd, err := findSSHD()
+	program, err := findSSHD()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,48 +39,75 @@ func (s *server) startOpenSSH(t *testing.T, dir string, jail bool) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	passwd = fmt.Appendf(passwd, "%s:%s:0:0::/:/bin/sh\n", userName, strings.TrimSpace(string(hash)))
+	id := 0
+	if o.ordinary {
+		id = ordinaryID
+	}
+	passwd = fmt.Appendf(passwd, "%s:%s:%d:%d::/:/bin/sh\n", userName, strings.TrimSpace(string(hash)), id, id)
 	s.port = freePort(t)
-	write := func(name string, data []byte) string {
+	write := func(name, text string) string {
 		file := filepath.Join(dir, name)
-		if err := os.WriteFile(file, data, 0o644); err != nil {
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		return file
 	}
-	passwdFile := write("passwd", passwd)
-	config := write("sshd_config", []byte(s.sshdConfig(jail)))
+	passwdFile := write("passwd", string(passwd))
+	pam := write("pam", "auth required pam_unix.so\naccount required pam_permit.so\nsession required pam_permit.so\n")
+	keys := o.keys
+	if keys == "" {
+		data, err := os.ReadFile(s.keys.authorizedKeys)
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys = string(data)
+	}
+	keysFile := write("authorized_keys", keys)
+	config := write("sshd_config", s.sshdConfig(o))
 	script := `set -e
 mount --bind "$1" /etc/passwd
 mount --bind "$2" /mnt
 mount -t tmpfs -o mode=755 tmpfs /run
 mkdir /run/sshd
+cp "$5" /run/authorized_keys
+[ ! -e /etc/pam.d/sshd ] || mount --bind "$6" /etc/pam.d/sshd
 exec "$3" -D -e -f "$4"`
-	s.start(t, exec.Command("unshare", "--mount", "sh", "-c", script, "sh", passwdFile, s.root, sshd, config))
+	s.start(t, exec.Command("unshare", "--mount", "sh", "-c", script, "sh", passwdFile, s.root, program, config, keysFile, pam))
 	s.waitIdent(t)
 }
 
+// ordinaryID is the user and group of an ordinary user: those of Debian's nobody and nogroup.
+const ordinaryID = 65534
+
 // sshdConfig turns on everything that we offer ourselves, so that both servers answer the same questions.
-func (s *server) sshdConfig(jail bool) string {
+func (s *server) sshdConfig(o *sshd) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "ListenAddress %s\nPort %d\nAuthorizedKeysFile %s\n", s.host, s.port, s.keys.authorizedKeys)
+	for _, line := range o.settings {
+		b.WriteString(line + "\n")
+	}
+	fmt.Fprintf(&b, "ListenAddress %s\nPort %d\n", s.host, s.port)
 	for _, file := range s.hostKeyFiles {
 		fmt.Fprintf(&b, "HostKey %s\nHostCertificate %s-cert.pub\n", file, file)
 	}
-	b.WriteString(`PidFile none
+	b.WriteString(`AuthorizedKeysFile /run/authorized_keys
+PidFile none
 PermitRootLogin yes
 PasswordAuthentication yes
-KbdInteractiveAuthentication no
 StrictModes no
-UsePAM no
 UseDNS no
 MaxStartups 1000
 PrintMotd no
+PrintLastLog no
 LogLevel INFO
 MACs +hmac-sha1,hmac-sha1-etm@openssh.com
 Subsystem sftp internal-sftp
 `)
-	if jail {
+	if o.ordinary {
+		b.WriteString("UsePAM yes\nKbdInteractiveAuthentication yes\n")
+	} else {
+		b.WriteString("UsePAM no\nKbdInteractiveAuthentication no\n")
+	}
+	if o.jail {
 		b.WriteString("ChrootDirectory /mnt\n")
 	}
 	return b.String()

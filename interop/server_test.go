@@ -33,6 +33,7 @@ var reference = serverKind == "openssh"
 
 // A server is a running process that serves root as "/".
 type server struct {
+	kind         string
 	keys         *keyring
 	root         string
 	host         string
@@ -67,11 +68,12 @@ type serverOptions struct {
 	commands bool     // one that runs commands
 	hostKeys []string // by name in hostKeyKinds; none means all
 	args     []string // more arguments for our example server
+	sshd     *sshd    // OpenSSH's server, whatever the one under test is, with these settings
 }
 
 func launch(t *testing.T, o serverOptions) *server {
 	t.Helper()
-	s := &server{keys: keysOf(t), host: "127.0.0.1", log: new(lockedBuffer)}
+	s := &server{kind: serverKind, keys: keysOf(t), host: "127.0.0.1", log: new(lockedBuffer)}
 	for i, kind := range hostKeyKinds {
 		if len(o.hostKeys) == 0 || slices.Contains(o.hostKeys, kind.name) {
 			s.hostKeyFiles = append(s.hostKeyFiles, s.keys.hostKeyFiles[i])
@@ -85,11 +87,17 @@ func launch(t *testing.T, o serverOptions) *server {
 	if err := os.Mkdir(s.root, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	switch serverKind {
+	if o.sshd != nil {
+		s.kind = "openssh"
+	}
+	switch s.kind {
 	case "fairlead":
 		s.startFairlead(t, o)
 	case "openssh":
-		s.startOpenSSH(t, dir, !o.commands)
+		if o.sshd == nil {
+			o.sshd = &sshd{jail: !o.commands}
+		}
+		s.startOpenSSH(t, dir, o.sshd)
 	default:
 		t.Fatalf("FAIRLEAD_INTEROP_SERVER=%s: want fairlead or openssh", serverKind)
 	}
@@ -157,11 +165,17 @@ func (s *server) start(t *testing.T, cmd *exec.Cmd) {
 // waitLine waits for the first line of the log that matches.
 func (s *server) waitLine(t *testing.T, want *regexp.Regexp) []string {
 	t.Helper()
+	return s.waitLineAfter(t, 0, want)
+}
+
+// waitLineAfter is waitLine without the first octets of the log.
+func (s *server) waitLineAfter(t *testing.T, octets int, want *regexp.Regexp) []string {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	for {
 		grew := s.log.grew() // taken first: a line written after the look at the log must wake us
-		if match := want.FindStringSubmatch(s.log.String()); match != nil {
+		if match := want.FindStringSubmatch(s.log.String()[octets:]); match != nil {
 			return match
 		}
 		select {
@@ -219,7 +233,7 @@ func (s *server) stop(t *testing.T) {
 	select {
 	case err := <-done:
 		// sshd reports death by signal as status 255; only our own promise is checked.
-		if err != nil && !reference {
+		if err != nil && s.kind == "fairlead" {
 			t.Errorf("server after SIGTERM: %v, want exit status 0", err)
 		}
 	case <-time.After(30 * time.Second):

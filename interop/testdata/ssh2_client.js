@@ -58,10 +58,15 @@ function rekeyEvery(bytes) {
 }
 
 async function exec(step) {
-  const stream = await promisify(client.exec.bind(client))(step.command);
-  const closed = new Promise((resolve) => {
-    stream.on('exit', (code) => { result.status = code; });
-    stream.on('close', resolve);
+  let closed;
+  // Listen within the callback: the status may be in the same segment as the answer, and is told only once.
+  const stream = await new Promise((resolve, reject) => {
+    client.exec(step.command, (err, stream) => {
+      if (err) { reject(err); return; }
+      stream.on('exit', (code) => { result.status = code; });
+      closed = new Promise((done) => { stream.on('close', done); });
+      resolve(stream);
+    });
   });
   stream.stderr.resume();
   const output = step.to ? fs.createWriteStream(step.to) : fs.createWriteStream('/dev/null');

@@ -111,6 +111,9 @@ func newServer(o *options) (*ssh2.Server, error) {
 		},
 		HostKeys: hostKeys,
 		Auth:     auth,
+		OnEnd: func(c *ssh2.Conn, _ error) {
+			fmt.Printf("connection ended: %d key exchanges\n", c.Info().KeyExchanges)
+		},
 	}
 	var files *sftp.Server
 	if o.root != "" {
