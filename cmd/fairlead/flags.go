@@ -41,6 +41,9 @@ func parseFlags(args []string, stdout io.Writer) (*options, error) {
 	f.StringVar(&o.root, "root", "", "serve this `DIR`, which must exist (default ./"+defaultRoot+", created)")
 	f.StringVar(&o.listen, "listen", defaultListen, "listen on `HOST:PORT`; port 0 takes a free one")
 	f.Func("host-key", "private host key `FILE`, with FILE-cert.pub if there is one; may be repeated (default: one made and kept)", func(s string) error {
+		if s == "" {
+			return errors.New("is empty")
+		}
 		o.hostKeys = append(o.hostKeys, s)
 		return nil
 	})
@@ -52,7 +55,8 @@ func parseFlags(args []string, stdout io.Writer) (*options, error) {
 	f.TextVar(&o.logLevel, "log-level", slog.LevelInfo, "log from this `LEVEL` up: debug, info, warn or error")
 	f.BoolVar(&help, "h", false, "print this")
 	f.BoolVar(&help, "help", false, "print this")
-	if err := f.Parse(args); err != nil {
+	dirs, err := parseAnywhere(f, args)
+	if err != nil {
 		return nil, fmt.Errorf("%s; try %q", oneLine(err), "fairlead serve -h")
 	}
 	if help {
@@ -61,22 +65,22 @@ func parseFlags(args []string, stdout io.Writer) (*options, error) {
 		f.PrintDefaults()
 		return nil, errHelp
 	}
-	switch {
-	case f.NArg() > 1:
-		return nil, fmt.Errorf("more than one directory: %q", f.Args())
-	case f.NArg() == 1 && o.root != "" && o.root != f.Arg(0):
-		return nil, fmt.Errorf("two directories: --root %q and %q", o.root, f.Arg(0))
-	case f.NArg() == 1:
-		o.root = f.Arg(0)
+	if err := noneEmpty(f); err != nil {
+		return nil, err
 	}
-	if f.NArg() == 1 && o.root == "" {
+	switch {
+	case len(dirs) > 1:
+		return nil, fmt.Errorf("more than one directory: %q", dirs)
+	case len(dirs) == 1 && o.root != "" && o.root != dirs[0]:
+		return nil, fmt.Errorf("two directories: --root %q and %q", o.root, dirs[0])
+	case len(dirs) == 1:
+		o.root = dirs[0]
+	}
+	if len(dirs) == 1 && o.root == "" {
 		return nil, errors.New("the directory is empty text")
 	}
 	if o.logFormat != "text" && o.logFormat != "json" {
 		return nil, fmt.Errorf("--log-format %q: text or json", o.logFormat)
-	}
-	if o.user == "" {
-		return nil, errors.New("--user: a name is needed")
 	}
 	for _, r := range o.user {
 		if r < ' ' || r == 0x7F {
@@ -84,6 +88,36 @@ func parseFlags(args []string, stdout io.Writer) (*options, error) {
 		}
 	}
 	return o, nil
+}
+
+// parseAnywhere parses flags before and behind other arguments, which it returns.
+// Behind "--" there are no flags.
+func parseAnywhere(f *flag.FlagSet, args []string) (rest []string, err error) {
+	for {
+		if err := f.Parse(args); err != nil {
+			return nil, err
+		}
+		left := f.Args()
+		if n := len(args) - len(left); n > 0 && args[n-1] == "--" {
+			return append(rest, left...), nil
+		}
+		if len(left) == 0 {
+			return rest, nil
+		}
+		rest, args = append(rest, left[0]), left[1:]
+	}
+}
+
+// noneEmpty refuses flags that were given without a text, as from a shell
+// variable that is not set: "" would listen on every interface, or serve the
+// default directory.
+func noneEmpty(f *flag.FlagSet) (err error) {
+	f.Visit(func(g *flag.Flag) {
+		if g.Value.String() == "" && g.Name != "host-key" { // a Func has no text
+			err = fmt.Errorf("--%s: is empty", g.Name)
+		}
+	})
+	return err
 }
 
 func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", " ") }

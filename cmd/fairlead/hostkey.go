@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/ed25519"
 	"crypto/rand"
+	"crypto/rsa"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -58,12 +59,33 @@ func loadHostKey(name string, log *slog.Logger) (gossh.Signer, error) {
 		return nil, fmt.Errorf("host key: %s: is encrypted; a host key must not have a passphrase", name)
 	}
 	if err != nil {
+		return nil, fmt.Errorf("host key: %s: %w; a private Ed25519, ECDSA or RSA key is needed", name, err)
+	}
+	if err := checkKey(s.PublicKey()); err != nil {
 		return nil, fmt.Errorf("host key: %s: %w", name, err)
 	}
 	if info, err := os.Stat(name); err == nil && runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
 		log.Warn("host key can be read by others", "file", name, "mode", info.Mode().Perm())
 	}
 	return s, nil
+}
+
+// minRSABits is the smallest RSA key that is of use to either side: the clients
+// of today refuse less, as the server does for users.
+const minRSABits = 2048
+
+// checkKey refuses keys with which no login would ever succeed, so that this is
+// said at the start and not to every client.
+func checkKey(key gossh.PublicKey) error {
+	if key.Type() == gossh.InsecureKeyAlgoDSA {
+		return errors.New("DSA keys are not supported any more")
+	}
+	if k, ok := key.(gossh.CryptoPublicKey); ok {
+		if k, ok := k.CryptoPublicKey().(*rsa.PublicKey); ok && k.N.BitLen() < minRSABits {
+			return fmt.Errorf("RSA key of %d bits; at least %d are needed", k.N.BitLen(), minRSABits)
+		}
+	}
+	return nil
 }
 
 // hostCertificate returns a signer with the certificate in file, or nil if

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -37,7 +38,8 @@ func serve(args []string, stdout, stderr io.Writer, signals <-chan os.Signal) er
 }
 
 func newLog(o *options, w io.Writer) *slog.Logger {
-	h := &slog.HandlerOptions{Level: o.logLevel}
+	h := &slog.HandlerOptions{Level: o.logLevel, ReplaceAttr: addrText}
+	w = escaper{w}
 	if o.logFormat == "json" {
 		return slog.New(slog.NewJSONHandler(w, h))
 	}
@@ -70,9 +72,9 @@ func start(o *options, log *slog.Logger) (*daemon, error) {
 	if d.root, err = openRoot(o); err != nil {
 		return nil, err
 	}
-	for _, name := range append(o.hostKeys, keptHostKeyFile()) {
-		if inside(d.root, name) {
-			log.Warn("the host key lies in the directory that is served: clients can read it", "file", name)
+	for _, name := range append(o.hostKeys, keptHostKeyFile(), o.passwordFile, o.authorizedKeys) {
+		if name != "" && inside(d.root, name) {
+			log.Warn("a file of the server's own lies in the directory that is served: clients can read it, or change it", "file", name)
 		}
 	}
 	if d.fs, err = osfs.New(d.root, osfs.Options{ReadOnly: o.readOnly}); err != nil {
@@ -118,17 +120,29 @@ func openRoot(o *options) (string, error) {
 	return filepath.Abs(root)
 }
 
-// inside tells whether name lies in the tree below root.
+// inside tells whether name is a file in the tree below root, by the names given
+// or by what the links in them lead to.
 func inside(root, name string) bool {
-	if _, err := os.Stat(name); err != nil {
-		return false
-	}
-	abs, err := filepath.Abs(name)
+	real, err := filepath.EvalSymlinks(name)
 	if err != nil {
 		return false
 	}
-	rel, err := filepath.Rel(root, abs)
-	return err == nil && filepath.IsLocal(rel)
+	roots := []string{root}
+	if r, err := filepath.EvalSymlinks(root); err == nil {
+		roots = append(roots, r)
+	}
+	for _, root := range roots {
+		for _, name := range []string{name, real} {
+			abs, err := filepath.Abs(name)
+			if err != nil {
+				continue
+			}
+			if rel, err := filepath.Rel(root, abs); err == nil && filepath.IsLocal(rel) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // bare takes "listen tcp address:" off an error, whose place we name ourselves.
@@ -143,7 +157,7 @@ func bare(err error) error {
 // not to the log: a password made up for this run must not end up there.
 func (d *daemon) announce(w io.Writer) {
 	host, port, _ := net.SplitHostPort(d.listener.Addr().String())
-	if ip := net.ParseIP(host); ip == nil || ip.IsUnspecified() {
+	if ip, err := netip.ParseAddr(host); err != nil || ip.IsUnspecified() {
 		host = "127.0.0.1"
 	}
 	if strings.Contains(host, ":") {
@@ -191,8 +205,7 @@ func (d *daemon) session(ctx context.Context, s *ssh2.ServerSession) {
 	})
 	var left *ssh2.DisconnectError
 	if err != nil && !errors.As(err, &left) { // a client that leaves ends the session so
-		d.log.Info("sftp session failed", "user", s.User(), "remote", info.RemoteAddr, "err", err)
-		s.Exit(1)
+		s.Exit(1) // package sftp has logged why
 	}
 }
 

@@ -3,6 +3,11 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/dsa"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"io"
 	"net"
@@ -250,10 +255,26 @@ func TestServeRefusals(t *testing.T) {
 	if err := os.WriteFile(file, []byte("\nnot a key\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	weak := filepath.Join(dir, "weak")
+	small, err := rsa.GenerateKey(rand.Reader, 1024)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(weak, pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(small)}), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, tt := range []struct {
 		say  string
 		args []string
 	}{
+		{"weak: RSA key of 1024 bits", []string{"serve", "--host-key", weak}},
+		{"--listen: is empty", []string{"serve", "--listen", ""}},
+		{"--root: is empty", []string{"serve", "--root", ""}},
+		{"--password-file: is empty", []string{"serve", "--password-file", ""}},
+		{"--authorized-keys: is empty", []string{"serve", "--authorized-keys="}},
+		{"is empty", []string{"serve", "--host-key", ""}},
+		{"log-format", []string{"serve", dir, "--log-format", "xml"}},
+		{"more than one directory", []string{"serve", "--", dir, "--read-only"}},
 		{"not a command", []string{"srve"}},
 		{"no command", nil},
 		{"-nonsense", []string{"serve", "--nonsense"}},
@@ -261,7 +282,7 @@ func TestServeRefusals(t *testing.T) {
 		{"log-format", []string{"serve", "--log-format", "xml"}},
 		{"two directories", []string{"serve", "--root", dir, file}},
 		{"more than one directory", []string{"serve", dir, dir}},
-		{"--user", []string{"serve", "--user", ""}},
+		{"--user: is empty", []string{"serve", "--user", ""}},
 		{"control character", []string{"serve", "--user", "a\nb"}},
 		{"missing", []string{"serve", filepath.Join(dir, "missing")}},
 		{"not a directory", []string{"serve", file}},
@@ -358,4 +379,93 @@ func TestW33_SecondSignalStopsAtOnce(t *testing.T) {
 		t.Fatal("still running 5 s after the second signal")
 	}
 	_ = c.Close()
+}
+
+// TestCheckKey: keys with which nobody could log in are refused at the start.
+func TestCheckKey(t *testing.T) {
+	good, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	weak, err := rsa.GenerateKey(rand.Reader, 1024)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var old dsa.PrivateKey
+	if err := dsa.GenerateParameters(&old.Parameters, rand.Reader, dsa.L1024N160); err != nil {
+		t.Fatal(err)
+	}
+	if err := dsa.GenerateKey(&old, rand.Reader); err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range []struct {
+		key any
+		say string
+	}{{&good.PublicKey, ""}, {&weak.PublicKey, "1024 bits"}, {&old.PublicKey, "DSA"}} {
+		key, err := gossh.NewPublicKey(row.key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, err := range []error{checkKey(key), func() error {
+			_, err := parseAuthorizedKeys(append([]byte("\n"), gossh.MarshalAuthorizedKey(key)...))
+			return err
+		}()} {
+			switch {
+			case row.say == "" && err != nil:
+				t.Errorf("%T: %v", row.key, err)
+			case row.say != "" && (err == nil || !strings.Contains(err.Error(), row.say)):
+				t.Errorf("%T: %v, want %q", row.key, err, row.say)
+			}
+		}
+	}
+}
+
+// TestFilesOfWindows: a byte order mark and CR LF are no part of a password or key.
+func TestFilesOfWindows(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "pw")
+	if err := os.WriteFile(name, []byte("\uFEFFs3cret word \r\nnot this\r\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	u, err := newUser(&options{passwordFile: name})
+	if err != nil || u.password != "s3cret word " {
+		t.Errorf("%+v, %v", u, err)
+	}
+	const key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl"
+	if keys, err := parseAuthorizedKeys([]byte("\uFEFF" + key + "\r\n")); err != nil || len(keys) != 1 {
+		t.Errorf("%v, %v", keys, err)
+	}
+}
+
+// TestFlagsBehindTheDirectory: the order of flags and directory does not matter.
+func TestFlagsBehindTheDirectory(t *testing.T) {
+	o, err := parseFlags([]string{"--user", "anna", "dir", "--read-only", "--listen", ":0"}, io.Discard)
+	if err != nil || o.root != "dir" || !o.readOnly || o.user != "anna" || o.listen != ":0" {
+		t.Errorf("%+v, %v", o, err)
+	}
+	if o, err = parseFlags([]string{"--", "-dir"}, io.Discard); err != nil || o.root != "-dir" {
+		t.Errorf("%+v, %v", o, err)
+	}
+}
+
+// TestSecretsInTheRoot: the operator is told of key and password files that are
+// served, also through links.
+func TestSecretsInTheRoot(t *testing.T) {
+	dir := home(t)
+	root := filepath.Join(dir, "srv")
+	if err := os.Mkdir(root, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(root, "pw"), []byte("secret"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][2]string{{"srv/pw", "srv"}, {"link", "srv"}, {filepath.Join(root, "pw"), "alias"}} {
+		_ = os.Symlink("srv/pw", "link")
+		_ = os.Symlink("srv", "alias")
+		if _, err := os.Stat(args[0]); err != nil {
+			continue // no links on this host
+		}
+		r := launch(t, "--password-file", args[0], args[1])
+		r.stderr.await(t, `level=WARN msg="a file of the server's own .*pw|level=WARN msg="a file of the server's own .*link`)
+		r.stop(t)
+	}
 }

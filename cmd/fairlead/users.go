@@ -37,7 +37,8 @@ func newUser(o *options) (*user, error) {
 		if err != nil {
 			return nil, fmt.Errorf("password file: %w", err)
 		}
-		line, _, _ := strings.Cut(string(data), "\n")
+		// Editors on Windows begin a file with a byte order mark.
+		line, _, _ := strings.Cut(strings.TrimPrefix(string(data), byteOrderMark), "\n")
 		if u.password = strings.TrimSuffix(line, "\r"); u.password == "" {
 			return nil, fmt.Errorf("password file: %s: first line is empty", o.passwordFile)
 		}
@@ -60,12 +61,15 @@ func newUser(o *options) (*user, error) {
 	return u, nil
 }
 
+// byteOrderMark is that of UTF-8, which is no part of the text behind it.
+const byteOrderMark = "\uFEFF"
+
 // parseAuthorizedKeys reads the format of OpenSSH. A line that cannot be
 // understood is an error: leaving it out would keep somebody out, and leaving
 // an option out could let somebody in.
 func parseAuthorizedKeys(data []byte) ([]authorizedKey, error) {
 	var keys []authorizedKey
-	for i, line := range bytes.Split(data, []byte("\n")) {
+	for i, line := range bytes.Split(bytes.TrimPrefix(data, []byte(byteOrderMark)), []byte("\n")) {
 		line = bytes.TrimSpace(line)
 		if len(line) == 0 || line[0] == '#' {
 			continue
@@ -76,6 +80,9 @@ func parseAuthorizedKeys(data []byte) ([]authorizedKey, error) {
 		}
 		if _, ok := key.(*gossh.Certificate); ok {
 			return nil, fmt.Errorf("line %d: is a certificate, not a key", i+1)
+		}
+		if err := checkKey(key); err != nil {
+			return nil, fmt.Errorf("line %d: %w", i+1, err)
 		}
 		k := authorizedKey{blob: key.Marshal()}
 		for _, opt := range opts {
