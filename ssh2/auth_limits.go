@@ -28,6 +28,18 @@ type Limits struct {
 	NoX11Forwarding   bool // no X11
 }
 
+// forwarding names the channels that a client opens, and the global requests by
+// which it asks for others, to forward ports and Unix sockets (RFC 4254 section
+// 7, OpenSSH PROTOCOL 2.4).
+var forwarding = []string{
+	"direct-tcpip", "direct-streamlocal@openssh.com",
+	"tcpip-forward", "streamlocal-forward@openssh.com",
+}
+
+// forwardsPorts tells whether a channel type or request is what
+// Limits.NoPortForwarding forbids.
+func forwardsPorts(name string) bool { return slices.Contains(forwarding, name) }
+
 // merge returns what both l and o allow.
 func (l Limits) merge(o Limits) (Limits, error) {
 	switch {

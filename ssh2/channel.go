@@ -53,6 +53,7 @@ type Channel struct {
 	hear     bool // someone reads stderr
 	counted  bool // opened by the peer, and so counted against MaxChannels
 	busy     bool // a handler runs that belongs to the channel
+	unread   bool // a session that runs nothing: nobody reads or closes it
 }
 
 // channelState is a set of what has happened to a channel.
@@ -375,6 +376,9 @@ func (ch *Channel) end(err error) {
 		}
 	}
 	ch.waiters = nil
+	if ch.unread {
+		ch.purge()
+	}
 	ch.disarm()
 	ch.cond.Broadcast()
 	ch.mu.Unlock()

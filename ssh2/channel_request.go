@@ -43,8 +43,7 @@ func (ch *Channel) Request(ctx context.Context, name string, wantReply bool, dat
 }
 
 // tell sends a request that has no answer. It waits while too much is on its
-// way, which no context interrupts; a CLOSE that becomes due meanwhile goes out
-// after it.
+// way; a CLOSE that becomes due meanwhile goes out after it.
 func (ch *Channel) tell(ctx context.Context, m *msg.ChannelRequest) error {
 	if err := ctx.Err(); err != nil {
 		return context.Cause(ctx)
@@ -56,7 +55,7 @@ func (ch *Channel) tell(ctx context.Context, m *msg.ChannelRequest) error {
 	}
 	ch.telling++
 	ch.mu.Unlock()
-	err := ch.conn.t.SendMessage(m)
+	err := ch.conn.t.SendContext(ctx, m)
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
 	if ch.telling--; ch.telling == 0 && ch.closeDue {

@@ -167,6 +167,17 @@ func (c *Conn) goHandler(f func()) {
 	})
 }
 
+// guard runs code of the user on the calling goroutine, and returns its panic as
+// an error.
+func (c *Conn) guard(f func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = c.panicked(v)
+		}
+	}()
+	return f()
+}
+
 // panicked ends the connection because a handler, or this library, panicked.
 func (c *Conn) panicked(v any) error {
 	err := &PanicError{v, debug.Stack()}

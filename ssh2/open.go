@@ -90,6 +90,8 @@ func (c *Conn) admit(m *msg.ChannelOpen) *OpenError {
 	switch {
 	case !known && !session:
 		return &OpenError{OpenUnknownType, "unknown channel type"}
+	case c.auth.Limits.NoPortForwarding && forwardsPorts(m.Type):
+		return &OpenError{OpenProhibited, "no forwarding"}
 	case session && c.server.Session == nil:
 		return &OpenError{OpenProhibited, "no sessions"}
 	case session && c.noMoreSessions:

@@ -16,6 +16,9 @@ type Request struct {
 	Data      []byte // what follows the common fields; the handler may keep it
 }
 
+// size is what the peer makes us keep.
+func (r *Request) size() int { return len(r.Name) + len(r.Data) }
+
 // A RequestHandler answers requests of one channel. Calls are serial, on a
 // goroutine of their own; further requests of the channel wait meanwhile. The
 // context ends with the channel. A nil handler refuses everything. reply goes
@@ -71,12 +74,12 @@ func (l *requestLine) push(r *Request) bool {
 		l.serve(r)
 		return true
 	}
-	if len(l.queue) >= maxQueuedRequests || len(l.queue) > 0 && l.octets+len(r.Data) > maxQueuedOctets {
+	if len(l.queue) >= maxQueuedRequests || len(l.queue) > 0 && l.octets+r.size() > maxQueuedOctets {
 		l.mu.Unlock()
 		return false
 	}
 	l.queue = append(l.queue, r)
-	l.octets += len(r.Data)
+	l.octets += r.size()
 	mine := !l.busy
 	l.busy = true
 	l.mu.Unlock()
@@ -97,7 +100,7 @@ func (l *requestLine) run() {
 		}
 		r := l.queue[0]
 		l.queue[0], l.queue = nil, l.queue[1:]
-		l.octets -= len(r.Data)
+		l.octets -= r.size()
 		l.mu.Unlock()
 		switch l.serve(r) {
 		case pending:
@@ -142,15 +145,12 @@ func (w *waiter) deliver(a answer) {
 
 // Request sends a global request (RFC 4254 section 4). With wantReply it waits
 // for the answer and returns its data, or a *RequestError if it was refused.
-// Cancelling ctx stops the waiting, not the request. At most 128 requests and
+// Cancelling ctx stops the waiting, not a request that was sent. At most 128 requests and
 // opens are outstanding; more wait.
 func (c *Conn) Request(ctx context.Context, name string, wantReply bool, data []byte) ([]byte, error) {
 	m := &msg.GlobalRequest{Name: name, WantReply: wantReply, Data: data}
 	if !wantReply {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		return nil, c.t.SendMessage(m)
+		return nil, c.t.SendContext(ctx, m)
 	}
 	if err := c.takeSlot(ctx); err != nil {
 		return nil, err
@@ -236,6 +236,8 @@ func (c *Conn) serveGlobal(r *Request) verdict {
 		c.noMoreSessions = true
 		c.mu.Unlock()
 		return accept
+	case c.auth.Limits.NoPortForwarding && forwardsPorts(r.Name):
+		return refuse
 	case c.globals[r.Name] != nil:
 		h := c.globals[r.Name]
 		c.goHandler(func() {

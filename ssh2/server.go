@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"runtime/debug"
 	"sync"
 	"syscall"
 	"time"
@@ -201,7 +202,7 @@ func (s *Server) ServeConn(ctx context.Context, nc net.Conn) error {
 		return err
 	}
 	if s.OnLogin != nil {
-		if err = s.OnLogin(conn.ctx, conn); err != nil {
+		if err = conn.guard(func() error { return s.OnLogin(conn.ctx, conn) }); err != nil {
 			_ = conn.t.Disconnect(uint32(DisconnectByApplication), "not admitted")
 			conn.end(err)
 			return err
@@ -211,7 +212,10 @@ func (s *Server) ServeConn(ctx context.Context, nc net.Conn) error {
 	err = conn.run()
 	conn.handlers.Wait()
 	if s.OnEnd != nil {
-		s.OnEnd(conn, err)
+		end := err
+		if bad := conn.guard(func() error { s.OnEnd(conn, end); return nil }); bad != nil {
+			err = bad
+		}
 	}
 	i := sv.t.Info()
 	level := slog.LevelDebug // login and sessions have lines of their own
@@ -236,7 +240,7 @@ func expected(err error) bool {
 func (s *Server) admit(ctx context.Context, sv *served, nc net.Conn) (conn *Conn, err error) {
 	defer func() {
 		if v := recover(); v != nil { // a handler of Auth, or a mistake of ours
-			err = fmt.Errorf("ssh2: authentication: %w", &PanicError{Value: v})
+			err = fmt.Errorf("ssh2: authentication: %w", &PanicError{v, debug.Stack()})
 		}
 		if conn == nil {
 			sv.t.ReleaseReader()

@@ -104,6 +104,7 @@ const (
 
 func newServerSession(ch *Channel) {
 	s := &ServerSession{ch: ch}
+	ch.unread = true
 	s.cond.L = &s.mu
 	ch.line.serve, ch.line.reply = s.serve, ch.reply
 	// Sizes and signals come while the handler has not decided yet, which may
@@ -224,7 +225,7 @@ func (s *ServerSession) onStart(r *Request) verdict {
 	case Shell: // has no argument
 	}
 	s.ch.mu.Lock()
-	s.ch.busy = true
+	s.ch.busy, s.ch.unread = true, false
 	s.ch.mu.Unlock()
 	c.goHandler(func() {
 		defer s.ch.uncount(0)

@@ -219,11 +219,7 @@ func (f *Flow) SetDeadline(t time.Time) {
 		f.timer = nil
 	}
 	if !t.IsZero() && f.err == nil {
-		f.timer = time.AfterFunc(time.Until(t), func() {
-			o.mu.Lock()
-			o.room.Broadcast()
-			o.mu.Unlock()
-		})
+		f.timer = time.AfterFunc(time.Until(t), o.changed)
 	}
 	o.room.Broadcast()
 }

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/binary"
 	"net"
@@ -108,13 +109,19 @@ func (o *outbox) init(c *Conn) {
 // Send sends one message, whose first octet is its number. It takes b. It waits
 // while too much is on its way or our side of a key exchange runs; on return
 // the message has its place in the order.
-func (c *Conn) Send(b *packet.Buf) error {
+func (c *Conn) Send(b *packet.Buf) error { return c.send(context.Background(), b) }
+
+func (c *Conn) send(ctx context.Context, b *packet.Buf) error {
 	o := &c.out
 	o.mu.Lock()
-	for o.err == nil && !o.canOrder() {
+	for o.err == nil && ctx.Err() == nil && !o.canOrder() {
 		o.wait()
 	}
-	if err := o.err; err != nil {
+	err := o.err
+	if err == nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
 		o.mu.Unlock()
 		b.Release()
 		return err
@@ -159,6 +166,13 @@ func (c *Conn) Post(b *packet.Buf) error {
 
 // SendMessage is Send of an encoded message.
 func (c *Conn) SendMessage(m msg.Message) error { return c.Send(encode(m)) }
+
+// SendContext is SendMessage for who does not wait longer than ctx lasts. With
+// an error the message was not sent.
+func (c *Conn) SendContext(ctx context.Context, m msg.Message) error {
+	defer context.AfterFunc(ctx, c.out.changed)()
+	return c.send(ctx, encode(m))
+}
 
 // PostMessage is Post of an encoded message.
 func (c *Conn) PostMessage(m msg.Message) error { return c.Post(encode(m)) }
@@ -248,6 +262,13 @@ func (o *outbox) flushing() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.ending
+}
+
+// changed wakes everyone who waits.
+func (o *outbox) changed() {
+	o.mu.Lock()
+	o.room.Broadcast()
+	o.mu.Unlock()
 }
 
 // wait waits for a change, with o.mu held.

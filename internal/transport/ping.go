@@ -69,7 +69,7 @@ func (c *Conn) Ping(ctx context.Context) (time.Duration, error) {
 		c.mu.Unlock()
 	}()
 	start := time.Now()
-	if err := c.SendMessage(&msg.Ping{Data: binary.BigEndian.AppendUint64(nil, n)}); err != nil {
+	if err := c.SendContext(ctx, &msg.Ping{Data: binary.BigEndian.AppendUint64(nil, n)}); err != nil {
 		return 0, err
 	}
 	select {

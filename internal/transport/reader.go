@@ -264,11 +264,15 @@ func (c *Conn) extInfo(p []byte) error {
 	return nil
 }
 
+// maxPinned is how many times its own length a payload may keep in memory. The
+// read buffer is much larger than its packet after a packet of 256 KiB.
+const maxPinned = 4
+
 // Take returns the payload of the last Next as a Buf that the caller owns: the
-// read buffer itself if the payload is large, a copy if it is small. It may be
-// called once per Next, by the reader.
+// read buffer itself if the payload is large, a copy if it is small, by itself
+// or for that buffer. It may be called once per Next, by the reader.
 func (c *Conn) Take() *packet.Buf {
-	if len(c.payload) <= smallPayload {
+	if n := len(c.payload); n <= smallPayload || n < c.in.Cap()/maxPinned {
 		b := packet.Get(len(c.payload))
 		copy(b.Bytes(), c.payload)
 		return b
