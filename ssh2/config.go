@@ -75,7 +75,8 @@ type WindowLimits struct {
 
 // KeepAlive detects dead peers. When nothing at all arrived for Interval, a
 // keepalive@openssh.com request is sent; after Count of them without any
-// packet in return the connection ends with a *DeadPeerError.
+// packet in return the connection ends with a *DeadPeerError. While output that
+// waits for a slow link moves, the peer counts as heard of.
 type KeepAlive struct {
 	Interval time.Duration // 0 means 15 s, negative switches it off
 	Count    int           // 0 means 3
@@ -85,7 +86,7 @@ type KeepAlive struct {
 // the defaults. A client's context applies besides.
 type Timeouts struct {
 	Ident time.Duration // 0 means 30 s
-	Kex   time.Duration // each key exchange; 0 means 60 s
+	Kex   time.Duration // each key exchange, from when our KEXINIT has left; 0 means 60 s
 	Auth  time.Duration // all of authentication; 0 means 2 min on servers, none on clients
 }
 

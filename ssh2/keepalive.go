@@ -21,6 +21,7 @@ type keepAlive struct {
 	over    bool
 	asked   int       // keepalives sent since something arrived
 	heardAt time.Time // what LastReceived was then
+	written uint64    // octets that had left when we looked last
 }
 
 func (k *keepAlive) start(c *Conn) {
@@ -44,6 +45,16 @@ func (k *keepAlive) look() {
 	silence := time.Since(heard)
 	if rest := k.set.Interval - silence; k.asked == 0 && rest > 0 {
 		k.timer.Reset(rest)
+		return
+	}
+	// Over a slow link a question waits its turn for minutes, and the answer
+	// with it. But who takes what we send is not dead.
+	written, more := k.conn.t.Output()
+	moves := more && written > k.written
+	k.written = written
+	if moves {
+		k.asked = 0
+		k.timer.Reset(k.set.Interval)
 		return
 	}
 	if k.asked >= k.set.Count {

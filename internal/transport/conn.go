@@ -177,6 +177,15 @@ func (c *Conn) Info() Info {
 	return i
 }
 
+// Output returns how many octets were written so far, and whether more are on
+// their way: while they move, a peer takes them. A write of some hundred KiB
+// shows when it is complete.
+func (c *Conn) Output() (written uint64, more bool) {
+	c.out.mu.Lock()
+	defer c.out.mu.Unlock()
+	return c.bytesOut.Load(), c.out.bytes > 0
+}
+
 // LastReceived returns when the peer was last heard of.
 func (c *Conn) LastReceived() time.Time { return time.Unix(0, c.lastIn.Load()) }
 

@@ -91,7 +91,10 @@ type outbox struct {
 	kexOurs  *msg.KexInit  // the same, decoded
 	kexDone  chan struct{} // closed at its end
 	kexTimer *time.Timer
-	later    bool // it is not the first
+	kexDue   time.Time // when kexTimer means it
+	kexAt    uint64    // slots up to our KEXINIT; 0 once it is written
+	kexSeen  uint64    // slots written when kexTimer was set
+	later    bool      // it is not the first
 
 	head atomic.Uint64 // slots written
 	idle atomic.Bool   // the writer sleeps
@@ -478,6 +481,10 @@ func (o *outbox) write() {
 		o.mu.Lock()
 		o.head.Store(head)
 		o.bytes -= size
+		if o.kexAt != 0 && head >= o.kexAt {
+			o.kexAt = 0
+			o.armKex(head)
+		}
 		from, to := o.pump()
 		if o.waiting > 0 {
 			o.room.Broadcast()

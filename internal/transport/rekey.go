@@ -102,12 +102,42 @@ func (c *Conn) startKex(before ...urgent) <-chan struct{} {
 	o.kexOurs = c.newKexInit(!o.later)
 	o.kexInit = msg.Append(nil, o.kexOurs)
 	o.later = true
-	o.kexTimer = c.deadline(or(c.cfg.KexTimeout, DefaultKexTimeout), "key exchange")
 	o.urgent = append(append(o.urgent, before...), urgent{buf: bufOf(o.kexInit)})
 	from, to := o.pump()
+	o.kexAt = o.tail + uint64(len(o.urgent))
+	o.armKex(o.head.Load())
 	o.mu.Unlock()
 	o.seal(from, to)
 	return done
+}
+
+// armKex sets the time for the key exchange, with o.mu held and written slots
+// behind us. It is set anew when our KEXINIT has left: over a slow link that
+// waits its turn for minutes, behind what was ordered before, and only then can
+// the peer know of the exchange.
+func (o *outbox) armKex(written uint64) {
+	limit := or(o.c.cfg.KexTimeout, DefaultKexTimeout)
+	o.kexSeen, o.kexDue = written, time.Now().Add(limit)
+	if o.kexTimer == nil {
+		o.kexTimer = time.AfterFunc(limit, o.kexLate)
+	} else {
+		o.kexTimer.Reset(limit)
+	}
+}
+
+// kexLate runs when kexTimer fires, and ends the connection unless our KEXINIT
+// is still on its way and what is in front of it moves.
+func (o *outbox) kexLate() {
+	o.mu.Lock()
+	over := o.kexDone != nil && !time.Now().Before(o.kexDue) // not stopped or set anew meanwhile
+	if written := o.head.Load(); over && o.kexAt != 0 && written > o.kexSeen {
+		over = false
+		o.armKex(written)
+	}
+	o.mu.Unlock()
+	if over {
+		o.c.fail(&TimeoutError{"key exchange"})
+	}
 }
 
 // endKex says that the exchange is over: both NEWKEYS have passed.
@@ -121,7 +151,7 @@ func (c *Conn) endKex() {
 		close(o.kexDone)
 		o.kexDone = nil
 	}
-	o.kexInit, o.kexOurs = nil, nil
+	o.kexInit, o.kexOurs, o.kexAt = nil, nil, 0
 	o.room.Broadcast() // senders that wait with spent keys
 	o.mu.Unlock()
 	if c.open.Load() {
