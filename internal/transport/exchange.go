@@ -107,10 +107,10 @@ func (c *Conn) exchange(ctx context.Context, peerInit []byte) error {
 	peerInit = bytes.Clone(peerInit)
 	c.startKex()
 	c.out.mu.Lock()
-	ours, ourInit := c.out.kexOurs, c.out.kexInit
+	ours, ourInit, broken := c.out.kexOurs, c.out.kexInit, c.out.err
 	c.out.mu.Unlock()
-	if ours == nil {
-		return c.Err()
+	if broken != nil { // no exchange without a way out, whatever can still be read
+		return broken
 	}
 	if c.first {
 		if err := c.firstInit(&theirs); err != nil {

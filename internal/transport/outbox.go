@@ -260,6 +260,14 @@ func (o *outbox) fail(err error) {
 	o.poke()
 }
 
+// failure returns why nothing can be sent any more, or nil. It may come before
+// the end of the connection, while there is something to read.
+func (o *outbox) failure() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.err
+}
+
 // flushing tells whether DISCONNECT is still on its way.
 func (o *outbox) flushing() bool {
 	o.mu.Lock()

@@ -72,7 +72,7 @@ func (c *Conn) stopRekeyTimer() {
 func (c *Conn) Rekey(ctx context.Context) error {
 	select {
 	case <-c.startKex():
-		return c.Err()
+		return c.out.failure()
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
