@@ -138,7 +138,7 @@ func (s *session) posixRename(r *request) error {
 	if err != nil {
 		return err
 	}
-	return s.fs.Rename(s.ctx, from, to, RenameOverwrite|RenameAtomic)
+	return s.fs.Rename(s.ctx, JoinPath(s.startDir, from), JoinPath(s.startDir, to), RenameOverwrite|RenameAtomic)
 }
 
 // hardlink serves hardlink@openssh.com (section 4.5).
@@ -147,7 +147,7 @@ func (s *session) hardlink(r *request) error {
 	if err != nil {
 		return err
 	}
-	return s.fs.Link(s.ctx, old, link, false)
+	return s.fs.Link(s.ctx, JoinPath(s.startDir, old), JoinPath(s.startDir, link), false)
 }
 
 // statVFS and fstatVFS serve section 4.4.
@@ -156,7 +156,7 @@ func (s *session) statVFS(r *request) error {
 	if err != nil {
 		return err
 	}
-	info, err := s.fs.StatFS(s.ctx, name)
+	info, err := s.fs.StatFS(s.ctx, JoinPath(s.startDir, name))
 	if err != nil {
 		return err
 	}
@@ -240,7 +240,7 @@ func (s *session) expandPath(r *request) error {
 			return err
 		}
 	}
-	return s.replyPath(r, name)
+	return s.replyPath(r, JoinPath(s.startDir, name))
 }
 
 // homeDirectory serves home-directory (section 4.11).

@@ -72,8 +72,13 @@ func (s *session) open(r *request) error {
 	if err := malformed(c); err != nil {
 		return err
 	}
-	if err := checkName(r, m.Path); err != nil {
+	name, err := s.name(r, m.Path)
+	if err != nil {
 		return err
+	}
+	if meansDir(m.Path) {
+		// Or else "put file dir/" would make a file dir, where there is no such directory.
+		return CodeIsADirectory
 	}
 	how, err := openHow(m.Flags)
 	if err != nil {
@@ -96,11 +101,11 @@ func (s *session) open(r *request) error {
 			how.Attrs = &a
 		}
 	}
-	f, err := s.fs.Open(s.ctx, m.Path, &how)
+	f, err := s.fs.Open(s.ctx, name, &how)
 	if err != nil {
 		return err
 	}
-	path, _ := CleanPath(m.Path)
+	path, _ := CleanPath(name)
 	h := &handle{name: m.Path, path: path, file: f, reads: how.Reads(), writes: how.Writes(), appends: how.Appends()}
 	s.files++
 	s.addHandle(r, h)

@@ -50,7 +50,7 @@ func (s *session) path(r *request) (string, error) {
 	if err := malformed(c); err != nil {
 		return "", err
 	}
-	return m.Path, checkName(r, m.Path)
+	return s.name(r, m.Path)
 }
 
 // twoPaths decodes a request about two names.
@@ -85,9 +85,14 @@ func (s *session) stat(r *request) error {
 	if err != nil {
 		return err
 	}
-	a, err := s.fs.Stat(s.ctx, name, StatOpt{Follow: r.op == fxp.OpStat})
+	// "link/" is the directory that the link leads to: OpenSSH's "ls link/" asks so.
+	dir := meansDir(name)
+	a, err := s.fs.Stat(s.ctx, name, StatOpt{Follow: r.op == fxp.OpStat || dir})
 	if err != nil {
 		return err
+	}
+	if dir && a.Type() != TypeNone && !a.IsDir() {
+		return CodeNotADirectory
 	}
 	s.replyAttrs(r, a)
 	return nil
@@ -130,7 +135,8 @@ func (s *session) setstat(r *request) error {
 
 // setName sets attributes by name, as far as the policy lets them through.
 func (s *session) setName(r *request, name string, w *fxp.Attrs, follow bool) error {
-	if err := checkName(r, name); err != nil {
+	name, err := s.name(r, name)
+	if err != nil {
 		return err
 	}
 	a := attrsOfWire(w)
@@ -179,7 +185,8 @@ func (s *session) mkdir(r *request) error {
 	if err := malformed(c); err != nil {
 		return err
 	}
-	if err := checkName(r, m.Path); err != nil {
+	name, err := s.name(r, m.Path)
+	if err != nil {
 		return err
 	}
 	a := attrsOfWire(&m.Attrs)
@@ -187,9 +194,9 @@ func (s *session) mkdir(r *request) error {
 		return err
 	}
 	if a.Valid == 0 {
-		return s.fs.Mkdir(s.ctx, m.Path, nil)
+		return s.fs.Mkdir(s.ctx, name, nil)
 	}
-	return s.fs.Mkdir(s.ctx, m.Path, &a)
+	return s.fs.Mkdir(s.ctx, name, &a)
 }
 
 func (s *session) rmdir(r *request) error {
@@ -223,7 +230,7 @@ func (s *session) rename(r *request) error {
 	if err != nil {
 		return err
 	}
-	return s.fs.Rename(s.ctx, from, to, 0)
+	return s.fs.Rename(s.ctx, JoinPath(s.startDir, from), JoinPath(s.startDir, to), 0)
 }
 
 func (s *session) readlink(r *request) error {
@@ -253,5 +260,5 @@ func (s *session) symlink(r *request) error {
 		target, link = link, target
 	case SymlinkTargetFirst:
 	}
-	return s.fs.Link(s.ctx, target, link, true)
+	return s.fs.Link(s.ctx, target, JoinPath(s.startDir, link), true)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,6 +33,8 @@ type session struct {
 	version fxp.Version
 	offered [fxp.OpCount]bool // the extended requests that are served
 	quirks  quirk
+	// startDir is where relative names start; "" is the root.
+	startDir string
 
 	in      framer
 	req     request // the current one, if not READ or WRITE
@@ -62,6 +65,9 @@ func newSession(ctx context.Context, cancel context.CancelCauseFunc, srv *Server
 		srv: srv, ctx: ctx, cancel: cancel, fs: fsys, caps: fsys.Capabilities(), conn: conn, info: info,
 		log: srv.Log, in: framer{conn: conn}, out: replies{conn: conn}, handles: handles{max: srv.Limits.handles()},
 		quirks: quirksOf(info.ClientIdent), start: time.Now(),
+	}
+	if s.caps.StartDir != "/" {
+		s.startDir = s.caps.StartDir
 	}
 	if s.log != nil {
 		s.debug = s.log.Enabled(ctx, slog.LevelDebug)
@@ -265,6 +271,19 @@ func (s *session) replyName(r *request, name string) {
 	e.LongName = s.long
 	s.finish(wire.Append(p, &e))
 }
+
+// name takes a name of the peer for the file system: what is refused for every request
+// alike is, and a relative one starts at the start directory.
+func (s *session) name(r *request, name string) (string, error) {
+	if err := checkName(r, name); err != nil {
+		return "", err
+	}
+	return JoinPath(s.startDir, name), nil
+}
+
+// meansDir tells whether a name can only be that of a directory (POSIX, Pathname
+// Resolution). CleanPath drops the slash, so this comes first where it matters.
+func meansDir(name string) bool { return strings.HasSuffix(name, "/") }
 
 // checkName refuses what no name may be, for every request alike (cves 8.2, 12.5).
 func checkName(r *request, name string) error {
