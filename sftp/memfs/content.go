@@ -13,12 +13,13 @@ const chunkSize = 64 << 10
 // minChunk is the first size of a piece, so that small files stay small.
 const minChunk = 512
 
-// content is the bytes of a file. Pieces are nil (holes) or up to chunkSize long; what
-// lies behind a piece's length and before the size is zero.
+// content is the bytes of a file. Pieces are up to chunkSize long; those that are missing
+// are holes, and what lies behind a piece's length and before the size is zero. A map holds
+// them, since a slice would cost its length in memory for one octet at a far offset.
 type content struct {
 	size     int64
 	held     int64 // sum of the capacities of pieces
-	pieces   [][]byte
+	pieces   map[int][]byte
 	open     int // handles
 	nameless bool
 }
@@ -43,8 +44,8 @@ func (c *content) readAt(p []byte, off int64) (int, error) {
 		want := min(len(p)-n, chunkSize-at)
 		part := p[n : n+want]
 		m := 0
-		if i < len(c.pieces) && at < len(c.pieces[i]) {
-			m = copy(part, c.pieces[i][at:])
+		if piece := c.pieces[i]; at < len(piece) {
+			m = copy(part, piece[at:])
 		}
 		clear(part[m:])
 		n += want
@@ -73,8 +74,8 @@ func (c *content) writeAt(s *FS, p []byte, off int64) (int, error) {
 		return 0, sftp.CodeNoSpace
 	}
 	c.held += more
-	for len(c.pieces) <= last {
-		c.pieces = append(c.pieces, nil)
+	if c.pieces == nil {
+		c.pieces = make(map[int][]byte)
 	}
 	n := 0
 	for i := first; i <= last; i++ {
@@ -108,12 +109,7 @@ func (c *content) pieceUse(i int, end int64) int {
 	return max(use, c.pieceCap(i))
 }
 
-func (c *content) pieceCap(i int) int {
-	if i < len(c.pieces) {
-		return cap(c.pieces[i])
-	}
-	return 0
-}
+func (c *content) pieceCap(i int) int { return cap(c.pieces[i]) }
 
 // pieceCap rounds up to a power of two, so that appending small writes copies each
 // byte about once.
@@ -130,25 +126,34 @@ func (c *content) truncate(s *FS, size int64) error {
 	if size < 0 || size > s.opt.MaxBytes {
 		return sftp.CodeNoSpace
 	}
-	keep := int((size + chunkSize - 1) / chunkSize)
-	for i := keep; i < len(c.pieces); i++ {
-		c.drop(s, i)
-	}
-	if keep < len(c.pieces) {
-		c.pieces = c.pieces[:keep]
-	}
-	if at := int(size % chunkSize); at != 0 && keep <= len(c.pieces) && keep > 0 && len(c.pieces[keep-1]) > at {
-		c.pieces[keep-1] = c.pieces[keep-1][:at]
+	if size < c.size {
+		c.cut(s, size)
 	}
 	c.size = size
 	return nil
 }
 
-func (c *content) drop(s *FS, i int) {
-	n := int64(cap(c.pieces[i]))
-	c.pieces[i] = nil
-	c.held -= n
-	s.used.Add(-n)
+// cut drops what lies at size and behind. The map is made anew, since one that had many
+// pieces keeps their places.
+func (c *content) cut(s *FS, size int64) {
+	var kept map[int][]byte
+	for i, piece := range c.pieces {
+		left := size - int64(i)*chunkSize
+		if left <= 0 {
+			n := int64(cap(piece))
+			c.held -= n
+			s.used.Add(-n)
+			continue
+		}
+		if int64(len(piece)) > left {
+			piece = piece[:left]
+		}
+		if kept == nil {
+			kept = make(map[int][]byte)
+		}
+		kept[i] = piece
+	}
+	c.pieces = kept
 }
 
 // orphan marks content whose last name is gone; it is freed with its last handle.

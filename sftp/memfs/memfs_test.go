@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"math/rand/v2"
+	"runtime"
 	"strconv"
 	"sync"
 	"testing"
@@ -56,6 +57,27 @@ func TestSparseWritesTakeNoMemory(t *testing.T) {
 	p := make([]byte, 100)
 	if n, err := f.ReadAt(p, 1<<29); n != 100 || err != nil || !bytes.Equal(p, make([]byte, 100)) {
 		t.Errorf("hole: %d %v %x", n, err, p)
+	}
+}
+
+// TestHolesTakeNoMemory: one octet far out costs a piece and not a place for every piece
+// before it, of which a million files would take more than any host has.
+func TestHolesTakeNoMemory(t *testing.T) {
+	s := New(Options{})
+	var files [64]sftp.File
+	for i := range files {
+		files[i] = open(t, s, "/f"+strconv.Itoa(i))
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for _, f := range files {
+		if _, err := f.WriteAt([]byte("x"), defaultMaxBytes-chunkSize); err != nil {
+			t.Fatal(err)
+		}
+	}
+	runtime.ReadMemStats(&after)
+	if per := (after.TotalAlloc - before.TotalAlloc) / uint64(len(files)); per > 4<<10 {
+		t.Errorf("%d octets allocated per file, %d counted", per, s.used.Load()/int64(len(files)))
 	}
 }
 
