@@ -325,7 +325,7 @@ func (s *FS) Link(ctx context.Context, target, newName string, symbolic bool) er
 	if err := s.writable(ctx); err != nil {
 		return err
 	}
-	if symbolic && (target == "" || len(target) >= sftp.MaxPath || strings.IndexByte(target, 0) >= 0) {
+	if symbolic && (target == "" || len(target) >= sftp.MaxPath-2 || strings.IndexByte(target, 0) >= 0) {
 		return sftp.CodeInvalidFilename
 	}
 	if !symbolic {

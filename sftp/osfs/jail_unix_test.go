@@ -578,6 +578,21 @@ func TestCVE_8_5_NoHostPath(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	// Nor does the length at which targets are refused tell.
+	for n := sftp.MaxPath - 8; n < sftp.MaxPath+2; n++ {
+		var errs [2]error
+		for i, dir := range []string{root, strings.ToUpper(root)} {
+			target := dir + "/" + strings.Repeat("x", n-len(root)-1)
+			if errs[i] = s.Link(ctx, target, "/guess", true); errs[i] == nil {
+				if err := s.Remove(ctx, "/guess"); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		if sftp.CodeOf(errs[0]) != sftp.CodeOf(errs[1]) {
+			t.Errorf("target of %d octets: %v for a right guess, %v for a wrong one", n, errs[0], errs[1])
+		}
+	}
 	f, err := s.Open(ctx, "/f", &reading)
 	if err != nil {
 		t.Fatal(err)

@@ -248,7 +248,9 @@ func (s *FS) Link(ctx context.Context, target, newName string, symbolic bool) er
 			return s.link(old, name)
 		})
 	}
-	if target == "" || len(target) >= sftp.MaxPath || strings.IndexByte(target, 0) >= 0 {
+	// guarded may add two octets. Targets that would be too long then are refused in any
+	// case, since only those that begin with the host's path of the root get them.
+	if target == "" || len(target) >= sftp.MaxPath-2 || strings.IndexByte(target, 0) >= 0 {
 		return sftp.CodeInvalidFilename
 	}
 	for strings.HasPrefix(target, "/./") { // kept for guarded
