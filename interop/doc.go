@@ -4,14 +4,17 @@
 // x/crypto/ssh with pkg/sftp are run as their users run them, and every result is checked in the server's own
 // directory, byte by byte.
 //
-// The tests print two tables: TestMatrix the clients and operations, TestAlgorithms the clients and algorithms.
+// The tests print tables, first of all: TestMatrix the clients and operations, TestAlgorithms the clients and
+// algorithms. The tests named TestOwnClient turn it round: our client against OpenSSH's sshd and AsyncSSH's server.
+// Package bench, below, compares our server's speed with that of x/crypto/ssh and pkg/sftp.
 //
 //	go test ./...            # in this directory; -short moves 64 MiB instead of 1 GiB
 //
 // Environment:
 //
 //	FAIRLEAD_INTEROP_SERVER  fairlead (default) or openssh: the same tests against OpenSSH's sshd, which tells
-//	                         a peer's own quirk from a bug of ours. Needs Linux, root and an installed sshd.
+//	                         a peer's own quirk from a bug of ours. Needs Linux, root and an installed sshd,
+//	                         and so do the tests of our client, which count sshd as missing where it cannot run.
 //	FAIRLEAD_PEERS_PY        python executable that has paramiko, asyncssh and ssh-audit (default python3)
 //	FAIRLEAD_PEERS_NODE      a node_modules directory with ssh2 (default: found as node finds it)
 //	FAIRLEAD_REQUIRE_PEERS   1: a client that is not installed fails its tests instead of leaving a gap in the table

@@ -102,8 +102,7 @@ func TestOwnClientAuth(t *testing.T) {
 			cfg.Auth = c.auth
 			client, err := s.tryOurs(t, cfg)
 			if c.method == "" {
-				var refused *ssh2.AuthError
-				if !errors.As(err, &refused) {
+				if _, ok := errors.AsType[*ssh2.AuthError](err); !ok {
 					t.Fatalf("error is %v, want an AuthError", err)
 				}
 				return
@@ -289,8 +288,7 @@ func TestOwnClientHostKey(t *testing.T) {
 				}
 				return
 			}
-			var refused *ssh2.HostKeyError
-			if !errors.As(err, &refused) {
+			if _, ok := errors.AsType[*ssh2.HostKeyError](err); !ok {
 				t.Errorf("error is %v, want a HostKeyError", err)
 			}
 			if asked {

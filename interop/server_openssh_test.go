@@ -1,12 +1,14 @@
 package interop
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -24,12 +26,9 @@ type sshd struct {
 // directory is in a fixed place, where chroot and an ordinary user can get to it.
 func (s *server) startOpenSSH(t *testing.T, dir string, o *sshd) {
 	t.Helper()
-	if os.Getuid() != 0 {
-		t.Fatal("OpenSSH's server needs root here: it must know a user of ours")
-	}
-	program, err := findSSHD()
+	program, err := sshdHere()
 	if err != nil {
-		t.Fatal(err)
+		missingPeer(t, "OpenSSH sshd", err)
 	}
 	hash, err := exec.Command("openssl", "passwd", "-6", s.keys.password).Output()
 	if err != nil {
@@ -112,6 +111,21 @@ Subsystem sftp internal-sftp
 	}
 	return b.String()
 }
+
+// sshdHere returns the program, or why it cannot be run here.
+var sshdHere = sync.OnceValues(func() (string, error) {
+	program, err := findSSHD()
+	if err != nil {
+		return "", errMissing
+	}
+	if os.Getuid() != 0 {
+		return "", errors.New("needs root: it must know a user of ours")
+	}
+	if out, err := exec.Command("unshare", "--mount", "true").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("needs a mount namespace: %w: %s", err, out)
+	}
+	return program, nil
+})
 
 // findSSHD looks where distributions put it: sbin is not on every PATH.
 func findSSHD() (string, error) {

@@ -79,7 +79,7 @@ func launch(t *testing.T, o serverOptions) *server {
 			s.hostKeyFiles = append(s.hostKeyFiles, s.keys.hostKeyFiles[i])
 		}
 	}
-	dir, err := os.MkdirTemp(scratch, "server-")
+	dir, err := os.MkdirTemp(scratch, "server-") //nolint:usetesting // not where TempDir is
 	if err != nil {
 		t.Fatal(err)
 	}

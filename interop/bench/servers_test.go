@@ -49,7 +49,7 @@ func newField(tb testing.TB) *field {
 // tempDir prefers memory over disk, whose speed is not what is measured.
 func tempDir(tb testing.TB) string {
 	tb.Helper()
-	dir, err := os.MkdirTemp("/dev/shm", "fairlead-bench-")
+	dir, err := os.MkdirTemp("/dev/shm", "fairlead-bench-") //nolint:usetesting // not where TempDir is
 	if err != nil {
 		return tb.TempDir()
 	}

@@ -18,10 +18,11 @@ import (
 	"syscall"
 	"time"
 
+	gossh "golang.org/x/crypto/ssh"
+
 	"github.com/fairlead-ssh/fairlead/sftp"
 	"github.com/fairlead-ssh/fairlead/sftp/osfs"
 	"github.com/fairlead-ssh/fairlead/ssh2"
-	gossh "golang.org/x/crypto/ssh"
 )
 
 // options are the flags.
@@ -87,7 +88,9 @@ func run() error {
 	if err := server.Shutdown(ctx); err != nil {
 		return err
 	}
-	<-served
+	if err := <-served; !errors.Is(err, ssh2.ErrServerClosed) {
+		return err
+	}
 	return nil
 }
 
