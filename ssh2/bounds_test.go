@@ -194,3 +194,35 @@ func TestCVE_5_9_LargeBufsAreNotPinned(t *testing.T) {
 	close(release)
 	_ = p.close()
 }
+
+// TestCVE_5_3_AbandonedOpensAreOutstanding: a peer that decides on nothing does
+// not make us keep more channels than may be outstanding, however often the
+// caller gives up.
+func TestCVE_5_3_AbandonedOpensAreOutstanding(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := testClient()
+		cfg.KeepAlive.Interval = -1
+		p, c := scriptServer(t, cfg)
+		for range maxOutstanding + 10 {
+			ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
+			if _, err := c.Open(ctx, "x", nil, nil); !errors.Is(err, context.DeadlineExceeded) {
+				t.Fatal(err)
+			}
+			cancel()
+		}
+		if n := c.Info().Channels; n > maxOutstanding {
+			t.Errorf("%d channels wait for an answer", n)
+		}
+		// What is answered after all makes room.
+		for range maxOutstanding {
+			var m msg.ChannelOpen
+			p.get(&m)
+			p.send(&msg.ChannelOpenFailure{Recipient: m.Sender, Reason: uint32(OpenProhibited)})
+		}
+		synctest.Wait()
+		if n, slots := c.Info().Channels, len(c.slots); n != 0 || slots != 0 {
+			t.Errorf("%d channels and %d slots left", n, slots)
+		}
+		_ = p.close()
+	})
+}

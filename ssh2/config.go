@@ -37,7 +37,8 @@ type Config struct {
 	MinRSABits int
 
 	// Version is the software part of our ident, without "SSH-2.0-"; empty
-	// means the constant Version. Only printable ASCII without spaces.
+	// means the constant Version. Only printable ASCII without spaces and minus
+	// (RFC 4253 section 4.2).
 	Version string
 
 	// Log receives what an operator may want to know; nil discards it.
@@ -137,7 +138,7 @@ func (c *Config) transport(role msg.Role, o offer) (*transport.Config, error) {
 		version = Version
 	}
 	for i := range len(version) {
-		if version[i] <= ' ' || version[i] >= 0x7F {
+		if version[i] <= ' ' || version[i] >= 0x7F || version[i] == '-' {
 			return nil, &ConfigError{"version", errVersion}
 		}
 	}

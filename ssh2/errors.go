@@ -37,7 +37,7 @@ var (
 	// ErrServerClosed is what Serve returns after Shutdown or Close.
 	ErrServerClosed = errors.New("ssh2: server: closed")
 
-	errVersion = errors.New("only printable ascii without spaces is allowed")
+	errVersion = errors.New("only printable ascii without spaces and minus is allowed")
 )
 
 // A ConfigError is a setting that cannot be used, found before any connection

@@ -19,13 +19,14 @@ func (c *Conn) open(ctx context.Context, typ string, extra []byte, prepare func(
 	if err := c.takeSlot(ctx); err != nil {
 		return nil, err
 	}
-	defer c.giveSlot()
 	ch, err := c.newChannel(typ)
 	if err != nil {
+		c.giveSlot()
 		return nil, err
 	}
 	prepare(ch)
-	w := &waiter{answer: make(chan answer, 1)}
+	// The slot is free when the peer has answered, not when we cease to wait.
+	w := &waiter{answer: make(chan answer, 1), slot: true}
 	ch.mu.Lock()
 	ch.waiters = append(ch.waiters, w)
 	ch.mu.Unlock()
@@ -148,6 +149,7 @@ func (c *Conn) onOpenConfirmation(p []byte) error {
 	if given {
 		return ch.Close()
 	}
+	c.giveSlot()
 	ch.answered().deliver(answer{ok: true})
 	return nil
 }
@@ -161,6 +163,7 @@ func (c *Conn) onOpenFailure(p []byte) error {
 	if err != nil {
 		return err
 	}
+	c.giveSlot()
 	ch.answered().deliver(answer{err: &OpenError{OpenReason(m.Reason), m.Text}})
 	c.remove(ch)
 	ch.stop(ErrChannelClosed)

@@ -587,6 +587,7 @@ func TestConfigMistakesAreErrors(t *testing.T) {
 		"mac":      func(c *Config) { c.MACs = "-hmac-nothing" },
 		"host key": func(c *Config) { c.HostKeyAlgorithms = "^ssh-dsa" },
 		"version":  func(c *Config) { c.Version = "two words" },
+		"minus":    func(c *Config) { c.Version = "two-words" }, // RFC 4253 section 4.2
 		"newline":  func(c *Config) { c.Version = "x\r\nSSH-2.0-y" },
 	} {
 		s := testServer(nil)
