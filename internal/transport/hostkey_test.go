@@ -103,13 +103,23 @@ func (fakeAddr) String() string  { return "192.0.2.1:22" }
 // hostKeyRefused plays a server whose reply is changed by forge.
 func hostKeyRefused(t *testing.T, algorithm string, signer gossh.Signer, forge func(*msg.KexReply)) {
 	t.Helper()
+	hostKeyRefusedBy(t, algorithm, signer, func(_ *peer, r *msg.KexReply) {
+		if forge != nil {
+			forge(r)
+		}
+	})
+}
+
+// hostKeyRefusedBy is hostKeyRefused for who needs the exchange hash, p.lastHash.
+func hostKeyRefusedBy(t *testing.T, algorithm string, signer gossh.Signer, forge func(p *peer, r *msg.KexReply)) {
+	t.Helper()
 	cc, _ := testConfigs()
 	cc.HostKey = func(context.Context, string, gossh.PublicKey) error {
 		t.Error("somebody was asked about a key that does not hold")
 		return nil
 	}
 	script(t, cc, func(p *peer) {
-		p.signer, p.forge = signer, forge
+		p.signer, p.forge = signer, func(r *msg.KexReply) { forge(p, r) }
 		p.init.HostKeys = []string{algorithm}
 		p.Idents()
 		p.Exchange()
@@ -202,9 +212,9 @@ func TestCVE_2_11_WrongSignatures(t *testing.T) {
 			hostKeyRefused(t, gossh.KeyAlgoED25519, key, forge)
 		})
 	}
-	// cves 2.17: SHA-1 under the name of another algorithm.
+	// cves 2.17: a good signature, by SHA-1 under the name of another algorithm.
 	t.Run("ssh-rsa for rsa-sha2-256", func(t *testing.T) {
-		hostKeyRefused(t, gossh.KeyAlgoRSASHA256, rsaKey, func(r *msg.KexReply) { r.Signature = sign(rsaKey, []byte("x")) })
+		hostKeyRefusedBy(t, gossh.KeyAlgoRSASHA256, rsaKey, func(p *peer, r *msg.KexReply) { r.Signature = sign(rsaKey, p.lastHash) })
 	})
 }
 

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 
 	"github.com/fairlead-ssh/fairlead/internal/alg"
 	"github.com/fairlead-ssh/fairlead/internal/kex"
@@ -162,6 +163,17 @@ func TestCVE_10_8_UnknownNamesInConfig(t *testing.T) {
 
 // TestCVE_10_5_PacketLimit forces a small limit of packets: keys are exchanged
 // in time, both ways, and no nonce serves twice.
+// TestCVE_10_5_SpentKey: no packet is taken beyond 2^32 under one key.
+func TestCVE_10_5_SpentKey(t *testing.T) {
+	bothRoles(t, nil, func(p *peer) {
+		p.Open()
+		synctest.Wait() // the reader waits for a packet
+		p.c.inNonce = maxKeyPackets
+		p.Send(&msg.Ignore{})
+		p.WantDisconnect("spent key", ReasonProtocolError)
+	})
+}
+
 func TestCVE_10_5_PacketLimit(t *testing.T) {
 	leaks(t)
 	cc, sc := testConfigs()
