@@ -16,8 +16,9 @@ const (
 	nameReply = 32 << 10
 	// nameSlack is room for the entry that turns out to be too much.
 	nameSlack = 3 << 10
-	// nameBatch is how many entries are asked of the back end at a time.
-	nameBatch = 256
+	// nameBatch is how many entries are asked of the back end at a time. A listing
+	// holds as many until the next READDIR, and a peer may open a thousand.
+	nameBatch = 64
 )
 
 // listing is where a READDIR goes on.

@@ -3,6 +3,7 @@ package sftp
 import (
 	"errors"
 	"testing"
+	"unsafe"
 
 	"github.com/fairlead-ssh/fairlead/internal/fxp"
 )
@@ -96,5 +97,13 @@ func TestHandleSlots(t *testing.T) {
 	}
 	if (Limits{Handles: 1 << 20}).handles() != maxHandles || (Limits{}).concurrency() != defaultConcurrency {
 		t.Error("limits")
+	}
+}
+
+// TestCVE_12_5_ListingsAreSmall: what all the listings of a session hold between two
+// READDIRs is bounded, beside their number.
+func TestCVE_12_5_ListingsAreSmall(t *testing.T) {
+	if n := nameBatch * int(unsafe.Sizeof(Entry{})) * defaultHandles; n > 32<<20 {
+		t.Errorf("%d octets for the listings of one session", n)
 	}
 }
