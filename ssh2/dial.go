@@ -20,7 +20,8 @@ type ClientConfig struct {
 	User string
 	// Auth has the methods to try, in this order as far as the server allows.
 	Auth []AuthMethod
-	// HostKey judges the server's host key. Nil refuses to connect.
+	// HostKey judges the server's host key. Nil refuses to connect. It may ask a
+	// person: Timeouts do not run meanwhile, though those of the server do.
 	HostKey gossh.HostKeyCallback
 	// Banner gets text that the server wants shown before login, as it is:
 	// filter control characters before showing it. Nil drops it.

@@ -63,7 +63,8 @@ type Config struct {
 	// and a connection still shows the same key whenever it exchanges keys.
 	Signers func() []gossh.Signer
 	// HostKey judges the server's host key on a client, once, in the first
-	// key exchange; later exchanges must show the same key. Nil refuses.
+	// key exchange; later exchanges must show the same key. Nil refuses. It may
+	// ask a person: KexTimeout does not run meanwhile.
 	HostKey func(ctx context.Context, algorithm string, key gossh.PublicKey) error
 	// MinRSABits is the smallest RSA host key a client accepts; 0 means
 	// DefaultMinRSABits.

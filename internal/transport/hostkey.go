@@ -222,5 +222,7 @@ func (c *Conn) judgeHostKey(ctx context.Context, x *run) error {
 	if c.cfg.HostKey == nil {
 		return errors.New("nothing is configured to verify it with")
 	}
+	c.out.asking(true)
+	defer c.out.asking(false)
 	return c.cfg.HostKey(ctx, x.chosen.HostKey, x.hostKey)
 }

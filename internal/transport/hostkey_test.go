@@ -391,3 +391,30 @@ func TestCVE_4_7_HugeRSAHostKey(t *testing.T) {
 		}
 	}
 }
+
+// TestHostKeyJudgedAtLeisure: whoever is asked about a host key, often a person,
+// does not use up the time that the peer has for the exchange.
+func TestHostKeyJudgedAtLeisure(t *testing.T) {
+	for _, then := range []time.Duration{0, 2 * DefaultKexTimeout} {
+		cc, _ := testConfigs()
+		cc.HostKey = func(context.Context, string, gossh.PublicKey) error {
+			time.Sleep(5 * DefaultKexTimeout)
+			return nil
+		}
+		script(t, cc, func(p *peer) {
+			p.Idents()
+			p.Exchange()
+			p.WantNewKeys()
+			time.Sleep(then) // now it is the peer that takes its time
+			p.NewKeys()
+			if then == 0 {
+				<-p.ready
+				return
+			}
+			var late *TimeoutError
+			if err := p.lastError(); !errors.As(err, &late) {
+				p.t.Errorf("ended with %v", err)
+			}
+		})
+	}
+}

@@ -94,6 +94,7 @@ type outbox struct {
 	kexDue   time.Time // when kexTimer means it
 	kexAt    uint64    // slots up to our KEXINIT; 0 once it is written
 	kexSeen  uint64    // slots written when kexTimer was set
+	kexAsks  bool      // somebody judges the host key, and the peer waits for us
 	later    bool      // it is not the first
 
 	head atomic.Uint64 // slots written

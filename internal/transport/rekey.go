@@ -126,17 +126,28 @@ func (o *outbox) armKex(written uint64) {
 }
 
 // kexLate runs when kexTimer fires, and ends the connection unless our KEXINIT
-// is still on its way and what is in front of it moves.
+// is still on its way and what is in front of it moves, or we are the one who
+// takes the time.
 func (o *outbox) kexLate() {
 	o.mu.Lock()
 	over := o.kexDone != nil && !time.Now().Before(o.kexDue) // not stopped or set anew meanwhile
-	if written := o.head.Load(); over && o.kexAt != 0 && written > o.kexSeen {
+	if written := o.head.Load(); over && (o.kexAsks || o.kexAt != 0 && written > o.kexSeen) {
 		over = false
 		o.armKex(written)
 	}
 	o.mu.Unlock()
 	if over {
 		o.c.fail(&TimeoutError{"key exchange"})
+	}
+}
+
+// asking says that somebody is asked about the host key, or has answered: from
+// then on the peer has its time anew.
+func (o *outbox) asking(yes bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.kexAsks = yes; !yes && o.kexDone != nil {
+		o.armKex(o.head.Load())
 	}
 }
 
