@@ -47,6 +47,8 @@ type Conn struct {
 	onShutdown     map[*ServerSession]func()
 	noMoreSessions bool
 	draining       bool
+	drainIdle      bool        // nothing ran at the last look
+	drainTimer     *time.Timer // the next look
 	ended          bool
 	why            error         // why we ended it, if we did
 	err            error         // how it ended, once done
@@ -119,6 +121,9 @@ func (c *Conn) end(err error) {
 		err = why
 	}
 	c.ended, c.err = true, err
+	if c.drainTimer != nil {
+		c.drainTimer.Stop()
+	}
 	channels, waiters := c.channels, c.waiters
 	c.channels, c.waiters, c.free = nil, nil, nil
 	c.mu.Unlock()
@@ -290,30 +295,6 @@ func (c *Conn) Wait() error {
 
 // Context ends with the connection, the cause being what Wait returns.
 func (c *Conn) Context() context.Context { return c.ctx }
-
-// drain refuses channels from now on and calls what OnShutdown registered.
-func (c *Conn) drain() {
-	c.mu.Lock()
-	c.draining = true
-	if !c.ended { // handlers are waited for from then on
-		for _, f := range c.onShutdown {
-			c.goHandler(f)
-		}
-	}
-	c.onShutdown = nil
-	c.mu.Unlock()
-	c.leaveIfIdle()
-}
-
-// leaveIfIdle says goodbye once a draining connection has nothing left to do.
-func (c *Conn) leaveIfIdle() {
-	c.mu.Lock()
-	leave := c.draining && c.counted == 0
-	c.mu.Unlock()
-	if leave {
-		_ = c.t.Disconnect(uint32(DisconnectByApplication), "server is shutting down")
-	}
-}
 
 // newChannel makes a channel with a number of ours.
 func (c *Conn) newChannel(typ string) (*Channel, error) {

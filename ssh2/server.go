@@ -339,8 +339,8 @@ func (e *ShutdownError) Unwrap() error { return e.Err }
 
 // Shutdown stops accepting connections and channels, lets sessions that run
 // come to their end (see ServerSession.OnShutdown) and says goodbye on each
-// connection that has none. When ctx ends first it cuts off the rest and
-// returns a *ShutdownError.
+// connection that has none, or for a minute or two only such in which nothing
+// runs. When ctx ends first it cuts off the rest and returns a *ShutdownError.
 func (s *Server) Shutdown(ctx context.Context) error {
 	_ = s.prepare() // a server that cannot run can still be shut down
 	var drain []*Conn

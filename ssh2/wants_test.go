@@ -305,6 +305,52 @@ func TestW33_ShutdownLetsSessionsFinish(t *testing.T) {
 	})
 }
 
+// TestW33_ShutdownOfIdleSessions: a client that lives, answers and does nothing
+// does not hold a server for ever, whether it has not begun or not closed.
+func TestW33_ShutdownOfIdleSessions(t *testing.T) {
+	for name, begin := range map[string]func(p *script){
+		"not begun": func(p *script) { p.open(1) },
+		"not closed": func(p *script) {
+			p.send(exec(p.open(1), "echo x"))
+			p.want("exec", signal(msg.NumChannelSuccess, 1))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := testServer(shellServer)
+				p := scriptClient(t, s)
+				begin(p)
+				bye := make(chan error, 1)
+				go func() {
+					for {
+						b, err := p.c.Next()
+						if err != nil {
+							bye <- err
+							return
+						}
+						var m msg.GlobalRequest
+						if msg.Decode(b, &m) == nil && m.WantReply {
+							p.trySend(&msg.RequestFailure{})
+						}
+					}
+				}()
+				start := time.Now()
+				if err := s.Shutdown(context.Background()); err != nil {
+					t.Error(err)
+				}
+				if took := time.Since(start); took < time.Minute || took > 3*time.Minute {
+					t.Errorf("took %v", took)
+				}
+				var d *DisconnectError
+				if err := <-bye; !errors.As(err, &d) || d.Reason != uint32(DisconnectByApplication) {
+					t.Errorf("the client hears %v", err)
+				}
+				_ = p.close()
+			})
+		})
+	}
+}
+
 func TestW33_ShutdownWithAnEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := testServer(shellServer)
