@@ -51,6 +51,31 @@ def options(job):
     return chosen
 
 
+async def execute(conn, command, local, to):
+    """By hand: conn.run with a redirected stdin fails if the command ends before the redirection is in place."""
+    process = await conn.create_process(command, stderr=asyncssh.DEVNULL, encoding=None)
+
+    async def feed():
+        try:
+            if local:
+                with open(local, "rb") as source:
+                    while block := source.read(BLOCK):
+                        process.stdin.write(block)
+                        await process.stdin.drain()
+            process.stdin.write_eof()
+        except (BrokenPipeError, ConnectionError):
+            pass  # the command has left without reading all
+
+    feeding = asyncio.create_task(feed())
+    output = await process.stdout.read()
+    await process.wait_closed()
+    await feeding
+    if to:
+        with open(to, "wb") as target:
+            target.write(output)
+    return process.exit_status
+
+
 async def run(conn, sftp, step, result):
     verb, local, remote, to = (step.get(k) for k in ("verb", "local", "remote", "to"))
     if verb == "list":
@@ -87,13 +112,7 @@ async def run(conn, sftp, step, result):
     elif verb == "symlink":
         await sftp.symlink(to, remote)
     elif verb == "exec":
-        done = await conn.run(
-            step["command"],
-            stdin=open(local, "rb") if local else asyncssh.DEVNULL,
-            stdout=open(to, "wb") if to else asyncssh.DEVNULL,
-            encoding=None,
-        )
-        result["status"] = done.exit_status
+        result["status"] = await execute(conn, step["command"], local, to)
     else:
         raise SystemExit("no verb " + verb)
 
