@@ -1,0 +1,90 @@
+package sftp_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/fairlead-ssh/fairlead/internal/fxp"
+	"github.com/fairlead-ssh/fairlead/internal/wire"
+	"github.com/fairlead-ssh/fairlead/sftp"
+)
+
+// barrierFS notes what is asked of it while a file is being written.
+type barrierFS struct {
+	*slowFS
+	calls, early int
+}
+
+func (f *barrierFS) note() error {
+	f.calls++
+	if f.busy.Load() > 0 {
+		f.early++
+	}
+	return nil
+}
+
+func (f *barrierFS) Capabilities() sftp.Capabilities {
+	return sftp.Capabilities{
+		Features: sftp.FeatureWrite | sftp.FeaturePosixRename | sftp.FeatureLSetStat,
+		Attrs:    sftp.AttrsBasic, Extensions: []string{"own@example.com"},
+	}
+}
+
+func (f *barrierFS) Open(ctx context.Context, name string, how *sftp.OpenHow) (sftp.File, error) {
+	_ = f.note()
+	return f.slowFS.Open(ctx, name, how)
+}
+
+func (f *barrierFS) Stat(context.Context, string, sftp.StatOpt) (*sftp.Attrs, error) {
+	return &sftp.Attrs{}, f.note()
+}
+func (f *barrierFS) SetStat(context.Context, string, *sftp.Attrs, bool) error { return f.note() }
+func (f *barrierFS) Remove(context.Context, string) error                     { return f.note() }
+
+func (f *barrierFS) Rename(context.Context, string, string, sftp.RenameFlags) error { return f.note() }
+
+func (f *barrierFS) Extended(context.Context, string, []byte) ([]byte, error) { return nil, f.note() }
+
+// TestNamesWaitForWrites: a request by a name that may be that of a file being written is
+// served after the writes sent before it (filexfer-02 section 6.1): every row of the table
+// that says so.
+func TestNamesWaitForWrites(t *testing.T) {
+	size := fxp.Attrs{V: 3, Flags: fxp.AttrSize, Size: 1}
+	messages := map[fxp.Op]fxp.Message{
+		fxp.OpOpen:    &fxp.Open{Path: "f", Flags: fxp.OpenRead, Attrs: fxp.Attrs{V: 3}},
+		fxp.OpStat:    &fxp.Path{T: fxp.TypeStat, Path: "f"},
+		fxp.OpLstat:   &fxp.Path{T: fxp.TypeLstat, Path: "f"},
+		fxp.OpSetstat: &fxp.PathAttrs{T: fxp.TypeSetstat, Path: "f", Attrs: size},
+		fxp.OpRemove:  &fxp.Path{T: fxp.TypeRemove, Path: "f"},
+		fxp.OpRename:  &fxp.TwoPaths{T: fxp.TypeRename, First: "f", Second: "g"},
+		fxp.OpPosixRename: &fxp.Extended{
+			Name: "posix-rename@openssh.com", Data: wire.Append(nil, &fxp.ExtPaths{Old: "f", New: "g"}),
+		},
+		fxp.OpLsetstat: &fxp.Extended{Name: "lsetstat@openssh.com", Data: wire.Append(nil, &fxp.ExtSetstat{Path: "f", Attrs: size})},
+		fxp.OpExtended: &fxp.Extended{Name: "own@example.com"},
+	}
+	for _, row := range fxp.Rows()[1:] {
+		m, ok := messages[row.Op]
+		if want := row.Barrier == fxp.SessionBarrier; ok != want {
+			t.Errorf("%s: has a message here: %v, waits for the session: %v", row.Name, ok, want)
+		}
+		if !ok {
+			continue
+		}
+		fsys := &barrierFS{slowFS: &slowFS{}}
+		srv := serverOf(fsys)
+		srv.SetIO(sftp.IOSpawn)
+		play(t, srv, sftp.SessionInfo{}, func(p *peer) {
+			p.init(3)
+			h := p.open("f", fxp.OpenWrite)
+			fsys.calls = 0
+			p.sendAll(&fxp.Write{Handle: h, Data: []byte("x")}, &fxp.Write{Handle: h, Offset: 1, Data: []byte("y")}, m)
+			for range 3 {
+				p.recv()
+			}
+			if fsys.calls != 1 || fsys.early != 0 {
+				t.Errorf("%s: asked %d times, %d too early", row.Name, fsys.calls, fsys.early)
+			}
+		})
+	}
+}
