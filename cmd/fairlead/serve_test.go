@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -470,4 +471,104 @@ func TestSecretsInTheRoot(t *testing.T) {
 			t.Errorf("%q: no warning in %q", args, r.stderr)
 		}
 	}
+}
+
+// TestCVE_8_3_ServeReadOnly: with --read-only no OPEN that writes succeeds, and nothing
+// is made.
+func TestCVE_8_3_ServeReadOnly(t *testing.T) {
+	dir := home(t)
+	r := launch(t, "--read-only")
+	c, err := dial(t, r, defaultUser, ssh2.Password(r.stdout.await(t, `password   (\S+)`)[1]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ch, err := c.Subsystem(t.Context(), "sftp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// INIT, then OPEN "x" to write and create, then MKDIR "y".
+	if _, err := ch.Write([]byte{
+		0, 0, 0, 5, 1, 0, 0, 0, 3,
+		0, 0, 0, 18, 3, 0, 0, 0, 1, 0, 0, 0, 1, 'x', 0, 0, 0, 0x0A, 0, 0, 0, 0,
+		0, 0, 0, 14, 14, 0, 0, 0, 2, 0, 0, 0, 1, 'y', 0, 0, 0, 0,
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3 { // VERSION, STATUS, STATUS
+		var length [4]byte
+		if _, err := io.ReadFull(ch, length[:]); err != nil {
+			t.Fatal(err)
+		}
+		msg := make([]byte, int(length[2])<<8|int(length[3]))
+		if _, err := io.ReadFull(ch, msg); err != nil {
+			t.Fatal(err)
+		}
+		if i > 0 && (msg[0] != 101 || msg[8] != 3) {
+			t.Errorf("answer %d: % x, want STATUS with permission denied", i, msg)
+		}
+	}
+	_ = c.Close()
+	r.stop(t)
+	if left, err := os.ReadDir(filepath.Join(dir, defaultRoot)); err != nil || len(left) != 0 {
+		t.Errorf("the root holds %v, %v", left, err)
+	}
+}
+
+// TestServeLogins: what lets the user in and what does not, by every method.
+func TestServeLogins(t *testing.T) {
+	dir := home(t)
+	signer := func(name string) gossh.Signer {
+		if err := makeHostKey(filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+		data, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := gossh.ParsePrivateKey(data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	here, elsewhere, stranger := signer("here"), signer("elsewhere"), signer("stranger")
+	answer := func(a string) ssh2.AuthMethod {
+		return ssh2.Interactive(func(_ context.Context, c *ssh2.Challenge) ([]string, error) {
+			return slices.Repeat([]string{a}, len(c.Prompts)), nil
+		})
+	}
+	lines := `from="127.0.0.0/8,::1" ` + string(gossh.MarshalAuthorizedKey(here.PublicKey())) +
+		`from="192.0.2.0/24" ` + string(gossh.MarshalAuthorizedKey(elsewhere.PublicKey()))
+	for name, text := range map[string]string{"ak": lines, "pw": "secret\n"} {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := launch(t, "--authorized-keys", "ak", "--password-file", "pw")
+	for name, row := range map[string]struct {
+		user string
+		auth ssh2.AuthMethod
+		ok   bool
+	}{
+		"key":                         {defaultUser, ssh2.PublicKeys(here), true},
+		"key from another address":    {defaultUser, ssh2.PublicKeys(elsewhere), false},
+		"key of a stranger":           {defaultUser, ssh2.PublicKeys(stranger), false},
+		"key, other user":             {"root", ssh2.PublicKeys(here), false},
+		"interactive":                 {defaultUser, answer("secret"), true},
+		"interactive, wrong":          {defaultUser, answer("Secret"), false},
+		"interactive, empty":          {defaultUser, answer(""), false},
+		"interactive, other user":     {"root", answer("secret"), false},
+		"password with a line's end":  {defaultUser, ssh2.Password("secret\n"), false},
+		"password, beginning of it":   {defaultUser, ssh2.Password("secre"), false},
+		"password, empty, other user": {"", ssh2.Password("secret"), false},
+	} {
+		c, err := dial(t, r, row.user, row.auth)
+		if (err == nil) != row.ok {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err == nil {
+			_ = c.Close()
+		}
+	}
+	r.stop(t)
 }
