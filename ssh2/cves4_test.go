@@ -15,6 +15,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/fairlead-ssh/fairlead/internal/msg"
 	"github.com/fairlead-ssh/fairlead/internal/netsim"
@@ -207,4 +209,65 @@ func TestCVE_9_1_NamesOfThePeerInLogs(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestCVE_4_2_ManyParked: while connections wait at every stage, and up to
+// MaxStartups, others log in; all that wait are closed in time.
+func TestCVE_4_2_ManyParked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := testServer(shellServer)
+		s.MaxStartups = 101
+		s.Timeouts = Timeouts{Ident: 10 * time.Second, Kex: 20 * time.Second, Auth: 40 * time.Second}
+		var all sync.WaitGroup
+		stages := []func(a *netsim.Conn){
+			func(*netsim.Conn) {},
+			func(a *netsim.Conn) { // an octet a second
+				for _, c := range []byte("SSH-2.0-" + strings.Repeat("x", 200)) {
+					if _, err := a.Write([]byte{c}); err != nil {
+						return
+					}
+					time.Sleep(time.Second)
+				}
+			},
+			func(a *netsim.Conn) { _, _ = a.Write([]byte("SSH-2.0-x\r\n")) },
+			func(a *netsim.Conn) {
+				_, _ = a.Write([]byte("SSH-2.0-x\r\n\x00\x00\x00\xFF")) // a packet that does not end
+			},
+			func(a *netsim.Conn) { // after NEWKEYS
+				tcfg, err := testClient().clientTransport("host:22", a)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				c := transport.New(a, tcfg)
+				if err := c.Handshake(context.Background()); err != nil {
+					t.Error(err)
+					return
+				}
+				_, _ = c.Next()
+				_ = c.Close()
+				c.ReleaseReader()
+			},
+		}
+		start := time.Now()
+		for i := range 100 {
+			a, b := netsim.Pipe(netsim.Link{}, netsim.Link{})
+			all.Go(func() { _ = s.ServeConn(context.Background(), b) })
+			all.Go(func() {
+				stages[i%len(stages)](a)
+				_, _ = io.Copy(io.Discard, a)
+				_ = a.Close()
+			})
+		}
+		time.Sleep(5 * time.Second)
+		p := dialPair(t, s, testClient(), netsim.Link{}, netsim.Link{})
+		if _, err := p.Session(context.Background()); err != nil {
+			t.Error(err)
+		}
+		_ = p.close(t)
+		all.Wait()
+		if took := time.Since(start); took > 42*time.Second {
+			t.Errorf("all gone after %v", took)
+		}
+	})
 }
