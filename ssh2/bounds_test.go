@@ -95,6 +95,12 @@ func TestCVE_2_4_ForwardingLimits(t *testing.T) {
 		for _, name := range names {
 			s.Requests[name] = func(context.Context, *Conn, *Request) (bool, []byte) { return true, nil }
 		}
+		s.OnLogin = func(_ context.Context, c *Conn) error {
+			if got := c.Info().Limits.NoPortForwarding; got != forbidden {
+				t.Errorf("forbidden %v: limits say %v", forbidden, got)
+			}
+			return nil
+		}
 		p := dialPair(t, s, testClient(), netsim.Link{}, netsim.Link{})
 		want := OpenConnectFailed
 		if forbidden {

@@ -62,7 +62,10 @@ type ConnInfo struct {
 	User                  string   // as logged in
 	Methods               []string // authentication methods that succeeded, in order
 	Identity              any      // what the server's verdict said of the user
-	Channels              int      // open ones
+	// Limits are what the user may do, on a server. The library holds the user to
+	// them, except for channel types and requests that only handlers know.
+	Limits   Limits
+	Channels int // open ones
 	// Queued is the memory, in octets, that data received and not consumed
 	// takes on all channels.
 	Queued int64
@@ -238,6 +241,7 @@ func (c *Conn) Info() ConnInfo {
 		User:       c.auth.User,
 		Methods:    c.auth.Methods,
 		Identity:   c.auth.Identity,
+		Limits:     c.auth.Limits,
 		Queued:     c.queued.Load(),
 		RTT:        c.RTT(),
 	}
