@@ -149,14 +149,13 @@ func TestCVE_5_6_WriteOfMoreThan4GiB(t *testing.T) {
 		return // there are no such slices
 	}
 	leakCheck(t)
-	huge := make([]byte, 1<<32+1) // never touched beyond what is sent
 	p := dialPair(t, testServer(shellServer), testClient(), netsim.Link{CutAt: 8 << 20}, netsim.Link{})
 	ch, err := p.Subsystem(context.Background(), "echo")
 	if err != nil {
 		t.Fatal(err)
 	}
 	go func() { _, _ = io.Copy(io.Discard, struct{ io.Reader }{ch}) }()
-	if n, err := ch.Write(huge); err == nil || n < 4<<20 || n > 16<<20 {
+	if n, err := ch.Write(huge(t, 1<<32+1)); err == nil || n < 4<<20 || n > 16<<20 {
 		t.Errorf("wrote %d octets, %v", n, err)
 	}
 	_ = ch.Close()
