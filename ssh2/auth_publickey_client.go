@@ -29,13 +29,35 @@ func PublicKeysFunc(keys func(context.Context) ([]gossh.Signer, error)) AuthMeth
 
 // Agent logs in with the keys that an agent holds when they are needed.
 func Agent(a agent.Agent) AuthMethod {
-	return PublicKeysFunc(func(context.Context) ([]gossh.Signer, error) {
-		s, err := a.Signers()
+	return PublicKeysFunc(func(ctx context.Context) ([]gossh.Signer, error) {
+		s, err := within(ctx, a.Signers)
 		if err != nil {
 			return nil, fmt.Errorf("agent: %w", err)
 		}
 		return s, nil
 	})
+}
+
+// within runs f, which takes no context, and does not wait for it longer than
+// until ctx ends: an agent or a token may never answer. What runs then is on
+// its own until it does, and its result is dropped.
+func within[T any](ctx context.Context, f func() (T, error)) (T, error) {
+	type result struct {
+		v   T
+		err error
+	}
+	done := make(chan result, 1)
+	go func() {
+		v, err := f()
+		done <- result{v, err}
+	}()
+	select {
+	case r := <-done:
+		return r.v, r.err
+	case <-ctx.Done():
+		var none T
+		return none, context.Cause(ctx)
+	}
 }
 
 type publicKeyMethod struct {
@@ -46,6 +68,9 @@ func (*publicKeyMethod) name() string { return MethodPublicKey }
 
 func (m *publicKeyMethod) try(ctx context.Context, c *authClient) (authOutcome, error) {
 	signers, err := m.keys(ctx)
+	if ctx.Err() != nil {
+		return authFailed, context.Cause(ctx)
+	}
 	if err != nil {
 		return authFailed, c.local("public key", err)
 	}
@@ -94,7 +119,12 @@ func (c *authClient) tryKey(ctx context.Context, s gossh.Signer) (authOutcome, e
 		return authFailed, c.t.Violation("authentication: PK_OK for a key that was not offered")
 	}
 
-	sig, err := sign(s, row, signedData(c.t.SessionID(), c.user, serviceConnection, row.Name, blob))
+	sig, err := within(ctx, func() ([]byte, error) {
+		return sign(s, row, signedData(c.t.SessionID(), c.user, serviceConnection, row.Name, blob))
+	})
+	if ctx.Err() != nil {
+		return authFailed, context.Cause(ctx)
+	}
 	if err != nil {
 		return authFailed, c.local("public key", err)
 	}
