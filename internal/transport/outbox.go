@@ -78,7 +78,8 @@ type outbox struct {
 	bytes   int    // octets in the ring
 	shut    bool   // the gate: a key exchange runs
 	urgent  []urgent
-	posted  []*packet.Buf // a queue
+	posted  []*packet.Buf  // a queue
+	few     [8]*packet.Buf // where it begins anew once it was empty: adjusts take no memory
 	epoch   *epoch
 	seq     uint32
 	nonce   uint64
@@ -105,6 +106,7 @@ type outbox struct {
 func (o *outbox) init(c *Conn) {
 	o.c = c
 	o.room.L = &o.mu
+	o.posted = o.few[:0]
 	o.epoch = &epoch{sealer: seal.Plain{}, limit: noLimit}
 	o.shut = true // until the first NEWKEYS
 	o.wake = make(chan struct{}, 1)
@@ -157,9 +159,14 @@ func (c *Conn) Post(b *packet.Buf) error {
 		b.Release()
 		return c.Violation("does not read the answers it asks for")
 	}
-	o.posted = append(o.posted, b)
-	from, to := o.pump()
-	full := o.overLimit()
+	from := o.tail
+	if !o.shut && len(o.urgent) == 0 && len(o.posted) == 0 && o.hasRoom() {
+		o.order(b) // nearly always; the queue would be allocated anew each time
+	} else {
+		o.posted = append(o.posted, b)
+		from, _ = o.pump()
+	}
+	to, full := o.tail, o.overLimit()
 	o.mu.Unlock()
 	o.seal(from, to)
 	if full {
@@ -329,7 +336,7 @@ func (o *outbox) pump() (from, to uint64) {
 		o.posted[0] = nil
 		o.posted = o.posted[1:]
 		if len(o.posted) == 0 {
-			o.posted = nil
+			o.posted = o.few[:0]
 			o.room.Broadcast()
 		}
 		o.order(b)
