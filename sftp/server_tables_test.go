@@ -2,8 +2,8 @@ package sftp
 
 import (
 	"errors"
+	"reflect"
 	"testing"
-	"unsafe"
 
 	"github.com/fairlead-ssh/fairlead/internal/fxp"
 )
@@ -103,7 +103,7 @@ func TestHandleSlots(t *testing.T) {
 // TestCVE_12_5_ListingsAreSmall: what all the listings of a session hold between two
 // READDIRs is bounded, beside their number.
 func TestCVE_12_5_ListingsAreSmall(t *testing.T) {
-	if n := nameBatch * int(unsafe.Sizeof(Entry{})) * defaultHandles; n > 32<<20 {
+	if n := nameBatch * int(reflect.TypeFor[Entry]().Size()) * defaultHandles; n > 32<<20 {
 		t.Errorf("%d octets for the listings of one session", n)
 	}
 }

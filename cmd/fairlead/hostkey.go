@@ -77,7 +77,7 @@ const minRSABits = 2048
 // checkKey refuses keys with which no login would ever succeed, so that this is
 // said at the start and not to every client.
 func checkKey(key gossh.PublicKey) error {
-	if key.Type() == gossh.InsecureKeyAlgoDSA {
+	if key.Type() == gossh.InsecureKeyAlgoDSA { //nolint:staticcheck // deprecated, and refused here
 		return errors.New("DSA keys are not supported any more")
 	}
 	if k, ok := key.(gossh.CryptoPublicKey); ok {

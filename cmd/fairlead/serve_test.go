@@ -3,7 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
-	"crypto/dsa"
+	"crypto/dsa" //nolint:staticcheck // to see it refused
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"

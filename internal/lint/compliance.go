@@ -76,8 +76,8 @@ var (
 func DemandsOf(test string) (ids []string) {
 	rest := test
 	for _, kind := range []string{"Test", "Fuzz", "Example", "Benchmark"} {
-		if strings.HasPrefix(test, kind) {
-			rest = strings.TrimPrefix(test, kind)
+		if name, ok := strings.CutPrefix(test, kind); ok {
+			rest = name
 			break
 		}
 	}
