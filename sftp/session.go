@@ -96,9 +96,18 @@ func (s *session) run() error {
 	s.handles.all(func(h *handle) { _ = s.closeHandle(h, cause) })
 	s.in.close()
 	if s.log != nil {
-		s.log.LogAttrs(s.ctx, slog.LevelInfo, "sftp session ended", slog.String("user", plain(s.info.User)), slog.Uint64("requests", s.requests),
+		attrs := []slog.Attr{
+			slog.String("user", plain(s.info.User)), slog.Uint64("requests", s.requests),
 			slog.Uint64("files", s.files), slog.Uint64("read", s.readTotal), slog.Uint64("written", s.writTotal),
-			slog.Duration("time", time.Since(s.start)), slog.Any("error", err))
+			slog.Duration("time", time.Since(s.start)),
+		}
+		if s.info.RemoteAddr != nil {
+			attrs = append(attrs, slog.String("remote", s.info.RemoteAddr.String()))
+		}
+		if err != nil {
+			attrs = append(attrs, slog.Any("error", err))
+		}
+		s.log.LogAttrs(s.ctx, slog.LevelInfo, "sftp session ended", attrs...)
 	}
 	return err
 }

@@ -169,14 +169,18 @@ func (d *daemon) announce(w io.Writer) {
 	if d.user.madeUp {
 		fmt.Fprintf(&b, "user       %s\npassword   %s (for this run only)\n", d.user.name, d.user.password)
 	}
-	fmt.Fprintf(&b, "\n    sftp -P %s %s@%s\n\nlistening on %s\n", port, shellWord(d.user.name), host, d.listener.Addr())
+	to := shellWord(d.user.name) + "@" + host
+	if strings.ContainsAny(d.user.name, ":/@") || strings.HasPrefix(d.user.name, "-") {
+		to = "-o " + shellWord("User="+d.user.name) + " " + host // or sftp takes it apart
+	}
+	fmt.Fprintf(&b, "\n    sftp -P %s %s\n\nlistening on %s\n", port, to, d.listener.Addr())
 	_, _ = io.WriteString(w, b.String())
 }
 
 // shellWord quotes a name that a shell would take apart.
 func shellWord(s string) string {
 	if strings.ContainsFunc(s, func(r rune) bool {
-		return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-+@", r)
+		return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-+@=", r)
 	}) {
 		return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 	}
