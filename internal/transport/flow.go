@@ -13,8 +13,9 @@ import (
 const maxWindow = 1<<32 - 1
 
 // maxPiece is the most data we put into one packet however large the peer's
-// maximum is: beyond it nothing is gained.
-const maxPiece = packet.MaxPayload - 64
+// maximum is: with everything around it the packet stays below the 256 KiB
+// at which OpenSSH, and we ourselves, draw the line.
+const maxPiece = 256<<10 - 1<<10
 
 // A Flow is the sending half of a channel: the peer's window and packet size.
 // It lives in the outbox, because window, ring and order are one decision
