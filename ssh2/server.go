@@ -264,7 +264,13 @@ func (s *Server) admit(ctx context.Context, sv *served, nc net.Conn) (conn *Conn
 	defer cancel()
 	// A reader that waits for the client hears of the end of its time by the
 	// end of its connection.
-	defer context.AfterFunc(timed, func() { _ = sv.t.Close() })()
+	defer context.AfterFunc(timed, func() {
+		why := "login took too long"
+		if ctx.Err() != nil {
+			why = "ended by the server"
+		}
+		_ = sv.t.Disconnect(uint32(DisconnectByApplication), why)
+	})()
 	i := sv.t.Info()
 	auth, err := s.authenticate(timed, sv.t, ConnMeta{
 		RemoteAddr: nc.RemoteAddr(), LocalAddr: nc.LocalAddr(),
