@@ -19,6 +19,9 @@ func (s *FS) openParent(rel string) (parent, error) { return s.rootParent(rel) }
 // openBeneath leaves everything to openFile.
 func (s *FS) openBeneath(string, int, uint32) (fd int, done bool, err error) { return -1, false, nil }
 
+// lstatBeneath leaves everything to lstat.
+func (s *FS) lstatBeneath(string, *unix.Stat_t) (done bool, err error) { return false, nil }
+
 // errNoRenameNew says that there is no rename that fails if the target exists.
 var errNoRenameNew = errors.New("osfs: no exclusive rename")
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -63,6 +64,33 @@ func (s *FS) openBeneath(rel string, flag int, perm uint32) (fd int, done bool, 
 		return -1, true, err
 	}
 	return -1, false, nil
+}
+
+// lstatBeneath is lstat for a name with directories in it. The file itself is opened
+// instead of its parent, without access to it, since asking a descriptor costs less than
+// looking a name up again. done is as for openBeneath.
+func (s *FS) lstatBeneath(rel string, st *unix.Stat_t) (done bool, err error) {
+	if noOpenat2.Load() || !strings.Contains(rel, "/") {
+		return false, nil
+	}
+	// O_PATH with O_NOFOLLOW makes an exception for a link as last element.
+	how := unix.OpenHow{
+		Flags:   unix.O_PATH | unix.O_NOFOLLOW | unix.O_CLOEXEC,
+		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS,
+	}
+	fd, err := unix.Openat2(int(s.base.Fd()), rel, &how)
+	switch err {
+	case nil:
+	case unix.ENOENT, unix.EACCES:
+		return true, err
+	default:
+		return false, nil
+	}
+	err = unix.Fstat(fd, st)
+	// Closing a descriptor of O_PATH has nothing to wait for, so the scheduler
+	// need not hear of it.
+	_, _, _ = unix.RawSyscall(unix.SYS_CLOSE, uintptr(fd), 0, 0)
+	return err == nil, err
 }
 
 // errNoRenameNew says that the kernel or file system has no such rename.

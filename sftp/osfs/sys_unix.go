@@ -68,12 +68,19 @@ func retry(op func() error) error {
 }
 
 func (s *FS) lstat(rel string, a *sftp.Attrs) error {
+	var st unix.Stat_t
+	if done, err := s.lstatBeneath(rel, &st); done {
+		if err != nil {
+			return err
+		}
+		attrsOf(a, &st)
+		return nil
+	}
 	p, err := s.parent(rel)
 	if err != nil {
 		return err
 	}
 	defer p.close()
-	var st unix.Stat_t
 	if err := retry(func() error { return unix.Fstatat(p.fd, p.elem, &st, unix.AT_SYMLINK_NOFOLLOW) }); err != nil {
 		return err
 	}
