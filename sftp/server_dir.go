@@ -38,12 +38,18 @@ func (s *session) peek(h *handle) (*Entry, error) {
 		if l.err != nil {
 			return nil, l.err
 		}
-		l.entries, l.err = h.dir.Next(s.ctx, nameBatch)
+		l.entries, l.err = s.next(h.dir)
 		if len(l.entries) == 0 && l.err == nil {
 			l.err = io.EOF // a Dir that has nothing more to say
 		}
 	}
 	return &l.entries[0], nil
+}
+
+// next is guarded by itself, since its caller holds a Buf.
+func (s *session) next(d Dir) (entries []Entry, err error) {
+	defer s.guard(&err)
+	return d.Next(s.ctx, nameBatch)
 }
 
 func (l *listing) pop() {

@@ -304,7 +304,7 @@ func (s *session) readAt(id uint32, h *handle, off int64, n int, op *ioOp) {
 		}
 		b := packet.Get(want)
 		var m int
-		m, err = readFull(h.file, b.Bytes(), off+int64(total))
+		m, err = s.readFile(h, b.Bytes(), off+int64(total))
 		if m == 0 {
 			b.Release()
 			break
@@ -338,6 +338,17 @@ func (s *session) readAt(id uint32, h *handle, off int64, n int, op *ioOp) {
 		return
 	}
 	s.out.send(first)
+}
+
+// readFile and writeFile are the calls of the back end.
+func (s *session) readFile(h *handle, p []byte, off int64) (n int, err error) {
+	defer s.guard(&err)
+	return readFull(h.file, p, off)
+}
+
+func (s *session) writeFile(h *handle, p []byte, off int64) (n int, err error) {
+	defer s.guard(&err)
+	return h.file.WriteAt(p, off)
 }
 
 // readFull is ReadAt that also takes back ends which return less without an error.
@@ -406,7 +417,7 @@ const messageHeader = fxp.HeaderSize - fxp.LengthSize
 // writeAt writes data straight from the packet received and answers.
 func (s *session) writeAt(id uint32, h *handle, data []byte, off int64, op *ioOp) {
 	start := time.Now()
-	n, err := h.file.WriteAt(data, off)
+	n, err := s.writeFile(h, data, off)
 	s.pace.note(time.Since(start))
 	op.answer()
 	if err == nil && n != len(data) {
@@ -420,10 +431,15 @@ func (s *session) writeAt(id uint32, h *handle, data []byte, off int64, op *ioOp
 
 // copyData serves copy-data, beside the loop: it may take minutes.
 func (s *session) copyData(id uint32, to *handle, toOff int64, from *handle, fromOff, n int64) {
-	done, err := CopyRange(s.ctx, to.file, toOff, from.file, fromOff, n)
+	done, err := s.copyFile(to, toOff, from, fromOff, n)
 	if done > 0 {
 		to.written.Add(uint64(done))
 		from.read.Add(uint64(done))
 	}
 	s.status(id, err)
+}
+
+func (s *session) copyFile(to *handle, toOff int64, from *handle, fromOff, n int64) (done int64, err error) {
+	defer s.guard(&err)
+	return CopyRange(s.ctx, to.file, toOff, from.file, fromOff, n)
 }

@@ -141,6 +141,7 @@ func (s *session) close(r *request) error {
 
 // closeHandle closes h, on which nothing runs any more, for the reason given.
 func (s *session) closeHandle(h *handle, cause error) (err error) {
+	defer s.guard(&err)
 	s.handles.remove(h)
 	if h.dir != nil {
 		return h.dir.Close(cause)

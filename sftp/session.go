@@ -93,7 +93,11 @@ func (s *session) run() error {
 	s.io.Wait()
 	s.out.wait()
 	// Nobody is left to be told that closing failed.
-	s.handles.all(func(h *handle) { _ = s.closeHandle(h, cause) })
+	s.handles.all(func(h *handle) {
+		if p, ok := errors.AsType[*PanicError](s.closeHandle(h, cause)); ok && err == nil {
+			err = p
+		}
+	})
 	s.in.close()
 	if s.log != nil {
 		attrs := []slog.Attr{
@@ -115,6 +119,9 @@ func (s *session) run() error {
 // loop serves requests until the stream ends.
 func (s *session) loop() error {
 	for {
+		if s.ctx.Err() != nil {
+			return context.Cause(s.ctx)
+		}
 		msg, ok, err := s.in.next()
 		if err != nil {
 			return err
@@ -201,7 +208,8 @@ func (s *session) serve(msg []byte) error {
 }
 
 // request runs r. An error, or nil without an answer given, becomes a STATUS.
-func (s *session) request(r *request) error {
+func (s *session) request(r *request) (err error) {
+	defer s.guard(&err)
 	h := &handlers[r.op]
 	if h.run == nil {
 		return CodeOpUnsupported
