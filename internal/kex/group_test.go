@@ -16,7 +16,7 @@ import (
 func TestFixedGroupsFromPi(t *testing.T) {
 	const precision = 8192 + 128
 	pi := machin(precision)
-	for bits, add := range map[uint]int64{2048: 124476, 3072: 1690314, 4096: 240904, 6144: 929484, 8192: 4743158} {
+	for bits, add := range map[uint]int64{2048: 124476, 3072: 1690314, 4096: 240904, 6144: 929484, 8192: 4743158, oakleyBits: 129093} {
 		// 2^n - 2^(n-64) - 1 + 2^64 * ( [2^(n-130) pi] + add )
 		want := new(big.Int).Rsh(pi, precision-(bits-130))
 		want.Add(want, big.NewInt(add))

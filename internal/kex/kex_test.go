@@ -73,7 +73,7 @@ func TestRows(t *testing.T) {
 			t.Errorf("Find(%s) = %v, %v", row.Name, got, ok)
 		}
 	}
-	if _, ok := Find("diffie-hellman-group1-sha1"); ok {
+	if _, ok := Find("diffie-hellman-group1-sha2"); ok {
 		t.Error("Find found what is not there")
 	}
 	Rows()[0].Name = "changed"

@@ -28,3 +28,24 @@ var mlkem768 = &kem{
 		return secret, text, nil
 	},
 }
+
+// mlkem1024 is ML-KEM-1024, by the same rules.
+var mlkem1024 = &kem{
+	keySize:  mlkem.EncapsulationKeySize1024,
+	textSize: mlkem.CiphertextSize1024,
+	generate: func() ([]byte, func([]byte) ([]byte, error), error) {
+		dk, err := mlkem.GenerateKey1024()
+		if err != nil {
+			return nil, nil, fmt.Errorf("kex: ML-KEM-1024: generate key: %w", err)
+		}
+		return dk.EncapsulationKey().Bytes(), dk.Decapsulate, nil
+	},
+	encapsulate: func(public []byte) ([]byte, []byte, error) {
+		ek, err := mlkem.NewEncapsulationKey1024(public)
+		if err != nil {
+			return nil, nil, err
+		}
+		secret, text := ek.Encapsulate()
+		return secret, text, nil
+	},
+}

@@ -12,6 +12,9 @@ import (
 
 func fixedGroup(t testing.TB, bits int) *Group {
 	t.Helper()
+	if bits == oakleyBits {
+		return oakley()
+	}
 	m, err := rfc3526()
 	if err != nil {
 		t.Fatal(err)
@@ -77,7 +80,7 @@ func TestModpKnownAnswers(t *testing.T) {
 }
 
 func TestCVE_3_1_DHPublicRange(t *testing.T) {
-	for _, bits := range []int{2048, 4096, 8192} {
+	for _, bits := range []int{oakleyBits, 2048, 4096, 8192} {
 		g := fixedGroup(t, bits)
 		newMethod := func(testing.TB) Method { return g.Method() }
 		content := func(n *big.Int) []byte { return mpintContent(n.Bytes()) }

@@ -190,8 +190,25 @@ var builtin = sync.OnceValues(func() (*Moduli, error) {
 	return &Moduli{bySize: all}, nil
 })
 
-// newFixed returns a run in the RFC 3526 group of the given size.
+// oakleyBits is the size of group 1 of RFC 4253 §8.1, which is the second of
+// Oakley's (RFC 2409 §6.2). It is below [MinGroupBits] and so in no set of
+// moduli: only whoever names diffie-hellman-group1-sha1 gets it.
+const oakleyBits = 1024
+
+var oakley = sync.OnceValue(func() *Group {
+	p, _ := new(big.Int).SetString(
+		"FFFFFFFFFFFFFFFFC90FDAA22168C234C4C6628B80DC1CD129024E088A67CC74"+
+			"020BBEA63B139B22514A08798E3404DDEF9519B3CD3A431B302B0A6DF25F1437"+
+			"4FE1356D6D51C245E485B576625E7EC6F44C42E9A637ED6B0BFF5CB6F406B7ED"+
+			"EE386BFB5A899FA5AE9F24117C4B1FE649286651ECE65381FFFFFFFFFFFFFFFF", 16)
+	return &Group{P: p, G: big.NewInt(2)}
+})
+
+// newFixed returns a run in the RFC 3526 group of the given size, or in group 1.
 func newFixed(bits int) (Method, error) {
+	if bits == oakleyBits {
+		return oakley().Method(), nil
+	}
 	m, err := rfc3526()
 	if err != nil {
 		return nil, err
