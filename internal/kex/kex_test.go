@@ -43,6 +43,8 @@ func runs(t testing.TB) []run {
 func TestRows(t *testing.T) {
 	want := []string{ // in the order of preference
 		"mlkem768x25519-sha256",
+		"sntrup761x25519-sha512",
+		"sntrup761x25519-sha512@openssh.com",
 		"curve25519-sha256",
 		"curve25519-sha256@libssh.org",
 		"diffie-hellman-group-exchange-sha256",

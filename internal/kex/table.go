@@ -44,6 +44,8 @@ const gexName = "diffie-hellman-group-exchange"
 // What hashes with SHA-1 stands at the end.
 var rows = []Row{
 	hybridRow("mlkem768x25519-sha256", crypto.SHA256, mlkem768, ecdh.X25519(), "draft-ietf-sshm-mlkem-hybrid-kex"),
+	hybridRow("sntrup761x25519-sha512", crypto.SHA512, sntrup761, ecdh.X25519(), "RFC 9941", "sntrup761x25519-sha512@openssh.com"),
+	hybridRow("sntrup761x25519-sha512@openssh.com", crypto.SHA512, sntrup761, ecdh.X25519(), "RFC 9941", "sntrup761x25519-sha512"),
 	offered(hybridRow("mlkem1024nistp384-sha384", crypto.SHA384, mlkem1024, ecdh.P384(), "draft-ietf-sshm-mlkem-hybrid-kex")),
 	offered(hybridRow("mlkem768nistp256-sha256", crypto.SHA256, mlkem768, ecdh.P256(), "draft-ietf-sshm-mlkem-hybrid-kex")),
 	curveRow("curve25519-sha256", crypto.SHA256, ecdh.X25519(), "RFC 8731", "curve25519-sha256@libssh.org"),
@@ -62,9 +64,9 @@ var rows = []Row{
 	legacy(fixedRow("diffie-hellman-group1-sha1", crypto.SHA1, oakleyBits, "RFC 4253")),
 }
 
-func hybridRow(name string, h crypto.Hash, k *kem, c ecdh.Curve, ref string) Row {
+func hybridRow(name string, h crypto.Hash, k *kem, c ecdh.Curve, ref string, aliases ...string) Row {
 	return Row{
-		Name: name, Hash: h, Status: alg.Default, PostQuantum: true, Reference: ref,
+		Name: name, Hash: h, Status: alg.Default, PostQuantum: true, Aliases: aliases, Reference: ref,
 		New: func() (Method, error) { return newHybrid(name, h, k, c), nil },
 	}
 }
