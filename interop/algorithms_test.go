@@ -24,6 +24,8 @@ var wanted = []struct {
 	optional   bool
 }{
 	{kind: "kex", name: "mlkem768x25519-sha256"},
+	{kind: "kex", name: "sntrup761x25519-sha512"},
+	{kind: "kex", name: "sntrup761x25519-sha512@openssh.com"},
 	{kind: "kex", name: "curve25519-sha256"},
 	{kind: "kex", name: "curve25519-sha256@libssh.org"},
 	{kind: "kex", name: "ecdh-sha2-nistp256", optional: true},
