@@ -1,6 +1,7 @@
 package ssh2
 
 import (
+	"crypto"
 	"strings"
 
 	gossh "golang.org/x/crypto/ssh"
@@ -45,6 +46,18 @@ var keyAlgs = []keyAlg{
 	plainKey(gossh.KeyAlgoRSA, alg.Legacy, "RFC 4253 section 6.6"),
 	certKey(gossh.CertAlgoRSAv01, gossh.CertAlgoRSAv01, gossh.KeyAlgoRSA, alg.Legacy),
 	plainKey("ssh-dss", alg.Legacy, "RFC 4253 section 6.6"),
+}
+
+// sigHashes are the hash functions of the signature formats that name one.
+var sigHashes = map[string]crypto.Hash{
+	gossh.KeyAlgoECDSA256:   crypto.SHA256,
+	gossh.KeyAlgoECDSA384:   crypto.SHA384,
+	gossh.KeyAlgoECDSA521:   crypto.SHA512,
+	gossh.KeyAlgoSKECDSA256: crypto.SHA256,
+	gossh.KeyAlgoRSASHA512:  crypto.SHA512,
+	gossh.KeyAlgoRSASHA256:  crypto.SHA256,
+	gossh.KeyAlgoRSA:        crypto.SHA1,
+	"ssh-dss":               crypto.SHA1,
 }
 
 // plainKey is the row of an algorithm that has one name for all three.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	gossh "golang.org/x/crypto/ssh"
@@ -98,11 +99,8 @@ func (u *UserCAs) check(user string, cert *gossh.Certificate, now time.Time, min
 	if err != nil {
 		return l, false, err
 	}
-	// Both checks of time are made here on the full range of the fields: read
-	// as signed numbers, times beyond 2^63 would be in the past.
-	unix := uint64(max(now.Unix(), 0))
-	if unix < cert.ValidAfter || unix >= cert.ValidBefore && cert.ValidBefore != gossh.CertTimeInfinity {
-		return l, false, errors.New("certificate: outside its validity")
+	if err := checkValidity(cert, now); err != nil {
+		return l, false, err
 	}
 	if l, err = certLimits(cert); err != nil {
 		return l, false, err
@@ -113,6 +111,50 @@ func (u *UserCAs) check(user string, cert *gossh.Certificate, now time.Time, min
 	}
 	_, verify = cert.CriticalOptions[optVerifyRequired]
 	return l, verify, nil
+}
+
+// checkHostCert checks what a certificate of a host says by itself: that it is
+// one, of this host, now, signed by a bare key with an algorithm that is not
+// broken, without a critical option, of which hosts know none. Whether its
+// authority is to be trusted is another question. A certificate without
+// principals is good for no host; those it has may have wildcards, as in
+// OpenSSH.
+func checkHostCert(cert *gossh.Certificate, host string, now time.Time, minRSA int) error {
+	if cert.CertType != gossh.HostCert {
+		return fmt.Errorf("certificate: type %d is not a host certificate", cert.CertType)
+	}
+	if _, nested := cert.SignatureKey.(*gossh.Certificate); nested {
+		return errors.New("certificate: signed by a certificate")
+	}
+	if err := checkRSA(cert.SignatureKey, minRSA); err != nil {
+		return fmt.Errorf("certificate: authority: %w", err)
+	}
+	if !slices.Contains(caSigAlgs, cert.Signature.Format) {
+		return fmt.Errorf("certificate: signed with %s", quoteAuth(cert.Signature.Format))
+	}
+	if err := checkValidity(cert, now); err != nil {
+		return err
+	}
+	host = strings.ToLower(host)
+	i := slices.IndexFunc(cert.ValidPrincipals, func(p string) bool { return p != "" && wildcard(strings.ToLower(p), host) })
+	if i < 0 {
+		return errors.New("certificate: not for this host")
+	}
+	checker := gossh.CertChecker{Clock: func() time.Time { return now }}
+	if err := checker.CheckCert(cert.ValidPrincipals[i], cert); err != nil {
+		return fmt.Errorf("certificate: %w", err)
+	}
+	return nil
+}
+
+// checkValidity compares the times of a certificate on the full range of the
+// fields: read as signed numbers, times beyond 2^63 would be in the past.
+func checkValidity(cert *gossh.Certificate, now time.Time) error {
+	unix := uint64(max(now.Unix(), 0))
+	if unix < cert.ValidAfter || unix >= cert.ValidBefore && cert.ValidBefore != gossh.CertTimeInfinity {
+		return errors.New("certificate: outside its validity")
+	}
+	return nil
 }
 
 // principal returns the one that makes cert good for user.

@@ -7,15 +7,16 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/fairlead-ssh/fairlead/internal/alg"
+	gossh "golang.org/x/crypto/ssh"
+
 	"github.com/fairlead-ssh/fairlead/internal/msg"
 	"github.com/fairlead-ssh/fairlead/internal/transport"
 	"github.com/fairlead-ssh/fairlead/internal/wire"
 )
 
 // AuthMethod is a way for a client to log in: [Password], [PasswordFunc],
-// [PublicKeys], [PublicKeysFunc], [Agent], [Interactive], [None], [Direct].
-// A client tries its methods in the order given, as far as the server lists
+// [PublicKeys], [PublicKeysFunc], [Agent], [Interactive], [HostBased], [None];
+// [Direct] and [As] change how. A client tries its methods in the order given, as far as the server lists
 // them. Methods hold no state of a connection: one may serve many at once.
 type AuthMethod interface {
 	// name is the method on the wire.
@@ -58,63 +59,114 @@ type authClient struct {
 	t       authConn
 	user    string
 	methods []AuthMethod
-	banner  func(string)
+	choose  func(context.Context, *AuthState) (AuthMethod, error) // instead of methods
+	banner  func(text, language string)
 	algs    []string // public key algorithms allowed
 	// sigAlgs returns server-sig-algs, and whether the server sent it.
 	sigAlgs func() ([]string, bool)
 
 	sent, banners int
+	sentAs        string   // the user in the last request
 	can           []string // methods the server would go on with
 	asked         bool     // can is known
 	proof         bool     // a secret, a signature or an answer was sent
-	passedKeys    [][]byte
+	trivial       bool     // none was wanted
+	passedKeys    [][]byte // without their certificates
 	tried, done   []string
 	errs          []error // of our own side, for the error in the end
+	lastErr       error   // of the method tried last
 }
 
 // authenticate logs in, on the reader's goroutine, and returns the methods that
 // succeeded. The owner of ctx closes t when ctx ends.
-func (c *ClientConfig) authenticate(ctx context.Context, t *transport.Conn) (methods []string, err error) {
-	a := &authClient{t: t, user: c.User, methods: c.Auth, banner: c.Banner, algs: alg.Defaults(keyAlgs)}
-	a.sigAlgs = func() ([]string, bool) {
-		v, ok := t.Info().Extensions["server-sig-algs"]
-		return strings.Split(string(v), ","), ok
+func (c *ClientConfig) authenticate(ctx context.Context, t *transport.Conn) (*authResult, error) {
+	algs, err := resolveKeyAlgs(c.PublicKeyAlgorithms)
+	if err != nil {
+		return nil, &ConfigError{"public key algorithms", err}
 	}
-	return a.run(ctx)
+	a := &authClient{t: t, user: c.User, methods: c.Auth, choose: c.AuthNext, banner: c.Banner, algs: algs}
+	a.sigAlgs = func() ([]string, bool) {
+		i := t.Info()
+		v, ok := i.Extensions["server-sig-algs"]
+		listed := strings.Split(string(v), ",")
+		if ok && impliesSHA2(i.RemoteIdent) {
+			listed = append(listed, gossh.KeyAlgoRSASHA512, gossh.KeyAlgoRSASHA256)
+		}
+		return listed, ok
+	}
+	methods, err := a.run(ctx)
+	return &authResult{User: a.user, Methods: methods}, err
 }
 
-// run is RFC 4253 section 10 and RFC 4252 on a client. On success the phase is
-// msg.Open.
+// impliesSHA2 tells whether a server takes RSA signatures with SHA-2 although
+// its server-sig-algs need not say so: OpenSSH 7.4 lists its algorithms under
+// the wrong names.
+func impliesSHA2(ident string) bool {
+	software, ok := strings.CutPrefix(ident, "SSH-2.0-OpenSSH_7.4")
+	return ok && (software == "" || software[0] < '0' || software[0] > '9')
+}
+
+// checkAuth says what is wrong with how a client is to log in.
+func (c *ClientConfig) checkAuth() error {
+	switch _, err := resolveKeyAlgs(c.PublicKeyAlgorithms); {
+	case err != nil:
+		return &ConfigError{"public key algorithms", err}
+	case c.User == "":
+		return &ConfigError{"user", errors.New("ClientConfig.User is empty")}
+	case len(c.User) > MaxUserName:
+		return &ConfigError{"user", errors.New("ClientConfig.User is too long")}
+	case c.AuthNext != nil && len(c.Auth) > 0:
+		return &ConfigError{"auth", errors.New("both ClientConfig.Auth and AuthNext are set")}
+	}
+	return nil
+}
+
+// run is RFC 4253 section 10 and RFC 4252 on a client. It returns the methods
+// that succeeded; the phase is msg.Open then.
 func (c *authClient) run(ctx context.Context) ([]string, error) {
 	if err := c.service(ctx); err != nil {
 		return nil, err
 	}
-	methods, trivial := c.methods, len(c.methods) == 0
-	for _, m := range methods {
-		trivial = trivial || m.name() == MethodNone
+	rounds := c.runList
+	if c.choose != nil {
+		rounds = c.runNext
 	}
+	name, err := rounds(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if !c.proof && !c.trivial {
+		return nil, c.giveUp(errors.New("server asked for no proof"))
+	}
+	c.t.SetPhase(msg.Open)
+	return append(c.done, name), nil
+}
 
+// runList tries the methods in the order given. It returns the one that
+// finished the job.
+func (c *authClient) runList(ctx context.Context) (name string, err error) {
+	methods := c.methods
+	c.trivial = len(methods) == 0
+	for _, m := range methods {
+		c.trivial = c.trivial || m.name() == MethodNone
+	}
 	out := authFailed
-	var err error
-	name := MethodNone
+	name = MethodNone
 	if len(methods) == 0 || !isDirect(methods[0]) {
 		c.tried = append(c.tried, MethodNone)
 		if out, err = c.none(ctx); err != nil {
-			return nil, err
+			return "", err
 		}
 	}
 	failed := make([]bool, len(methods))
 	for out != authSucceeded {
 		i := c.pick(methods, failed)
 		if i < 0 {
-			return nil, c.giveUp(nil)
+			return "", c.giveUp(nil)
 		}
 		name = methods[i].name()
-		if !slices.Contains(c.tried, name) {
-			c.tried = append(c.tried, name)
-		}
-		if out, err = methods[i].try(ctx, c); err != nil {
-			return nil, err
+		if out, err = c.tryMethod(ctx, methods[i]); err != nil {
+			return "", err
 		}
 		switch out {
 		case authFailed:
@@ -122,16 +174,23 @@ func (c *authClient) run(ctx context.Context) ([]string, error) {
 		case authPartial:
 			// What the server did not want before it may want now; how often
 			// is bounded by what may be sent.
-			c.done = append(c.done, name)
 			clear(failed)
 		case authSucceeded: // ends the loop
 		}
 	}
-	if !c.proof && !trivial {
-		return nil, c.giveUp(errors.New("server asked for no proof"))
+	return name, nil
+}
+
+// tryMethod runs one method and notes what came of it.
+func (c *authClient) tryMethod(ctx context.Context, m AuthMethod) (authOutcome, error) {
+	if !slices.Contains(c.tried, m.name()) {
+		c.tried = append(c.tried, m.name())
 	}
-	c.t.SetPhase(msg.Open)
-	return append(c.done, name), nil
+	out, err := m.try(ctx, c)
+	if out == authPartial && err == nil {
+		c.done = append(c.done, m.name())
+	}
+	return out, err
 }
 
 // service is RFC 4253 section 10.
@@ -192,6 +251,9 @@ func isDirect(m AuthMethod) bool {
 
 // request sends a request, with fields of its method or none.
 func (c *authClient) request(method string, fields wire.Layouter) error {
+	if c.user != c.sentAs { // what was achieved for another is lost
+		c.sentAs, c.done, c.passedKeys = c.user, nil, nil
+	}
 	r := msg.UserauthRequest{User: c.user, Service: serviceConnection, Method: method}
 	if fields != nil {
 		r.Fields = wire.Append(nil, fields)
@@ -224,7 +286,7 @@ func (c *authClient) reply(ctx context.Context) ([]byte, error) {
 			return nil, c.t.Violation("authentication: too many banners")
 		}
 		if c.banner != nil {
-			c.banner(b.Text)
+			c.banner(b.Text, b.Language)
 		}
 	}
 }
@@ -268,7 +330,8 @@ func (c *authClient) local(what string, err error) error {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
-	c.errs = append(c.errs, fmt.Errorf("%s: %w", what, err))
+	c.lastErr = fmt.Errorf("%s: %w", what, err)
+	c.errs = append(c.errs, c.lastErr)
 	return nil
 }
 

@@ -23,7 +23,8 @@ type clientRun struct {
 	methods []AuthMethod
 	algs    []string
 	listed  []string // server-sig-algs, nil if the server sent none
-	banner  func(string)
+	banner  func(text, language string)
+	choose  func(context.Context, *AuthState) (AuthMethod, error)
 
 	conn *clientConn
 	got  []string
@@ -64,6 +65,12 @@ func (c *clientConn) PostMessage(m msg.Message) error {
 			if f.Signed {
 				text += " signed"
 			}
+		case MethodHostBased:
+			var f msg.HostBasedFields
+			if err := decodeFields(m.Fields, &f); err != nil {
+				return err
+			}
+			text += " " + f.Algorithm + " " + f.User + "@" + f.Host
 		}
 	}
 	c.out = append(c.out, text)
@@ -88,7 +95,7 @@ func (r *clientRun) raw(t testing.TB, in ...[]byte) []string {
 		r.algs = alg.Defaults(keyAlgs)
 	}
 	c := &authClient{
-		t: r.conn, user: "alice", methods: r.methods, banner: r.banner, algs: r.algs,
+		t: r.conn, user: "alice", methods: r.methods, choose: r.choose, banner: r.banner, algs: r.algs,
 		sigAlgs: func() ([]string, bool) { return r.listed, r.listed != nil },
 	}
 	r.got, r.err = c.run(t.Context())
@@ -306,7 +313,7 @@ func TestClientDirect(t *testing.T) {
 
 func TestClientBanner(t *testing.T) { // RFC 4252 section 5.4
 	var banners []string
-	r := clientRun{methods: []AuthMethod{Password("pw")}, banner: func(s string) { banners = append(banners, s) }}
+	r := clientRun{methods: []AuthMethod{Password("pw")}, banner: func(s, _ string) { banners = append(banners, s) }}
 	b := msg.Append(nil, &msg.UserauthBanner{Text: "hello\x1b\r\n"})
 	expectAuth(t, r.run(t, b, failure("password"), b, success()), "alice none", "alice password pw")
 	if !slices.Equal(banners, []string{"hello\x1b\r\n", "hello\x1b\r\n"}) { // raw: cves 9.7

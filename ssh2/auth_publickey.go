@@ -47,11 +47,8 @@ func (s *authServer) publicKey(ctx context.Context, at *AuthAttempt, fields []by
 		return Verdict{Reason: err}, nil, nil
 	}
 	s.key = key
-	factor := key.Marshal()
+	factor := bareKey(key).Marshal()
 	cert, _ := key.(*gossh.Certificate)
-	if cert != nil {
-		factor = cert.Key.Marshal()
-	}
 	if slices.ContainsFunc(s.progress.keys, func(k []byte) bool { return bytes.Equal(k, factor) }) {
 		return refused("key was used already"), nil, nil
 	}
@@ -158,11 +155,7 @@ func (k *keyAlg) parse(blob []byte, minRSA int) (gossh.PublicKey, error) {
 	if key.Type() != k.blob || !bytes.Equal(key.Marshal(), blob) {
 		return nil, errors.New("key: not in its own encoding")
 	}
-	bare := key
-	if cert, ok := key.(*gossh.Certificate); ok {
-		bare = cert.Key
-	}
-	return key, checkRSA(bare, minRSA)
+	return key, checkRSA(bareKey(key), minRSA)
 }
 
 // checkRSA refuses RSA keys that are too small; x/crypto/ssh has refused those

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	gossh "golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
@@ -16,7 +17,10 @@ import (
 )
 
 // PublicKeys logs in with keys or certificates, one after the other. Signatures
-// are made only for keys that the server says it would accept.
+// are made only for keys that the server says it would accept. An RSA key that
+// was refused is offered again with another algorithm when all other keys have
+// been refused, if the server did not say which algorithms it takes, or said it
+// takes several.
 func PublicKeys(s ...gossh.Signer) AuthMethod {
 	return PublicKeysFunc(func(context.Context) ([]gossh.Signer, error) { return s, nil })
 }
@@ -24,19 +28,41 @@ func PublicKeys(s ...gossh.Signer) AuthMethod {
 // PublicKeysFunc is PublicKeys with keys that are looked up when they are
 // needed. An error ends this method; the next one is tried then.
 func PublicKeysFunc(keys func(context.Context) ([]gossh.Signer, error)) AuthMethod {
-	return &publicKeyMethod{keys}
+	return &publicKeyMethod{keys: keys}
 }
 
-// Agent logs in with the keys that an agent holds when they are needed.
+// Agent logs in with the keys that an agent holds when they are needed,
+// certificates first. What goes wrong with the agent is an *AgentError inside
+// the *AuthError, if no other method succeeds.
 func Agent(a agent.Agent) AuthMethod {
-	return PublicKeysFunc(func(ctx context.Context) ([]gossh.Signer, error) {
-		s, err := within(ctx, a.Signers)
+	return &publicKeyMethod{agent: true, keys: func(ctx context.Context) ([]gossh.Signer, error) {
+		all, err := within(ctx, a.Signers)
 		if err != nil {
-			return nil, fmt.Errorf("agent: %w", err)
+			return nil, &AgentError{"list keys", err}
 		}
-		return s, nil
-	})
+		var certs, keys []gossh.Signer
+		for _, s := range all {
+			if strings.Contains(s.PublicKey().Type(), "-cert-v0") {
+				certs = append(certs, s)
+			} else {
+				keys = append(keys, s)
+			}
+		}
+		return append(certs, keys...), nil
+	}}
 }
+
+// An AgentError means that an agent did not do what it was asked for.
+type AgentError struct {
+	Op  string // what it was to do
+	Err error  // why it did not
+}
+
+// Error says what failed.
+func (e *AgentError) Error() string { return "ssh2: agent: " + e.Op + ": " + e.Err.Error() }
+
+// Unwrap returns Err.
+func (e *AgentError) Unwrap() error { return e.Err }
 
 // within runs f, which takes no context, and does not wait for it longer than
 // until ctx ends: an agent or a token may never answer. What runs then is on
@@ -61,8 +87,14 @@ func within[T any](ctx context.Context, f func() (T, error)) (T, error) {
 }
 
 type publicKeyMethod struct {
-	keys func(context.Context) ([]gossh.Signer, error)
+	keys  func(context.Context) ([]gossh.Signer, error)
+	agent bool // that has the keys
 }
+
+// maxRetriedOffers is with how many refused offers no key is offered with a
+// second algorithm any more: servers end connections after some six failures,
+// and methods that come later shall have their chance.
+const maxRetriedOffers = 4
 
 func (*publicKeyMethod) name() string { return MethodPublicKey }
 
@@ -74,80 +106,106 @@ func (m *publicKeyMethod) try(ctx context.Context, c *authClient) (authOutcome, 
 	if err != nil {
 		return authFailed, c.local("public key", err)
 	}
-	for _, s := range signers {
-		if !c.possible(MethodPublicKey) {
-			break
+	offers := make([][]*keyAlg, len(signers))
+	for i, s := range signers {
+		factor := factorOf(s.PublicKey())
+		if c.user == c.sentAs && slices.ContainsFunc(c.passedKeys, func(k []byte) bool { return bytes.Equal(k, factor) }) {
+			continue // one key is not two factors
 		}
-		out, err := c.tryKey(ctx, s)
-		if out != authFailed || err != nil {
-			return out, err
+		if offers[i] = c.chooseAlgs(s); len(offers[i]) == 0 {
+			_ = c.local("public key", fmt.Errorf("no algorithm for %s", quoteAuth(s.PublicKey().Type())))
 		}
 	}
-	return authFailed, nil
+	refused := 0
+	for round := 0; ; round++ {
+		more := false
+		for i, s := range signers {
+			if round >= len(offers[i]) || !c.possible(MethodPublicKey) || round > 0 && refused >= maxRetriedOffers {
+				continue
+			}
+			out, dead, err := c.tryKey(ctx, s, offers[i][round], m.agent)
+			if out != authFailed || err != nil {
+				return out, err
+			}
+			if refused++; dead {
+				offers[i] = nil
+			}
+			more = more || round+1 < len(offers[i])
+		}
+		if !more {
+			return authFailed, nil
+		}
+	}
 }
 
-// tryKey asks whether a key would do, and signs if so.
-func (c *authClient) tryKey(ctx context.Context, s gossh.Signer) (authOutcome, error) {
-	pub := s.PublicKey()
-	blob := pub.Marshal()
-	if slices.ContainsFunc(c.passedKeys, func(k []byte) bool { return bytes.Equal(k, blob) }) {
-		return authFailed, nil // one key is not two factors
+// factorOf is what makes a key one factor, with a certificate or without.
+func factorOf(key gossh.PublicKey) []byte {
+	blob := key.Marshal()
+	// An agent's keys are not parsed yet.
+	if parsed, err := gossh.ParsePublicKey(blob); err == nil {
+		return bareKey(parsed).Marshal()
 	}
-	row := c.chooseAlg(s)
-	if row == nil {
-		return authFailed, c.local("public key", fmt.Errorf("no algorithm for %s", quoteAuth(pub.Type())))
-	}
+	return blob
+}
 
+// tryKey asks whether a key would do, and signs if so. dead tells that there is
+// no use in trying the key again with another algorithm.
+func (c *authClient) tryKey(ctx context.Context, s gossh.Signer, row *keyAlg, fromAgent bool) (out authOutcome, dead bool, err error) {
+	blob := s.PublicKey().Marshal()
 	f := msg.PublicKeyFields{Algorithm: row.Name, Key: blob}
 	if err := c.request(MethodPublicKey, &f); err != nil {
-		return authFailed, err
+		return authFailed, true, err
 	}
 	p, err := c.reply(ctx)
 	if err != nil {
-		return authFailed, err
+		return authFailed, true, err
 	}
 	if p[0] != msg.NumUserauthPKOK {
-		return c.outcome(p)
+		out, err = c.outcome(p)
+		return out, false, err
 	}
 	var ok msg.UserauthPKOK
 	if err := msg.Decode(p, &ok); err != nil {
-		return authFailed, c.t.Violation("authentication: %v", err)
+		return authFailed, true, c.t.Violation("authentication: %v", err)
 	}
 	// The algorithm may come back under another name from old servers; a key
 	// that was not offered may not.
 	if !bytes.Equal(ok.Key, blob) {
-		return authFailed, c.t.Violation("authentication: PK_OK for a key that was not offered")
+		return authFailed, true, c.t.Violation("authentication: PK_OK for a key that was not offered")
 	}
 
 	sig, err := within(ctx, func() ([]byte, error) {
 		return sign(s, row, signedData(c.t.SessionID(), c.user, serviceConnection, row.Name, blob))
 	})
 	if ctx.Err() != nil {
-		return authFailed, context.Cause(ctx)
+		return authFailed, true, context.Cause(ctx)
 	}
 	if err != nil {
-		return authFailed, c.local("public key", err)
+		if fromAgent {
+			err = &AgentError{"sign", err}
+		}
+		return authFailed, true, c.local("public key", err)
 	}
 	f.Signed, f.Signature = true, sig
 	if err := c.request(MethodPublicKey, &f); err != nil {
-		return authFailed, err
+		return authFailed, true, err
 	}
 	c.proof = true
 	if p, err = c.reply(ctx); err != nil {
-		return authFailed, err
+		return authFailed, true, err
 	}
-	out, err := c.outcome(p)
+	out, err = c.outcome(p)
 	if out == authPartial {
-		c.passedKeys = append(c.passedKeys, blob)
+		c.passedKeys = append(c.passedKeys, factorOf(s.PublicKey()))
 	}
-	return out, err
+	return out, true, err
 }
 
-// chooseAlg returns the algorithm to use with a key: the first that we allow,
-// the signer can do, and the server says it takes (RFC 8308 section 3.1). A
-// server that does not list any of them is tried with the first: the list need
-// not be complete, and not every server sends one.
-func (c *authClient) chooseAlg(s gossh.Signer) *keyAlg {
+// chooseAlgs returns the algorithms to use with a key, the best first: those
+// that we allow, the signer can do, and the server says it takes (RFC 8308
+// section 3.1). A server that lists none of them is tried with the first, since
+// the list need not be complete, and one that lists nothing with all.
+func (c *authClient) chooseAlgs(s gossh.Signer) (rows []*keyAlg) {
 	typ := s.PublicKey().Type()
 	listed, known := c.sigAlgs()
 	var first *keyAlg
@@ -158,13 +216,16 @@ func (c *authClient) chooseAlg(s gossh.Signer) *keyAlg {
 		}
 		// Servers list certificate algorithms by their own name or not at all.
 		if !known || slices.Contains(listed, row.Name) || slices.Contains(listed, row.sig) {
-			return row
+			rows = append(rows, row)
 		}
 		if first == nil {
 			first = row
 		}
 	}
-	return first
+	if rows == nil && first != nil {
+		rows = []*keyAlg{first}
+	}
+	return rows
 }
 
 // canSign tells whether s makes signatures of that format.

@@ -29,8 +29,8 @@ type serverMethod struct {
 }
 
 // serverMethods are the methods in the order in which they are announced. Other
-// methods exist (hostbased, gssapi-with-mic); to this server they are unknown
-// and refused like any word that is no method at all.
+// methods exist; to this server they are unknown and refused like any word that
+// is no method at all.
 var serverMethods = []serverMethod{
 	{MethodNone, func(a *ServerAuth) bool { return a.None != nil }, (*authServer).none},
 	{MethodPublicKey, func(a *ServerAuth) bool {
@@ -38,6 +38,7 @@ var serverMethods = []serverMethod{
 	}, (*authServer).publicKey},
 	{MethodPassword, func(a *ServerAuth) bool { return a.Password != nil }, (*authServer).password},
 	{MethodInteractive, func(a *ServerAuth) bool { return a.Interactive != nil }, (*authServer).interactive},
+	{MethodHostBased, func(a *ServerAuth) bool { return a.HostBased != nil }, (*authServer).hostBased},
 }
 
 // errAborted means that the client gave an attempt up by starting another,
@@ -50,8 +51,9 @@ type authServer struct {
 	t    authConn
 	meta ConnMeta
 	log  *slog.Logger
-	algs []string // public key algorithms allowed
-	rsa  int      // smallest RSA key allowed, in bits
+	rsa  int // smallest RSA key allowed, in bits
+
+	algs, hostAlgs []string // public key algorithms allowed, of users and of their hosts
 
 	heard              time.Time // when the last request or answer came
 	messages, failures int
@@ -79,8 +81,12 @@ func newAuthServer(auth *ServerAuth, t authConn, meta ConnMeta, log *slog.Logger
 	if err != nil {
 		return nil, &ConfigError{"public key algorithms", err}
 	}
+	hostAlgs, err := resolveKeyAlgs(auth.HostBasedAlgorithms)
+	if err != nil {
+		return nil, &ConfigError{"host based algorithms", err}
+	}
 	orDefault(&minRSA, defaultMinRSABits)
-	return &authServer{auth: auth, t: t, meta: meta, log: log, algs: algs, rsa: minRSA}, nil
+	return &authServer{auth: auth, t: t, meta: meta, log: log, algs: algs, hostAlgs: hostAlgs, rsa: minRSA}, nil
 }
 
 // run is RFC 4253 section 10 and RFC 4252 from the first message to success. On

@@ -918,9 +918,10 @@ func TestServerMethodsTable(t *testing.T) {
 		Password:    func(context.Context, *AuthAttempt, string) Verdict { return Verdict{} },
 		PublicKey:   func(context.Context, *AuthAttempt, gossh.PublicKey) Verdict { return Verdict{} },
 		Interactive: func(context.Context, *AuthAttempt, Asker) Verdict { return Verdict{} },
+		HostBased:   func(context.Context, *AuthAttempt, *HostBasedClaim) Verdict { return Verdict{} },
 	}
 	l := authRun{auth: all}
-	expectAuth(t, l.run(t, reqNone("alice")), "failure publickey,password,keyboard-interactive")
+	expectAuth(t, l.run(t, reqNone("alice")), "failure publickey,password,keyboard-interactive,hostbased")
 	for _, m := range serverMethods {
 		if !m.configured(&all) {
 			t.Errorf("%s is not configured", m.name)

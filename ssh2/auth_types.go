@@ -2,6 +2,7 @@ package ssh2
 
 import (
 	"context"
+	"crypto"
 	"crypto/sha256"
 	"crypto/subtle"
 	"fmt"
@@ -48,6 +49,7 @@ const (
 	MethodPassword    = "password"
 	MethodPublicKey   = "publickey"
 	MethodInteractive = "keyboard-interactive"
+	MethodHostBased   = "hostbased"
 )
 
 // ConnMeta says which connection a decision is about. It is a copy: handlers
@@ -81,11 +83,13 @@ type AuthAttempt struct {
 	// order, while more is required.
 	Done []string
 
-	// Algorithm is the public key algorithm named in the request (publickey).
+	// Algorithm is the public key algorithm named in the request (publickey,
+	// hostbased); its Hash is what the signature is made over. The signature
+	// itself and what it covers are not here: the library verifies it, see Verified.
 	Algorithm string
 	// Verified tells that the client proved to hold the private key, by a
 	// signature over this session and this request that the library verified.
-	// False means that the key is only offered (publickey).
+	// False means that the key is only offered (publickey), which hosts cannot do.
 	Verified bool
 	// UserVerified tells that a security key asked for a PIN or a fingerprint
 	// (publickey, Verified only).
@@ -93,6 +97,15 @@ type AuthAttempt struct {
 
 	// Language and Submethods are hints of the client (keyboard-interactive).
 	Language, Submethods string
+}
+
+// Hash is the hash function of the signature that Algorithm names; 0 where the
+// algorithm has it built in, as Ed25519 does, or there is none.
+func (a *AuthAttempt) Hash() crypto.Hash {
+	if row := findKeyAlg(a.Algorithm); row != nil {
+		return sigHashes[row.sig]
+	}
+	return 0
 }
 
 // Verdict is a handler's answer. The zero Verdict refuses.
@@ -171,6 +184,11 @@ type ServerAuth struct {
 	UserCAs *UserCAs
 	// Interactive holds a conversation (RFC 4256), in as many rounds as it wants.
 	Interactive func(context.Context, *AuthAttempt, Asker) Verdict
+	// HostBased lets users in whom another host vouches for (RFC 4252 section
+	// 9). It is asked once the host's signature over this very request was
+	// verified, and must itself find out whether the key is that host's: see
+	// HostBasedClaim. It is never implied by PublicKey.
+	HostBased func(context.Context, *AuthAttempt, *HostBasedClaim) Verdict
 
 	// Require returns, for a user, lists of methods that are enough together,
 	// in any order: {{"publickey", "password"}, {"publickey", "publickey"}} asks
@@ -196,6 +214,9 @@ type ServerAuth struct {
 	// "+ssh-rsa", or names. It is announced in server-sig-algs, and what is not
 	// in it is refused before the key is looked at.
 	PublicKeyAlgorithms AlgList
+	// HostBasedAlgorithms is the same for the keys of hosts that vouch for
+	// their users; security keys are no such keys. It is not announced.
+	HostBasedAlgorithms AlgList
 	// HideKeys makes the answer to an unsigned offer of a key always yes, so
 	// that nobody can find out which keys may log in without holding them.
 	// Clients with many keys then run out of tries earlier.

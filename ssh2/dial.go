@@ -16,16 +16,27 @@ import (
 type ClientConfig struct {
 	Config
 
-	// User is the name to log in with.
+	// User is the name to log in with. Required.
 	User string
 	// Auth has the methods to try, in this order as far as the server allows.
 	Auth []AuthMethod
+	// AuthNext chooses each method instead of Auth, knowing what the server
+	// would go on with and what came of the methods before. Nothing is sent
+	// before its first call: return [None] to ask what is possible. A nil
+	// method, or an error, ends the attempt to log in with an *AuthError. It is
+	// called on the connection's goroutine, and the server may lose patience
+	// meanwhile; at most 64 times.
+	AuthNext func(context.Context, *AuthState) (AuthMethod, error)
+	// PublicKeyAlgorithms is a preference list of the algorithms to sign with
+	// for the methods publickey and hostbased, such as "+ssh-rsa".
+	PublicKeyAlgorithms AlgList
 	// HostKey judges the server's host key. Nil refuses to connect. It may ask a
 	// person: Timeouts do not run meanwhile, though those of the server do.
 	HostKey gossh.HostKeyCallback
-	// Banner gets text that the server wants shown before login, as it is:
-	// filter control characters before showing it. Nil drops it.
-	Banner func(text string)
+	// Banner gets text that the server wants shown before login, as it is, and
+	// its language tag, usually empty (RFC 4252 section 5.4): filter control
+	// characters before showing it. Nil drops it.
+	Banner func(text, language string)
 
 	// Channels decides on channels that the server opens, by type. What is
 	// not here is refused.
@@ -45,6 +56,9 @@ func Dial(ctx context.Context, network, addr string, cfg *ClientConfig) (*Client
 	if cfg.HostKey == nil {
 		return nil, &ConfigError{"host key", errNoHostKey}
 	}
+	if err := cfg.checkAuth(); err != nil {
+		return nil, err
+	}
 	var d net.Dialer
 	nc, err := d.DialContext(ctx, network, addr)
 	if err != nil {
@@ -62,7 +76,7 @@ func NewClient(ctx context.Context, nc net.Conn, addr string, cfg *ClientConfig)
 		return nil, err
 	}
 	t := transport.New(nc, tcfg)
-	methods, err := cfg.login(ctx, t)
+	auth, err := cfg.login(ctx, t)
 	if err != nil {
 		_ = t.Close()
 		t.ReleaseReader()
@@ -71,7 +85,7 @@ func NewClient(ctx context.Context, nc net.Conn, addr string, cfg *ClientConfig)
 		}
 		return nil, err
 	}
-	c := newConn(context.WithoutCancel(ctx), t, &cfg.Config, authResult{User: cfg.User, Methods: methods})
+	c := newConn(context.WithoutCancel(ctx), t, &cfg.Config, *auth)
 	c.openers, c.globals = cfg.Channels, cfg.Requests
 	go func() { _ = c.run() }() // the reader; it ends with the connection, Wait returns its error
 	return &Client{c}, nil
@@ -80,6 +94,9 @@ func NewClient(ctx context.Context, nc net.Conn, addr string, cfg *ClientConfig)
 func (cfg *ClientConfig) clientTransport(addr string, nc net.Conn) (*transport.Config, error) {
 	if cfg.HostKey == nil {
 		return nil, &ConfigError{"host key", errNoHostKey}
+	}
+	if err := cfg.checkAuth(); err != nil {
+		return nil, err
 	}
 	o, err := cfg.resolve()
 	if err != nil {
@@ -97,7 +114,7 @@ func (cfg *ClientConfig) clientTransport(addr string, nc net.Conn) (*transport.C
 }
 
 // login does handshake and authentication.
-func (cfg *ClientConfig) login(ctx context.Context, t *transport.Conn) ([]string, error) {
+func (cfg *ClientConfig) login(ctx context.Context, t *transport.Conn) (*authResult, error) {
 	if err := t.Handshake(ctx); err != nil {
 		return nil, err
 	}
@@ -107,9 +124,9 @@ func (cfg *ClientConfig) login(ctx context.Context, t *transport.Conn) ([]string
 		ctx = timed
 	}
 	defer context.AfterFunc(ctx, func() { _ = t.Close() })()
-	methods, err := cfg.authenticate(ctx, t)
+	auth, err := cfg.authenticate(ctx, t)
 	if err != nil && ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
-	return methods, err
+	return auth, err
 }
