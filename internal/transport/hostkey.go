@@ -3,7 +3,7 @@ package transport
 import (
 	"bytes"
 	"context"
-	"crypto/dsa" //nolint:staticcheck // only to refuse it
+	"crypto/dsa" //nolint:staticcheck // for old peers, by name only
 	"crypto/rand"
 	"crypto/rsa"
 	"errors"
@@ -24,7 +24,7 @@ type hostAlgorithm struct {
 }
 
 // hostAlgorithms is in order of preference: certificates before bare keys,
-// short keys before RSA.
+// short keys before RSA, and SHA-1 last of all.
 var hostAlgorithms = []hostAlgorithm{
 	certificate(gossh.CertAlgoED25519v01, gossh.CertAlgoED25519v01, gossh.KeyAlgoED25519),
 	certificate(gossh.CertAlgoECDSA256v01, gossh.CertAlgoECDSA256v01, gossh.KeyAlgoECDSA256),
@@ -38,17 +38,37 @@ var hostAlgorithms = []hostAlgorithm{
 	bare(gossh.KeyAlgoECDSA521, gossh.KeyAlgoECDSA521, "RFC 5656"),
 	bare(gossh.KeyAlgoRSASHA512, gossh.KeyAlgoRSA, "RFC 8332"),
 	bare(gossh.KeyAlgoRSASHA256, gossh.KeyAlgoRSA, "RFC 8332"),
+	legacy(certificate(gossh.CertAlgoRSAv01, gossh.CertAlgoRSAv01, gossh.KeyAlgoRSA)),
+	legacy(bare(gossh.KeyAlgoRSA, gossh.KeyAlgoRSA, "RFC 4253")),
+	legacy(certificate(certDSA, certDSA, keyDSA)),
+	legacy(bare(keyDSA, keyDSA, "RFC 4253")),
+}
+
+// DSA keys have 1024 bits, their signatures twice 160 (RFC 4253 section 6.6).
+const (
+	keyDSA  = "ssh-dss"
+	certDSA = "ssh-dss-cert-v01@openssh.com"
+)
+
+// legacy marks a row whose signatures are of SHA-1, for which somebody with
+// much money finds two texts to sign at once.
+func legacy(a hostAlgorithm) hostAlgorithm {
+	a.Status = alg.Legacy
+	return a
 }
 
 // certificate is the row of a name for keys of type key that a certificate
 // vouches for.
 func certificate(name, key, signature string) hostAlgorithm {
-	return hostAlgorithm{alg.Row{Name: name, Status: alg.Default, Reference: "OpenSSH PROTOCOL.certkeys"}, key, signature}
+	return hostAlgorithm{
+		Row: alg.Row{Name: name, Status: alg.Default, Reference: "OpenSSH PROTOCOL.certkeys"},
+		key: key, signature: signature,
+	}
 }
 
 // bare is the row of a name for keys of type key by themselves.
 func bare(name, key, reference string) hostAlgorithm {
-	return hostAlgorithm{alg.Row{Name: name, Status: alg.Default, Reference: reference}, key, name}
+	return hostAlgorithm{Row: alg.Row{Name: name, Status: alg.Default, Reference: reference}, key: key, signature: name}
 }
 
 // HostKeyAlgorithms describes all host key algorithms, the preferred ones
@@ -81,7 +101,7 @@ func canSign(s gossh.Signer, a hostAlgorithm) bool {
 		return true
 	}
 	// A bare Signer chooses its format itself: for RSA that is SHA-1.
-	return a.key != gossh.KeyAlgoRSA && a.key != gossh.CertAlgoRSAv01
+	return a.signature != gossh.KeyAlgoRSASHA256 && a.signature != gossh.KeyAlgoRSASHA512
 }
 
 // hostKeyAlgorithms returns the names to offer: on a server those it can sign
@@ -172,12 +192,12 @@ func (c *Conn) verifyHostKey(name string, blob, hash, signature []byte) (gossh.P
 		if cert.CertType != gossh.HostCert {
 			return nil, errors.New("certificate: not for a host")
 		}
-		if err := c.checkStrength(cert.SignatureKey); err != nil {
+		if err := c.checkStrength(cert.SignatureKey, a); err != nil {
 			return nil, fmt.Errorf("certificate: signed by: %w", err)
 		}
 		base = cert.Key
 	}
-	if err := c.checkStrength(base); err != nil {
+	if err := c.checkStrength(base, a); err != nil {
 		return nil, err
 	}
 	var sig gossh.Signature
@@ -193,8 +213,9 @@ func (c *Conn) verifyHostKey(name string, blob, hash, signature []byte) (gossh.P
 	return key, nil
 }
 
-// checkStrength refuses keys that are too small.
-func (c *Conn) checkStrength(key gossh.PublicKey) error {
+// checkStrength refuses keys that are too small, and DSA unless the algorithm
+// negotiated is of DSA.
+func (c *Conn) checkStrength(key gossh.PublicKey, a hostAlgorithm) error {
 	cp, ok := key.(gossh.CryptoPublicKey)
 	if !ok {
 		return nil
@@ -205,7 +226,12 @@ func (c *Conn) checkStrength(key gossh.PublicKey) error {
 			return fmt.Errorf("RSA key of %d bits, %d are the least", k.N.BitLen(), least)
 		}
 	case *dsa.PublicKey:
-		return errors.New("DSA keys are not accepted")
+		if a.signature != keyDSA {
+			return errors.New("DSA keys are not accepted")
+		}
+		if k.P.BitLen() != 1024 || k.Q.BitLen() != 160 {
+			return fmt.Errorf("DSA key of %d and %d bits, not 1024 and 160", k.P.BitLen(), k.Q.BitLen())
+		}
 	}
 	return nil
 }

@@ -2,11 +2,13 @@ package transport
 
 import (
 	"context"
+	"crypto/dsa" //nolint:staticcheck // for old peers
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/rsa"
 	"errors"
 	"io"
+	"math/big"
 	"strings"
 	"testing"
 	"time"
@@ -333,6 +335,8 @@ func TestCVE_3_12_SignerCannot(t *testing.T) {
 	}
 	for _, s := range []gossh.Signer{onlySHA1{testKeys()[4]}, multi} {
 		cc, sc := testConfigs()
+		cc.HostKeys = alg.Defaults(HostKeyAlgorithms())
+		sc.HostKeys = cc.HostKeys
 		sc.Signers = func() []gossh.Signer { return []gossh.Signer{s} }
 		if got := New(nil, sc).hostKeyAlgorithms(); len(got) != 0 {
 			t.Errorf("offers %v", got)
@@ -342,7 +346,45 @@ func TestCVE_3_12_SignerCannot(t *testing.T) {
 		if !errors.As(serr, &n) || !errors.As(cerr, &c) {
 			t.Errorf("client %v, server %v", cerr, serr)
 		}
+		// Who names it gets it.
+		cc.HostKeys, sc.HostKeys = []string{gossh.KeyAlgoRSA}, []string{gossh.KeyAlgoRSA}
+		if cerr, serr := shake(t, cc, sc); cerr != nil || serr != nil {
+			t.Errorf("ssh-rsa by name: client %v, server %v", cerr, serr)
+		}
 	}
+}
+
+// What hashes with SHA-1 is for those who name it.
+func TestCVE_10_6_SHA1HostKeysAreLegacy(t *testing.T) {
+	for _, a := range hostAlgorithms {
+		sha1 := a.signature == gossh.KeyAlgoRSA || a.signature == keyDSA
+		if sha1 != (a.Status == alg.Legacy) {
+			t.Errorf("%s has status %v", a.Name, a.Status)
+		}
+	}
+}
+
+// A DSA key is accepted under a name of DSA only, and in its one size.
+func TestCVE_10_6_DSA(t *testing.T) {
+	dsaKey := testKeys()[5]
+	if dsaKey.PublicKey().Type() != keyDSA {
+		t.Fatal("not the DSA key")
+	}
+	signer := certify(t, testKeys()[0], dsaKey, gossh.HostCert)
+	cc, sc := testConfigs()
+	sc.Signers = func() []gossh.Signer { return []gossh.Signer{signer} }
+	if cerr, _ := shake(t, cc, sc); !asHostKey(cerr) {
+		t.Errorf("certificate signed by a DSA key: %v", cerr)
+	}
+	// q of 256 bits beside p of 1024.
+	k := dsaKey.PublicKey().(gossh.CryptoPublicKey).CryptoPublicKey().(*dsa.PublicKey)
+	q := new(big.Int).Lsh(big.NewInt(1), 255)
+	blob := gossh.Marshal(struct {
+		Name       string
+		P, Q, G, Y *big.Int
+	}{keyDSA, k.P, q, k.G, k.Y})
+	hostKeyRefused(t, keyDSA, dsaKey, func(r *msg.KexReply) { r.HostKey = blob })
+	hostKeyRefusedBy(t, keyDSA, dsaKey, func(_ *peer, r *msg.KexReply) { r.Signature[len(r.Signature)-1] ^= 1 })
 }
 
 func TestCVE_10_6_SmallRSA(t *testing.T) {

@@ -40,6 +40,8 @@ func certFields(typ string) int {
 	switch {
 	case strings.HasPrefix(typ, "ssh-rsa-"):
 		return 2 // e, n
+	case strings.HasPrefix(typ, "ssh-dss-"):
+		return 4 // p, q, g, y
 	case strings.HasPrefix(typ, "ecdsa-"):
 		return 2 // curve, point
 	case strings.HasPrefix(typ, "ssh-ed25519-"):

@@ -3,6 +3,7 @@ package transport
 import (
 	"bytes"
 	"context"
+	"crypto/dsa" //nolint:staticcheck // for old peers
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
@@ -46,8 +47,18 @@ var testKeys = sync.OnceValue(func() []gossh.Signer {
 	}
 	r, err := rsa.GenerateKey(rand.Reader, 2048)
 	add(r, err)
+	add(generateDSA())
 	return keys
 })
+
+// generateDSA returns a key of the only size that SSH has.
+func generateDSA() (*dsa.PrivateKey, error) {
+	k := new(dsa.PrivateKey)
+	if err := dsa.GenerateParameters(&k.Parameters, rand.Reader, dsa.L1024N160); err != nil {
+		return nil, err
+	}
+	return k, dsa.GenerateKey(k, rand.Reader)
+}
 
 func testConfigs() (client, server *Config) {
 	var ciphers, macs []string
