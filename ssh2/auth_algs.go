@@ -80,14 +80,14 @@ func findKeyAlg(name string) *keyAlg {
 }
 
 // resolveKeyAlgs returns the names that a preference list stands for.
-func resolveKeyAlgs(list AlgList) ([]string, error) {
-	return alg.Resolve(string(list), alg.Names(keyAlgs), alg.Defaults(keyAlgs))
+func resolveKeyAlgs(list AlgList, p Profile) ([]string, error) {
+	return alg.Resolve(string(list), alg.Names(keyAlgs), alg.UpTo(p.worst(), keyAlgs))
 }
 
 // sigAlgs returns the content of the server-sig-algs extension (RFC 8308
 // section 3.1): all names that a request of method publickey may have. An
 // unknown name in the configuration is an error.
-func sigAlgs(a *ServerAuth) ([]byte, error) {
-	names, err := resolveKeyAlgs(a.PublicKeyAlgorithms)
+func sigAlgs(a *ServerAuth, p Profile) ([]byte, error) {
+	names, err := resolveKeyAlgs(a.PublicKeyAlgorithms, p)
 	return []byte(strings.Join(names, ",")), err
 }

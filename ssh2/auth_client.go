@@ -80,7 +80,7 @@ type authClient struct {
 // authenticate logs in, on the reader's goroutine, and returns the methods that
 // succeeded. The owner of ctx closes t when ctx ends.
 func (c *ClientConfig) authenticate(ctx context.Context, t *transport.Conn) (*authResult, error) {
-	algs, err := resolveKeyAlgs(c.PublicKeyAlgorithms)
+	algs, err := resolveKeyAlgs(c.PublicKeyAlgorithms, c.Profile)
 	if err != nil {
 		return nil, &ConfigError{"public key algorithms", err}
 	}
@@ -108,7 +108,7 @@ func impliesSHA2(ident string) bool {
 
 // checkAuth says what is wrong with how a client is to log in.
 func (c *ClientConfig) checkAuth() error {
-	switch _, err := resolveKeyAlgs(c.PublicKeyAlgorithms); {
+	switch _, err := resolveKeyAlgs(c.PublicKeyAlgorithms, c.Profile); {
 	case err != nil:
 		return &ConfigError{"public key algorithms", err}
 	case c.User == "":

@@ -469,7 +469,7 @@ func together(t *testing.T, auth ServerAuth, listed []string, methods ...AuthMet
 	t.Helper()
 	orDefault(&auth.MinFailureDelay, -1)
 	cc, sc := newPair()
-	s, err := newAuthServer(&auth, sc, ConnMeta{RemoteAddr: pipeAddr{}}, (&Config{}).logger(), 0)
+	s, err := newAuthServer(&auth, sc, ConnMeta{RemoteAddr: pipeAddr{}}, (&Config{}).logger(), 0, Modern)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -489,7 +489,7 @@ func TestAuthBothEnds(t *testing.T) {
 	if err := ring.Add(agent.AddedKey{PrivateKey: rsaPrivate()}); err != nil {
 		t.Fatal(err)
 	}
-	listed := strings.Split(string(must(sigAlgs(&ServerAuth{}))), ",")
+	listed := strings.Split(string(must(sigAlgs(&ServerAuth{}, Modern))), ",")
 	ask := Interactive(func(context.Context, *Challenge) ([]string, error) { return []string{"42"}, nil })
 	mfa := ServerAuth{
 		PublicKey: keysOf(rsaKey(), edKey("k")), Password: alicePassword, Interactive: code("42"),

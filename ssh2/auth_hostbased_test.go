@@ -101,7 +101,7 @@ func TestAuthHostBased(t *testing.T) { // RFC 4252 section 9
 		}
 	}
 	var ce *ConfigError
-	if _, err := newAuthServer(&ServerAuth{HostBasedAlgorithms: "ssh-rsa1"}, nil, ConnMeta{}, nil, 0); !errors.As(err, &ce) {
+	if _, err := newAuthServer(&ServerAuth{HostBasedAlgorithms: "ssh-rsa1"}, nil, ConnMeta{}, nil, 0, Modern); !errors.As(err, &ce) {
 		t.Errorf("unknown algorithm: %v", err)
 	}
 }

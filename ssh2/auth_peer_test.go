@@ -185,7 +185,7 @@ func (l *authRun) raw(t testing.TB, in ...[]byte) []string {
 		l.remote = &net.TCPAddr{IP: net.IPv4(192, 0, 2, 7), Port: 4711}
 	}
 	l.conn = &scriptConn{in: in, before: l.before, gone: make(chan struct{})}
-	s, err := newAuthServer(&l.auth, l.conn, ConnMeta{RemoteAddr: l.remote, SessionID: testSession}, l.log, 0)
+	s, err := newAuthServer(&l.auth, l.conn, ConnMeta{RemoteAddr: l.remote, SessionID: testSession}, l.log, 0, Modern)
 	if err != nil {
 		t.Fatal(err)
 	}

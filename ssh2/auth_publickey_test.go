@@ -82,19 +82,19 @@ func TestKeyAlgTable(t *testing.T) {
 			t.Errorf("%s: certificate %v, security key %v", k.Name, k.isCert(), k.isSK())
 		}
 	}
-	got, err := sigAlgs(&ServerAuth{})
+	got, err := sigAlgs(&ServerAuth{}, Modern)
 	if err != nil || strings.Contains(string(got), "ssh-rsa,") || strings.HasSuffix(string(got), "ssh-rsa") || !strings.Contains(string(got), "rsa-sha2-512,") {
 		t.Errorf("server-sig-algs %q, %v", got, err)
 	}
-	if got, err := sigAlgs(&ServerAuth{PublicKeyAlgorithms: "rsa-sha2-256,ssh-ed25519"}); string(got) != "rsa-sha2-256,ssh-ed25519" || err != nil {
+	if got, err := sigAlgs(&ServerAuth{PublicKeyAlgorithms: "rsa-sha2-256,ssh-ed25519"}, Modern); string(got) != "rsa-sha2-256,ssh-ed25519" || err != nil {
 		t.Errorf("server-sig-algs %q, %v", got, err)
 	}
 	wrong := ServerAuth{PublicKeyAlgorithms: "rsa-sha512"} // cves 10.8
-	if _, err := sigAlgs(&wrong); err == nil {
+	if _, err := sigAlgs(&wrong, Modern); err == nil {
 		t.Error("unknown name taken")
 	}
 	var ce *ConfigError
-	if _, err := newAuthServer(&wrong, nil, ConnMeta{}, nil, 0); !errors.As(err, &ce) {
+	if _, err := newAuthServer(&wrong, nil, ConnMeta{}, nil, 0, Modern); !errors.As(err, &ce) {
 		t.Errorf("unknown name: %v", err)
 	}
 }

@@ -68,7 +68,7 @@ type authServer struct {
 // authenticate lets a client log in, on the reader's goroutine. The owner of
 // ctx closes t when ctx ends: that is what unblocks a wait for the client.
 func (s *Server) authenticate(ctx context.Context, t *transport.Conn, meta ConnMeta) (*authResult, error) {
-	a, err := newAuthServer(&s.Auth, t, meta, s.logger(), s.MinRSABits)
+	a, err := newAuthServer(&s.Auth, t, meta, s.logger(), s.MinRSABits, s.Profile)
 	if err != nil {
 		return nil, err
 	}
@@ -76,12 +76,12 @@ func (s *Server) authenticate(ctx context.Context, t *transport.Conn, meta ConnM
 }
 
 // newAuthServer checks the configuration.
-func newAuthServer(auth *ServerAuth, t authConn, meta ConnMeta, log *slog.Logger, minRSA int) (*authServer, error) {
-	algs, err := resolveKeyAlgs(auth.PublicKeyAlgorithms)
+func newAuthServer(auth *ServerAuth, t authConn, meta ConnMeta, log *slog.Logger, minRSA int, p Profile) (*authServer, error) {
+	algs, err := resolveKeyAlgs(auth.PublicKeyAlgorithms, p)
 	if err != nil {
 		return nil, &ConfigError{"public key algorithms", err}
 	}
-	hostAlgs, err := resolveKeyAlgs(auth.HostBasedAlgorithms)
+	hostAlgs, err := resolveKeyAlgs(auth.HostBasedAlgorithms, p)
 	if err != nil {
 		return nil, &ConfigError{"host based algorithms", err}
 	}

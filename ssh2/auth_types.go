@@ -210,8 +210,8 @@ type ServerAuth struct {
 	// makes it the next doubling, so that its time shows as little as possible. Choose more than
 	// checking a password takes. 0 means DefaultMinFailureDelay, negative none.
 	MinFailureDelay time.Duration
-	// PublicKeyAlgorithms is a preference list such as "" for the defaults,
-	// "+ssh-rsa", or names. It is announced in server-sig-algs, and what is not
+	// PublicKeyAlgorithms is a preference list such as "" for those of
+	// Config.Profile, "+ssh-rsa", or names. It is announced in server-sig-algs, and what is not
 	// in it is refused before the key is looked at.
 	PublicKeyAlgorithms AlgList
 	// HostBasedAlgorithms is the same for the keys of hosts that vouch for

@@ -16,8 +16,8 @@ import (
 // Version is the software part of the ident sent when Config.Version is empty.
 const Version = "Fairlead_0.1"
 
-// An AlgList is a preference list of algorithms: "" for the defaults, "a,b"
-// for exactly these, or edits of the defaults: "+a" appends, "-b*" removes,
+// An AlgList is a preference list of algorithms: "" for those of Config.Profile,
+// "a,b" for exactly these, or edits of the profile's: "+a" appends, "-b*" removes,
 // "^c" puts first. An unknown name is an error when the connection or server
 // starts, since a list with a misspelled name is weaker than it looks.
 type AlgList string
@@ -27,6 +27,8 @@ type AlgList string
 type Config struct {
 	// The algorithms to offer, most preferred first.
 	KeyExchanges, HostKeyAlgorithms, Ciphers, MACs AlgList
+	// Profile says what the lists begin with when they are empty or edits.
+	Profile Profile
 
 	Rekey     RekeyLimits  // when keys are exchanged anew
 	Windows   WindowLimits // how much may be under way to us
@@ -109,6 +111,10 @@ type offer struct{ kex, hostKeys, ciphers, macs []string }
 
 // resolve turns the preference lists into names, or says which name is wrong.
 func (c *Config) resolve() (o offer, err error) {
+	if err := c.Profile.check(); err != nil {
+		return offer{}, err
+	}
+	worst := c.Profile.worst()
 	kexRows, hostRows := kex.Rows(), transport.HostKeyAlgorithms()
 	ciphers, macs := slices.Collect(seal.Ciphers()), slices.Collect(seal.MACs())
 	for _, l := range []struct {
@@ -117,10 +123,10 @@ func (c *Config) resolve() (o offer, err error) {
 		known, defaults []string
 		to              *[]string
 	}{
-		{"key exchanges", c.KeyExchanges, alg.Names(kexRows), alg.Defaults(kexRows), &o.kex},
-		{"host key algorithms", c.HostKeyAlgorithms, alg.Names(hostRows), alg.Defaults(hostRows), &o.hostKeys},
-		{"ciphers", c.Ciphers, alg.Names(ciphers), alg.Defaults(ciphers), &o.ciphers},
-		{"macs", c.MACs, alg.Names(macs), alg.Defaults(macs), &o.macs},
+		{"key exchanges", c.KeyExchanges, alg.Names(kexRows), alg.UpTo(worst, kexRows), &o.kex},
+		{"host key algorithms", c.HostKeyAlgorithms, alg.Names(hostRows), alg.UpTo(worst, hostRows), &o.hostKeys},
+		{"ciphers", c.Ciphers, alg.Names(ciphers), alg.UpTo(worst, ciphers), &o.ciphers},
+		{"macs", c.MACs, alg.Names(macs), alg.UpTo(worst, macs), &o.macs},
 	} {
 		names, err := alg.Resolve(string(l.spec), l.known, l.defaults)
 		if err != nil {

@@ -116,7 +116,7 @@ func (s *Server) configure() error {
 	if err != nil {
 		return err
 	}
-	names, err := sigAlgs(&s.Auth)
+	names, err := sigAlgs(&s.Auth, s.Profile)
 	if err != nil {
 		return err
 	}

@@ -78,10 +78,14 @@ func Names[R Described](rows []R) []string {
 
 // Defaults returns the names of the rows whose status is [Default], in table
 // order: a table is sorted by preference.
-func Defaults[R Described](rows []R) []string {
+func Defaults[R Described](rows []R) []string { return UpTo(Default, rows) }
+
+// UpTo returns the names of the rows that are no weaker than worst, in table
+// order. Rows without a valid status are not among them.
+func UpTo[R Described](worst Status, rows []R) []string {
 	var names []string
 	for _, r := range rows {
-		if m := r.Meta(); m.Status == Default {
+		if m := r.Meta(); m.Status >= Default && m.Status <= min(worst, Legacy) {
 			names = append(names, m.Name)
 		}
 	}

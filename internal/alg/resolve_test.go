@@ -131,12 +131,17 @@ type testRow struct {
 func (r testRow) Meta() Row { return Row{Name: r.name, Status: r.status} }
 
 func TestNamesAndDefaults(t *testing.T) {
-	rows := []testRow{{"a", Default}, {"b", Offered}, {"c", Legacy}, {"d", Default}, {"zero", 0}}
-	if got := Names(rows); !slices.Equal(got, []string{"a", "b", "c", "d", "zero"}) {
+	rows := []testRow{{"a", Default}, {"b", Offered}, {"c", Legacy}, {"d", Default}, {"zero", 0}, {"wrong", 9}}
+	if got := Names(rows); !slices.Equal(got, []string{"a", "b", "c", "d", "zero", "wrong"}) {
 		t.Errorf("Names = %q", got)
 	}
 	if got := Defaults(rows); !slices.Equal(got, []string{"a", "d"}) {
 		t.Errorf("Defaults = %q: a row without a status must not be offered", got)
+	}
+	for worst, want := range map[Status][]string{0: nil, Default: {"a", "d"}, Offered: {"a", "b", "d"}, Legacy: {"a", "b", "c", "d"}, 9: {"a", "b", "c", "d"}} {
+		if got := UpTo(worst, rows); !slices.Equal(got, want) {
+			t.Errorf("UpTo(%v) = %q, want %q", worst, got, want)
+		}
 	}
 	for s, want := range map[Status]string{0: "invalid", Default: "default", Offered: "offered", Legacy: "legacy", 9: "invalid"} {
 		if s.String() != want {

@@ -1,0 +1,84 @@
+package ssh2
+
+import (
+	"fmt"
+
+	"github.com/fairlead-ssh/fairlead/internal/alg"
+)
+
+// A Profile says how old a peer may be: which algorithms an empty [AlgList]
+// stands for, and which one with "+", "-" and "^" edits. It decides on key
+// exchange, host keys, ciphers, MACs and the signatures of users' keys, and on
+// nothing else: sizes of keys stay what MinRSABits says, and the stronger
+// algorithm still comes first in each list.
+type Profile uint8
+
+const (
+	// Modern has what is safe and best by today's knowledge. OpenSSH since 6.7
+	// (2014), PuTTY since 0.68 and everything of their age have enough of it.
+	Modern Profile = iota
+	// Compatible adds what is not known to be broken but no first choice, such
+	// as the NIST curves for key exchange: for peers of companies with lists of
+	// their own, and for OpenSSH 7 and 8 with such settings. Nothing in it uses
+	// SHA-1 for a signature or a key exchange, a cipher with blocks of 64 bits
+	// or RC4.
+	Compatible
+	// Legacy adds everything else that is implemented, weak and broken alike:
+	// SHA-1 key exchanges and signatures (ssh-rsa), groups of 1024 bits, DSA, CBC
+	// modes, RC4, MD5. An attacker on the way who has the means can read or change what is
+	// sent. For devices that know nothing better, on a network that is trusted.
+	Legacy
+)
+
+// profiles says of each Profile the weakest status of an algorithm in it.
+var profiles = []struct {
+	name  string
+	worst alg.Status
+}{
+	Modern:     {"modern", alg.Default},
+	Compatible: {"compatible", alg.Offered},
+	Legacy:     {"legacy", alg.Legacy},
+}
+
+// String returns "modern", "compatible" or "legacy".
+func (p Profile) String() string {
+	if int(p) >= len(profiles) {
+		return fmt.Sprintf("profile %d", p)
+	}
+	return profiles[p].name
+}
+
+// UnmarshalText sets p from its name, as in a file of settings.
+func (p *Profile) UnmarshalText(name []byte) error {
+	for i := range profiles {
+		if profiles[i].name == string(name) {
+			*p = Profile(i)
+			return nil
+		}
+	}
+	return &ConfigError{"profile", fmt.Errorf("%q is none of modern, compatible and legacy", name)}
+}
+
+// MarshalText returns the name.
+func (p Profile) MarshalText() ([]byte, error) {
+	if err := p.check(); err != nil {
+		return nil, err
+	}
+	return []byte(p.String()), nil
+}
+
+func (p Profile) check() error {
+	if int(p) >= len(profiles) {
+		return &ConfigError{"profile", fmt.Errorf("%d is unknown", p)}
+	}
+	return nil
+}
+
+// worst returns the weakest status that belongs to p. An unknown profile has
+// none, so that nothing is offered.
+func (p Profile) worst() alg.Status {
+	if int(p) >= len(profiles) {
+		return 0
+	}
+	return profiles[p].worst
+}
