@@ -18,7 +18,7 @@ var kinds = []string{"kex", "hostkey", "cipher", "mac"}
 // A kexinit is what a server offers in its first KEXINIT (RFC 4253 section 7.1), client to server and server to
 // client.
 type kexinit struct {
-	kex, hostKeys, ciphersIn, ciphersOut, macsIn, macsOut []string
+	kex, hostKeys, ciphersIn, ciphersOut, macsIn, macsOut, compressionIn, compressionOut []string
 }
 
 // readKexinit connects, exchanges identification lines and reads the server's first packet: no SSH library is in
@@ -30,6 +30,11 @@ func readKexinit(addr string) (*kexinit, error) {
 	}
 	defer conn.Close()
 	conn.SetDeadline(time.Now().Add(10 * time.Second))
+	return exchangeKexinit(conn)
+}
+
+// exchangeKexinit exchanges identification lines and reads the peer's first packet, whichever end it is.
+func exchangeKexinit(conn net.Conn) (*kexinit, error) {
 	if _, err := io.WriteString(conn, "SSH-2.0-KexinitReader\r\n"); err != nil {
 		return nil, err
 	}
@@ -73,6 +78,7 @@ func readKexinit(addr string) (*kexinit, error) {
 	}
 	return &kexinit{
 		kex: lists[0], hostKeys: lists[1], ciphersIn: lists[2], ciphersOut: lists[3], macsIn: lists[4], macsOut: lists[5],
+		compressionIn: lists[6], compressionOut: lists[7],
 	}, nil
 }
 
@@ -81,12 +87,14 @@ func (k *kexinit) offers(kind string) []string {
 	switch kind {
 	case "kex":
 		return slices.DeleteFunc(slices.Clone(k.kex), func(name string) bool {
-			return name == "ext-info-s" || strings.HasPrefix(name, "kex-strict-")
+			return strings.HasPrefix(name, "ext-info-") || strings.HasPrefix(name, "kex-strict-")
 		})
 	case "hostkey":
 		return k.hostKeys
 	case "cipher":
 		return k.ciphersIn
+	case "compression":
+		return k.compressionIn
 	default:
 		return k.macsIn
 	}
