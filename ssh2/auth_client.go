@@ -89,21 +89,13 @@ func (c *ClientConfig) authenticate(ctx context.Context, t *transport.Conn) (*au
 		i := t.Info()
 		v, ok := i.Extensions["server-sig-algs"]
 		listed := strings.Split(string(v), ",")
-		if ok && impliesSHA2(i.RemoteIdent) {
+		if ok && i.Quirks.Has(transport.ImplySHA2) {
 			listed = append(listed, gossh.KeyAlgoRSASHA512, gossh.KeyAlgoRSASHA256)
 		}
 		return listed, ok
 	}
 	methods, err := a.run(ctx)
 	return &authResult{User: a.user, Methods: methods}, err
-}
-
-// impliesSHA2 tells whether a server takes RSA signatures with SHA-2 although
-// its server-sig-algs need not say so: OpenSSH 7.4 lists its algorithms under
-// the wrong names.
-func impliesSHA2(ident string) bool {
-	software, ok := strings.CutPrefix(ident, "SSH-2.0-OpenSSH_7.4")
-	return ok && (software == "" || software[0] < '0' || software[0] > '9')
 }
 
 // checkAuth says what is wrong with how a client is to log in.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -53,24 +52,6 @@ type Conn struct {
 	why            error         // why we ended it, if we did
 	err            error         // how it ended, once done
 	done           chan struct{} // closed when the reader has ended
-}
-
-// ConnInfo describes a connection.
-type ConnInfo struct {
-	transport.Info
-	LocalAddr, RemoteAddr net.Addr // of the connection below
-	User                  string   // as logged in
-	Methods               []string // authentication methods that succeeded, in order
-	Identity              any      // what the server's verdict said of the user
-	// Limits are what the user may do, on a server. The library holds the user to
-	// them, except for channel types and requests that only handlers know.
-	Limits   Limits
-	Channels int // open ones
-	// Queued is the memory, in octets, that data received and not consumed
-	// takes on all channels.
-	Queued int64
-	// RTT is the least round trip seen so far; 0 is unknown.
-	RTT time.Duration
 }
 
 // newConn returns a Conn over an authenticated transport. The goroutine that
@@ -230,30 +211,6 @@ func (c *Conn) sampleRTT(d time.Duration) {
 // RTT returns the least round trip seen so far, or 0 if there was no occasion
 // to see one.
 func (c *Conn) RTT() time.Duration { return time.Duration(c.rtt.Load()) }
-
-// Info returns a snapshot.
-func (c *Conn) Info() ConnInfo {
-	nc := c.t.NetConn()
-	i := ConnInfo{
-		Info:       c.t.Info(),
-		LocalAddr:  nc.LocalAddr(),
-		RemoteAddr: nc.RemoteAddr(),
-		User:       c.auth.User,
-		Methods:    c.auth.Methods,
-		Identity:   c.auth.Identity,
-		Limits:     c.auth.Limits,
-		Queued:     c.queued.Load(),
-		RTT:        c.RTT(),
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, ch := range c.channels {
-		if ch != nil {
-			i.Channels++
-		}
-	}
-	return i
-}
 
 // User returns the name that the client logged in with.
 func (c *Conn) User() string { return c.auth.User }

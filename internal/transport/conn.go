@@ -49,6 +49,8 @@ type Conn struct {
 
 	signers []gossh.Signer // a server's host keys; not changed after New
 
+	quirks atomic.Uint32 // those of the peer, once its ident is known
+
 	open atomic.Bool // authentication is over: limits may start a key exchange
 
 	mu         sync.Mutex // guards what follows
@@ -71,12 +73,14 @@ type Conn struct {
 // Info describes a connection.
 type Info struct {
 	LocalIdent, RemoteIdent string
-	SessionID               []byte // exchange hash of the first key exchange
-	Kex                     string
-	HostKeyAlgorithm        string
-	HostKey                 gossh.PublicKey // the server's
-	In, Out                 alg.Direction
-	Strict                  bool // strict key exchange is in force
+	// Quirks are the faults of the peer that are worked around.
+	Quirks           Quirks
+	SessionID        []byte // exchange hash of the first key exchange
+	Kex              string
+	HostKeyAlgorithm string
+	HostKey          gossh.PublicKey // the server's
+	In, Out          alg.Direction
+	Strict           bool // strict key exchange is in force
 	// Extensions are what the peer announced in EXT_INFO.
 	Extensions map[string][]byte
 	// RTT is the round trip as the first key exchange saw it: an upper bound.
@@ -172,10 +176,14 @@ func (c *Conn) Info() Info {
 	c.mu.Lock()
 	i := c.info
 	c.mu.Unlock()
+	i.Quirks = c.Quirks()
 	i.BytesIn, i.BytesOut = c.bytesIn.Load(), c.bytesOut.Load()
 	i.PacketsIn, i.PacketsOut = c.packetsIn.Load(), c.packetsOut.Load()
 	return i
 }
+
+// Quirks returns the faults of the peer that its ident tells of.
+func (c *Conn) Quirks() Quirks { return Quirks(c.quirks.Load()) }
 
 // Output returns how many octets were written so far, and whether more are on
 // their way: while they move, a peer takes them. A write of some hundred KiB

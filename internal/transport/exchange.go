@@ -30,7 +30,7 @@ const (
 // newKexInit returns our KEXINIT. What speaks of the whole connection stands
 // in the first one only.
 func (c *Conn) newKexInit(first bool) *msg.KexInit {
-	methods := c.cfg.Kex
+	methods := c.kexMethods()
 	if first {
 		ext, strict := extInfoServer, strictServer
 		if c.cfg.Role == msg.Client {
@@ -51,6 +51,22 @@ func (c *Conn) newKexInit(first bool) *msg.KexInit {
 	}
 	_, _ = rand.Read(m.Cookie[:])
 	return m
+}
+
+// kexMethods returns the methods to offer. A client knows the server's ident
+// by then, and a peer that has nothing else gets what we have.
+func (c *Conn) kexMethods() []string {
+	if !c.Quirks().Has(BadDHGEX) {
+		return c.cfg.Kex
+	}
+	methods := slices.DeleteFunc(slices.Clone(c.cfg.Kex), func(name string) bool {
+		row, ok := kex.Find(name)
+		return ok && row.GEX
+	})
+	if len(methods) == 0 {
+		return c.cfg.Kex
+	}
+	return methods
 }
 
 // firstExchange is the key exchange that begins a connection.
@@ -259,6 +275,9 @@ func (x *run) clientMethod() (kex.Method, error) {
 		return m, nil
 	}
 	ask := &msg.KexGEXRequest{Min: kex.MinGroupBits, Preferred: kex.PreferredGroupBits, Max: kex.MaxGroupBits}
+	if c.Quirks().Has(DHGEXLarge) {
+		ask.Max = 4096
+	}
 	c.out.sendUrgent(urgent{buf: encode(ask)})
 	p, err := c.readKex(msg.NumKexGEXGroup)
 	if err != nil {

@@ -62,6 +62,7 @@ func (c *Conn) exchangeIdents() error {
 		if !strings.HasPrefix(ident, "SSH-2.0-") && !(strings.HasPrefix(ident, "SSH-1.99-") && c.cfg.Role == msg.Client) {
 			return c.identError(fmt.Sprintf("version not supported: %+q", clip(ident, 16)))
 		}
+		c.quirks.Store(uint32(quirksOf(c.cfg.Role.Other(), ident)))
 		c.mu.Lock()
 		c.info.RemoteIdent = ident
 		c.mu.Unlock()
