@@ -13,8 +13,31 @@ import (
 // same, and remembers where it stopped.
 type crypt func(dst, src []byte)
 
-// authenticator computes the MAC of packets (RFC 4253 §6.4), one at a time.
-type authenticator struct {
+// newCrypt makes a crypt under a key and an IV, which it copies: the one that
+// decrypts, if opening.
+type newCrypt func(key, iv []byte, opening bool) (crypt, error)
+
+// An authenticator computes the MAC of packets (RFC 4253 §6.4), one at a time.
+type authenticator interface {
+	// mac returns the MAC of the packet b with the number seq. It is valid
+	// until the next call.
+	mac(seq uint32, b []byte) []byte
+}
+
+// verify compares tag with the MAC of b, in constant time.
+func verify(a authenticator, seq uint32, b, tag []byte) bool {
+	return subtle.ConstantTimeCompare(a.mac(seq, b), tag) == 1
+}
+
+func newAuthenticator(m *MAC, key []byte) (authenticator, error) {
+	if m.keyed != nil {
+		return m.keyed(key, m.Size)
+	}
+	return newHMAC(m.hash, key, m.Size), nil
+}
+
+// hashMAC is HMAC (RFC 2104) of seq || b, cut to n octets.
+type hashMAC struct {
 	hash hash.Hash
 	// Both would escape to the heap through the interface if they were local.
 	seq [4]byte
@@ -22,8 +45,8 @@ type authenticator struct {
 	n   int // octets of sum that are sent
 }
 
-func newAuthenticator(m *MAC, key []byte) *authenticator {
-	a := &authenticator{hash: hmac.New(m.hash, key), n: m.Size}
+func newHMAC(of func() hash.Hash, key []byte, size int) *hashMAC {
+	a := &hashMAC{hash: hmac.New(of, key), n: size}
 	a.sum = make([]byte, 0, a.hash.Size())
 	// The first Reset keeps a copy of the keyed state, which later ones
 	// return to: take its memory and time here, not with a packet.
@@ -31,8 +54,7 @@ func newAuthenticator(m *MAC, key []byte) *authenticator {
 	return a
 }
 
-// mac returns the MAC of seq || b. It is valid until the next call.
-func (a *authenticator) mac(seq uint32, b []byte) []byte {
+func (a *hashMAC) mac(seq uint32, b []byte) []byte {
 	binary.BigEndian.PutUint32(a.seq[:], seq)
 	a.hash.Reset()
 	a.hash.Write(a.seq[:])
@@ -41,16 +63,11 @@ func (a *authenticator) mac(seq uint32, b []byte) []byte {
 	return a.sum[:a.n]
 }
 
-// verify compares tag with the MAC of seq || b, in constant time.
-func (a *authenticator) verify(seq uint32, b, tag []byte) bool {
-	return subtle.ConstantTimeCompare(a.mac(seq, b), tag) == 1
-}
-
 // encryptThenMAC is the order of OpenSSH's -etm MACs (PROTOCOL §1.5): the
 // length travels in clear, the MAC covers it and the ciphertext.
 type encryptThenMAC struct {
 	frame
-	auth  *authenticator
+	auth  authenticator
 	crypt crypt
 }
 
@@ -75,7 +92,7 @@ func (e *encryptThenMAC) Open(_ uint64, seq uint32, pkt []byte) ([]byte, error) 
 	if err != nil {
 		return nil, err
 	}
-	if !e.auth.verify(seq, pkt[:end], pkt[end:]) {
+	if !verify(e.auth, seq, pkt[:end], pkt[end:]) {
 		return nil, ErrTag
 	}
 	body := pkt[lengthSize:end]
@@ -86,10 +103,10 @@ func (e *encryptThenMAC) Open(_ uint64, seq uint32, pkt []byte) ([]byte, error) 
 // encryptAndMAC is the order of RFC 4253 §6.3 and §6.4: everything but the MAC
 // is encrypted, the length too, and the MAC covers the packet in clear. So the
 // first block is decrypted to find the length, and the rest before the MAC can
-// be checked.
+// be checked. Under CBC that needs more care: see cbcAndMAC.
 type encryptAndMAC struct {
 	frame
-	auth  *authenticator
+	auth  authenticator
 	crypt crypt
 }
 
@@ -120,12 +137,9 @@ func (e *encryptAndMAC) Open(_ uint64, seq uint32, pkt []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if end < e.block {
-		return nil, ErrTooShort
-	}
 	rest := pkt[e.block:end]
 	e.crypt(rest, rest)
-	if !e.auth.verify(seq, pkt[:end], pkt[end:]) {
+	if !verify(e.auth, seq, pkt[:end], pkt[end:]) {
 		return nil, ErrTag
 	}
 	return payload(pkt[lengthSize:end])

@@ -58,6 +58,22 @@ type Opener interface {
 	Open(nonce uint64, seq uint32, pkt []byte) (payload []byte, err error)
 }
 
+// A Discarder is an Opener whose ErrTag must not show at once, since from that
+// moment an attacker could tell how a block was decrypted. After an ErrTag of
+// Length or Open the reader reads on as if the packet were one of Discards
+// octets, passes all of it that neither Length nor Open has seen to Discard, and
+// acts on the error then. Should that much never arrive, it waits, as it would
+// for the rest of a packet.
+type Discarder interface {
+	Opener
+	// Discards is how many octets, counted from the first of the packet, must
+	// have been read before ErrTag may show. No packet is longer.
+	Discards() int
+	// Discard takes as long over b as opening it would, and overwrites it. b
+	// may be any part of what is discarded.
+	Discard(b []byte)
+}
+
 // An Error is a reason to refuse a packet. All of them are fatal for the
 // connection. The texts are constant: nothing of the packet shows in them.
 type Error string
@@ -147,8 +163,11 @@ func (f *frame) clearLength(head []byte) (int, error) {
 // split returns the end of the packet in pkt, where its tag or MAC begins.
 func (f *frame) split(pkt []byte) (end int, err error) {
 	end = len(pkt) - f.tag
-	if end < lengthSize+minLength {
+	switch {
+	case end < lengthSize+minLength:
 		return 0, ErrTooShort
+	case (end-f.aside)%f.block != 0: // of no size that total returns
+		return 0, ErrMisaligned
 	}
 	return end, nil
 }

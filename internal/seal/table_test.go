@@ -2,6 +2,7 @@ package seal
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/fairlead-ssh/fairlead/internal/alg"
@@ -20,14 +21,25 @@ func TestEveryRow(t *testing.T) {
 		if c.AEAD != (c.aead != nil) || c.AEAD == (c.crypt != nil) {
 			t.Errorf("%s: column AEAD and the constructors disagree", c.Name)
 		}
+		if c.CBC != strings.Contains(c.Name, "-cbc") {
+			t.Errorf("%s: column CBC is wrong", c.Name)
+		}
+		// RFC 4344 §3.2, and SP 800-67 Rev. 2 §3.3 for small blocks.
+		if c.Block == 8 && c.IVLen == 8 && c.RekeyBytes > 8<<20 || c.RekeyBytes > 16<<32 {
+			t.Errorf("%s: %d octets under one key", c.Name, c.RekeyBytes)
+		}
+		aliasOf(t, c.Row, func(n string) (alg.Row, bool) { r, ok := FindCipher(n); return r.Meta(), ok })
 	}
 	for m := range MACs() {
 		names = append(names, m.Name)
 		if got, ok := FindMAC(m.Name); !ok || got != m {
 			t.Errorf("%s: not found", m.Name)
 		}
-		if m.KeyLen == 0 || m.Size == 0 || m.Size > m.hash().Size() || m.Reference == "" {
+		if m.KeyLen == 0 || m.Size == 0 || m.Reference == "" || (m.hash == nil) == (m.keyed == nil) {
 			t.Errorf("%s: a column is empty or wrong", m.Name)
+		}
+		if m.hash != nil && (m.Size > m.hash().Size() || m.KeyLen != m.hash().Size()) {
+			t.Errorf("%s: a size is not of its hash", m.Name)
 		}
 	}
 	slices.Sort(names)
@@ -47,21 +59,52 @@ func TestEveryRow(t *testing.T) {
 	}
 }
 
-func TestOnlySoundRowsAreOn(t *testing.T) {
-	for c := range Ciphers() {
-		if c.Status != alg.Default {
-			t.Errorf("%s is %v", c.Name, c.Status)
+// aliasOf checks that a row's aliases are rows, of no other status.
+func aliasOf(t *testing.T, r alg.Row, find func(string) (alg.Row, bool)) {
+	t.Helper()
+	for _, name := range r.Aliases {
+		if other, ok := find(name); !ok || name == r.Name || (other.Status == alg.Legacy) != (r.Status == alg.Legacy) {
+			t.Errorf("%s: alias %s", r.Name, name)
 		}
+	}
+}
+
+// What is on by default, in this order, and what is safe if named; all the rest
+// is for old peers.
+func TestOnlySoundRowsAreOn(t *testing.T) {
+	check := func(rows []alg.Row, on, safe string) {
+		t.Helper()
+		if got := strings.Join(alg.Defaults(rows), " "); got != on {
+			t.Errorf("on by default: %s\nwant %s", got, on)
+		}
+		var offered []string
+		for _, r := range rows {
+			if r.Status == alg.Offered {
+				offered = append(offered, r.Name)
+			}
+		}
+		if got := strings.Join(offered, " "); got != safe {
+			t.Errorf("safe if named: %s\nwant %s", got, safe)
+		}
+	}
+	var cs, ms []alg.Row
+	for c := range Ciphers() {
+		cs = append(cs, c.Row)
 	}
 	for m := range MACs() {
-		want := alg.Default
-		if m.Size < 32 {
-			want = alg.Legacy
-		}
-		if m.Status != want {
-			t.Errorf("%s is %v, want %v", m.Name, m.Status, want)
-		}
+		ms = append(ms, m.Row)
 	}
+	check(
+		cs,
+		"aes128-gcm@openssh.com aes256-gcm@openssh.com chacha20-poly1305@openssh.com aes128-ctr aes192-ctr aes256-ctr",
+		"aes128-gcm aes256-gcm",
+	)
+	check(
+		ms,
+		"hmac-sha2-256-etm@openssh.com hmac-sha2-512-etm@openssh.com hmac-sha2-256 hmac-sha2-512",
+		"umac-128-etm@openssh.com umac-128@openssh.com umac-64-etm@openssh.com umac-64@openssh.com "+
+			"hmac-sha2-256-96-etm@openssh.com hmac-sha2-256-96 hmac-sha2-512-96-etm@openssh.com hmac-sha2-512-96",
+	)
 }
 
 func TestIterationCanStop(t *testing.T) {
@@ -100,7 +143,9 @@ func TestWrongArguments(t *testing.T) {
 			}
 			continue
 		}
-		refused("no iv", c, a, key, nil, macKey)
+		if len(iv) > 0 {
+			refused("no iv", c, a, key, nil, macKey)
+		}
 		refused("no mac", c, "", key, iv, macKey)
 		refused("an unknown mac", c, a+"x", key, iv, macKey)
 		refused("a short mac key", c, a, key, iv, macKey[1:])

@@ -204,7 +204,7 @@ func TestCVE_4_4_PacketLength(t *testing.T) {
 				}
 				bothRoles(t, func(cfg *Config) { cfg.Ciphers = []string{c.Name} }, func(p *peer) {
 					p.Handshake()
-					p.Write(p.packAs(n, 4, make([]byte, 59)))
+					p.WriteWrong(p.packAs(n, 4, make([]byte, 63))) // of whole blocks behind the length
 					p.WantDisconnect("length under keys", ReasonMACError)
 				})
 			}
@@ -434,38 +434,33 @@ func TestCVE_5_17_PartialWritesAndRekey(t *testing.T) {
 }
 
 func TestCVE_6_1_6_2_Padding(t *testing.T) {
-	for c := range seal.Ciphers() {
-		for m := range seal.MACs() {
-			if c.AEAD && m.Name != "hmac-sha2-256" {
-				continue
+	suites(func(c *seal.Cipher, m *seal.MAC) {
+		change := func(cfg *Config) { cfg.Ciphers, cfg.MACs = []string{c.Name}, []string{m.Name} }
+		t.Run(c.Name+" "+m.Name, func(t *testing.T) {
+			bad := func(length uint32, pad byte, size int) {
+				t.Helper()
+				bothRoles(t, change, func(p *peer) {
+					p.Handshake()
+					body := make([]byte, size)
+					body[0] = msg.NumIgnore
+					p.WriteWrong(p.packAs(length, pad, body))
+					p.WantDisconnect(fmt.Sprint("length ", length, " padding ", pad), ReasonMACError)
+				})
 			}
-			change := func(cfg *Config) { cfg.Ciphers, cfg.MACs = []string{c.Name}, []string{m.Name} }
-			t.Run(c.Name+" "+m.Name, func(t *testing.T) {
-				bad := func(length uint32, pad byte, size int) {
-					t.Helper()
-					bothRoles(t, change, func(p *peer) {
-						p.Handshake()
-						body := make([]byte, size)
-						body[0] = msg.NumIgnore
-						p.Write(p.packAs(length, pad, body))
-						p.WantDisconnect(fmt.Sprint("length ", length, " padding ", pad), ReasonMACError)
-					})
-				}
-				// A packet of 32 octets suits ciphers whose length stands aside, one of
-				// 28 the others.
-				n := uint32(32)
-				if !c.AEAD && !m.EtM {
-					n = 28
-				}
-				for _, pad := range []byte{0, 1, 2, 3, byte(n) - 1, byte(n), byte(n) + 1, 255} {
-					bad(n, pad, int(n)-1)
-				}
-				for _, length := range []uint32{0, 1, 2, 5, 7, 15, n + 1, n + 3, 1<<32 - 1, 1 << 31} {
-					bad(length, 4, 63)
-				}
-			})
-		}
-	}
+			// A packet of 32 octets suits ciphers whose length stands aside, one of
+			// 28 the others.
+			n := uint32(32)
+			if !c.AEAD && !m.EtM {
+				n = 28
+			}
+			for _, pad := range []byte{0, 1, 2, 3, byte(n) - 1, byte(n), byte(n) + 1, 255} {
+				bad(n, pad, int(n)-1)
+			}
+			for _, length := range []uint32{0, 1, 2, 5, 7, 15, n + 1, n + 3, 1<<32 - 1, 1 << 31} {
+				bad(length, 4, int(n)+31)
+			}
+		})
+	})
 }
 
 func TestCVE_6_7_DisconnectAndDebugTruncated(t *testing.T) {
@@ -540,6 +535,73 @@ func TestCVE_6_10_TrailingOctets(t *testing.T) {
 				p.Open()
 				p.SendPayload(with(m))
 				p.WantDisconnect("trailing octet", ReasonProtocolError)
+			})
+		})
+	}
+}
+
+// TestCVE_7_6 is the recovery of plaintext from CBC (CVE-2008-5161): whatever
+// length a block decrypts to, and whatever the MAC says, as many octets are taken
+// before the connection ends, and it ends in the same way.
+func TestCVE_7_6_CBCLengthDoesNotShow(t *testing.T) {
+	const bad = "ssh2: protocol: packet: seal: packet: tag or mac is wrong"
+	for c := range seal.Ciphers() {
+		if !c.CBC {
+			continue
+		}
+		for _, mac := range []string{"hmac-sha2-256", "umac-64@openssh.com"} {
+			change := func(cfg *Config) { cfg.Ciphers, cfg.MACs = []string{c.Name}, []string{mac} }
+			m, _ := seal.FindMAC(mac)
+			all := 4 + seal.MaxPacket + m.Size
+			largest := uint32(seal.MaxPacket/c.Block*c.Block - 4)
+			for _, length := range []uint32{0, 5, 29, seal.MaxPacket + 4, 1<<32 - 4 /* cannot be; and can: */, 28, 32<<10 - 4, largest} {
+				t.Run(fmt.Sprint(c.Name, " ", mac, " ", length), func(t *testing.T) {
+					bothRoles(t, change, func(p *peer) {
+						p.Handshake()
+						first := p.packAs(length, 4, make([]byte, 59))[:c.Block]
+						p.Write(append(first, make([]byte, all-1-len(first))...))
+						synctest.Wait()
+						if err := p.c.Err(); err != nil {
+							p.t.Errorf("one octet too early: %v", err)
+						}
+						p.Write([]byte{0})
+						p.WantDisconnect("all octets", ReasonMACError)
+						if err := p.lastError(); err.Error() != bad {
+							p.t.Errorf("ended with %v", err)
+						}
+					})
+				})
+			}
+		}
+		// Where the MAC comes first there is nothing to hide.
+		t.Run(c.Name+" encrypt-then-MAC", func(t *testing.T) {
+			bothRoles(t, func(cfg *Config) { cfg.Ciphers, cfg.MACs = []string{c.Name}, []string{"hmac-sha2-256-etm@openssh.com"} }, func(p *peer) {
+				p.Handshake()
+				pkt := p.pack([]byte{msg.NumIgnore, 0, 0, 0, 0})
+				pkt[len(pkt)-1] ^= 1
+				p.Write(pkt)
+				p.WantDisconnect("wrong MAC", ReasonMACError)
+			})
+		})
+	}
+}
+
+// The connection may also be lost while octets are discarded, or be closed here.
+func TestCVE_7_6_EndWhileDiscarding(t *testing.T) {
+	change := func(cfg *Config) { cfg.Ciphers, cfg.MACs = []string{"aes128-cbc"}, []string{"hmac-sha2-256"} }
+	for name, end := range map[string]func(*peer) error{
+		"by the peer": func(p *peer) error { _ = p.nc.Close(); return io.EOF },
+		"by us":       func(p *peer) error { _ = p.c.Close(); return ErrClosed },
+	} {
+		t.Run(name, func(t *testing.T) {
+			bothRoles(t, change, func(p *peer) {
+				p.Handshake()
+				p.Write(append(p.packAs(5, 4, make([]byte, 59)), make([]byte, 10_000)...))
+				synctest.Wait()
+				want := end(p)
+				if err := p.lastError(); !errors.Is(err, want) {
+					p.t.Errorf("ended with %v, want %v", err, want)
+				}
 			})
 		})
 	}

@@ -145,6 +145,29 @@ func (p *peer) Idents() {
 // Write sends octets as they are. That the other end is gone is no error yet.
 func (p *peer) Write(b []byte) { _, _ = p.nc.Write(b) }
 
+// WriteWrong sends a packet that will not open, and as much after it as a Conn
+// wants that does not show at once that it did not (cves 7.6).
+func (p *peer) WriteWrong(pkt []byte) {
+	p.Write(pkt)
+	if _, ok := p.nextIn.(seal.Discarder); ok {
+		p.Write(make([]byte, seal.MaxPacket+100))
+	}
+}
+
+// suites calls f with every row of the tables of ciphers and MACs: each cipher
+// with a MAC of either order, each MAC with a cipher of either kind, some MAC
+// with an AEAD. All their pairs are package seal's to test.
+func suites(f func(c *seal.Cipher, m *seal.MAC)) {
+	for c := range seal.Ciphers() {
+		for m := range seal.MACs() {
+			usual := m.Name == "hmac-sha2-256-etm@openssh.com" || m.Name == "hmac-sha2-256"
+			if usual && (!c.AEAD || !m.EtM) || !c.AEAD && (c.Name == "aes128-ctr" || c.Name == "aes128-cbc") {
+				f(c, m)
+			}
+		}
+	}
+}
+
 // Send sends a message in a proper packet.
 func (p *peer) Send(m msg.Message) { p.SendPayload(msg.Append(nil, m)) }
 

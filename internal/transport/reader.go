@@ -95,7 +95,7 @@ func (c *Conn) readPacket() ([]byte, error) {
 	}
 	total, err := c.opener.Length(c.inNonce, c.inSeq, c.in.Bytes()[:head])
 	if err != nil {
-		return nil, c.sealError(err)
+		return nil, c.refuse(err, head)
 	}
 	if c.first && total > maxClear {
 		return nil, c.Violation("packet of %d octets in the first key exchange", total)
@@ -109,7 +109,7 @@ func (c *Conn) readPacket() ([]byte, error) {
 	}
 	payload, err := c.opener.Open(c.inNonce, c.inSeq, c.in.Bytes()[:total])
 	if err != nil {
-		return nil, c.sealError(err)
+		return nil, c.refuse(err, total)
 	}
 	if log := c.cfg.PacketLog; log != nil {
 		log(&PacketEvent{Number: payload[0], Sequence: c.inSeq, Length: len(payload), payload: payload})
@@ -121,6 +121,27 @@ func (c *Conn) readPacket() ([]byte, error) {
 	c.took, c.payload = total, payload
 	c.small = len(payload) <= smallPayload
 	return payload, nil
+}
+
+// refuse ends the connection over a packet that did not open, of which the
+// opener has seen the first octets, n of them: at once, or, where the moment
+// would tell the peer something, when as much has arrived as the longest packet
+// has. None of that is kept.
+func (c *Conn) refuse(err error, n int) error {
+	if d, ok := c.opener.(seal.Discarder); ok && errors.Is(err, seal.ErrTag) {
+		c.in.Skip(n)
+		for left := d.Discards() - n; left > 0; {
+			if err := c.fill(1); err != nil {
+				return err
+			}
+			b := c.in.Bytes()
+			b = b[:min(left, len(b))]
+			d.Discard(b)
+			c.in.Skip(len(b))
+			left -= len(b)
+		}
+	}
+	return c.sealError(err)
 }
 
 // sealError ends the connection over a packet that did not open. Under keys one
