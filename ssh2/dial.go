@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 
 	gossh "golang.org/x/crypto/ssh"
 
@@ -30,8 +31,13 @@ type ClientConfig struct {
 	// PublicKeyAlgorithms is a preference list of the algorithms to sign with
 	// for the methods publickey and hostbased, such as "+ssh-rsa".
 	PublicKeyAlgorithms AlgList
-	// HostKey judges the server's host key. Nil refuses to connect. It may ask a
+	// HostKeyPolicy says whether the server's host key is trusted, and which of
+	// its keys to ask for: [KnownHosts], [FixedHostKey] and others. It may ask a
 	// person: Timeouts do not run meanwhile, though those of the server do.
+	HostKeyPolicy HostKeyPolicy
+	// HostKey judges the server's host key in the form of x/crypto/ssh and its
+	// companions. If both are set, both must accept; if neither is, the client
+	// refuses to connect.
 	HostKey gossh.HostKeyCallback
 	// Banner gets text that the server wants shown before login, as it is, and
 	// its language tag, usually empty (RFC 4252 section 5.4): filter control
@@ -48,12 +54,12 @@ type ClientConfig struct {
 // A Client is the client's end of a connection.
 type Client struct{ *Conn }
 
-var errNoHostKey = errors.New("ClientConfig.HostKey is nil: there is no way to know the server")
+var errNoHostKey = errors.New("neither ClientConfig.HostKeyPolicy nor HostKey is set: there is no way to know the server")
 
 // Dial connects to addr and logs in. The context governs all of it: TCP, the
 // handshake and authentication; the connection outlives it.
 func Dial(ctx context.Context, network, addr string, cfg *ClientConfig) (*Client, error) {
-	if cfg.HostKey == nil {
+	if cfg.knowsNobody() {
 		return nil, &ConfigError{"host key", errNoHostKey}
 	}
 	if err := cfg.checkAuth(); err != nil {
@@ -67,7 +73,7 @@ func Dial(ctx context.Context, network, addr string, cfg *ClientConfig) (*Client
 	return NewClient(ctx, nc, addr, cfg)
 }
 
-// NewClient logs in over nc, which it owns. addr is what ClientConfig.HostKey
+// NewClient logs in over nc, which it owns. addr is what ClientConfig.HostKeyPolicy
 // is told, as "host:port". The context governs handshake and authentication.
 func NewClient(ctx context.Context, nc net.Conn, addr string, cfg *ClientConfig) (*Client, error) {
 	tcfg, err := cfg.clientTransport(addr, nc)
@@ -92,7 +98,7 @@ func NewClient(ctx context.Context, nc net.Conn, addr string, cfg *ClientConfig)
 }
 
 func (cfg *ClientConfig) clientTransport(addr string, nc net.Conn) (*transport.Config, error) {
-	if cfg.HostKey == nil {
+	if cfg.knowsNobody() {
 		return nil, &ConfigError{"host key", errNoHostKey}
 	}
 	if err := cfg.checkAuth(); err != nil {
@@ -102,12 +108,15 @@ func (cfg *ClientConfig) clientTransport(addr string, nc net.Conn) (*transport.C
 	if err != nil {
 		return nil, err
 	}
+	if cfg.HostKeyPolicy != nil {
+		o.hostKeys = reorder(o.hostKeys, cfg.HostKeyPolicy.Prefer(addr, slices.Clone(o.hostKeys)))
+	}
 	tcfg, err := cfg.transport(msg.Client, o)
 	if err != nil {
 		return nil, err
 	}
-	tcfg.HostKey = func(_ context.Context, _ string, key gossh.PublicKey) error {
-		return cfg.HostKey(addr, nc.RemoteAddr(), key)
+	tcfg.HostKey = func(ctx context.Context, algorithm string, key gossh.PublicKey) error {
+		return cfg.checkHostKey(ctx, &HostKeyInfo{Addr: addr, Remote: nc.RemoteAddr(), Algorithm: algorithm, Key: key})
 	}
 	tcfg.Extensions = []msg.Extension{{Name: "ping@openssh.com", Value: []byte("0")}}
 	return tcfg, nil
