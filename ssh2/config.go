@@ -27,6 +27,14 @@ type AlgList string
 type Config struct {
 	// The algorithms to offer, most preferred first.
 	KeyExchanges, HostKeyAlgorithms, Ciphers, MACs AlgList
+	// Compression lists compression methods in the same way. The default is
+	// "none" alone; "zlib@openssh.com", which begins after login, and "zlib",
+	// which begins with the first keys, are used when named: "^zlib@openssh.com"
+	// on a client prefers it, "+zlib@openssh.com" on a server allows it. It
+	// pays on slow links only, and lets who sees the length of packets guess at
+	// what they have in common. Each end of a connection that uses it takes
+	// about 850 KiB for it.
+	Compression AlgList
 	// Profile says what the lists begin with when they are empty or edits.
 	Profile Profile
 
@@ -107,7 +115,7 @@ const (
 )
 
 // offer is the algorithm lists of a Config, resolved.
-type offer struct{ kex, hostKeys, ciphers, macs []string }
+type offer struct{ kex, hostKeys, ciphers, macs, compress []string }
 
 // resolve turns the preference lists into names, or says which name is wrong.
 func (c *Config) resolve() (o offer, err error) {
@@ -116,7 +124,7 @@ func (c *Config) resolve() (o offer, err error) {
 	}
 	worst := c.Profile.worst()
 	kexRows, hostRows := kex.Rows(), transport.HostKeyAlgorithms()
-	ciphers, macs := slices.Collect(seal.Ciphers()), slices.Collect(seal.MACs())
+	ciphers, macs, compress := slices.Collect(seal.Ciphers()), slices.Collect(seal.MACs()), transport.Compressions()
 	for _, l := range []struct {
 		what            string
 		spec            AlgList
@@ -127,6 +135,7 @@ func (c *Config) resolve() (o offer, err error) {
 		{"host key algorithms", c.HostKeyAlgorithms, alg.Names(hostRows), alg.UpTo(worst, hostRows), &o.hostKeys},
 		{"ciphers", c.Ciphers, alg.Names(ciphers), alg.UpTo(worst, ciphers), &o.ciphers},
 		{"macs", c.MACs, alg.Names(macs), alg.UpTo(worst, macs), &o.macs},
+		{"compression", c.Compression, alg.Names(compress), alg.Defaults(compress), &o.compress}, // whatever the profile
 	} {
 		names, err := alg.Resolve(string(l.spec), l.known, l.defaults)
 		if err != nil {
@@ -155,6 +164,7 @@ func (c *Config) transport(role msg.Role, o offer) (*transport.Config, error) {
 		HostKeys:      o.hostKeys,
 		Ciphers:       o.ciphers,
 		MACs:          o.macs,
+		Compress:      o.compress,
 		MinRSABits:    c.MinRSABits,
 		RekeyBytes:    c.Rekey.Bytes,
 		RekeyPackets:  c.Rekey.Packets,

@@ -628,13 +628,14 @@ func TestDeadlines(t *testing.T) {
 
 func TestConfigMistakesAreErrors(t *testing.T) {
 	for name, set := range map[string]func(*Config){
-		"kex":      func(c *Config) { c.KeyExchanges = "curve25519-sha265" },
-		"cipher":   func(c *Config) { c.Ciphers = "+rot13" },
-		"mac":      func(c *Config) { c.MACs = "-hmac-nothing" },
-		"host key": func(c *Config) { c.HostKeyAlgorithms = "^ssh-dsa" },
-		"version":  func(c *Config) { c.Version = "two words" },
-		"minus":    func(c *Config) { c.Version = "two-words" }, // RFC 4253 section 4.2
-		"newline":  func(c *Config) { c.Version = "x\r\nSSH-2.0-y" },
+		"kex":         func(c *Config) { c.KeyExchanges = "curve25519-sha265" },
+		"cipher":      func(c *Config) { c.Ciphers = "+rot13" },
+		"mac":         func(c *Config) { c.MACs = "-hmac-nothing" },
+		"host key":    func(c *Config) { c.HostKeyAlgorithms = "^ssh-dsa" },
+		"compression": func(c *Config) { c.Compression = "+gzip" },
+		"version":     func(c *Config) { c.Version = "two words" },
+		"minus":       func(c *Config) { c.Version = "two-words" }, // RFC 4253 section 4.2
+		"newline":     func(c *Config) { c.Version = "x\r\nSSH-2.0-y" },
 	} {
 		s := testServer(nil)
 		set(&s.Config)

@@ -57,6 +57,7 @@ type Config struct {
 	HostKeys []string // host key algorithms
 	Ciphers  []string
 	MACs     []string
+	Compress []string // nil means "none"
 
 	// Signers returns the host keys of a server. It is asked once for each
 	// connection, by New, so that keys can be replaced while the server runs
@@ -107,6 +108,7 @@ func (c *Conn) checkConfig() error {
 		{"host key algorithm", c.cfg.HostKeys, func(n string) bool { _, ok := findHostAlgorithm(n); return ok }},
 		{"cipher", c.cfg.Ciphers, func(n string) bool { _, ok := seal.FindCipher(n); return ok }},
 		{"MAC", c.cfg.MACs, func(n string) bool { _, ok := seal.FindMAC(n); return ok }},
+		{"compression", c.cfg.Compress, func(n string) bool { _, ok := findCompression(n); return ok }},
 	} {
 		for _, n := range l.names {
 			if !l.known(n) {

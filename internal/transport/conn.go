@@ -44,6 +44,7 @@ type Conn struct {
 	debugs   int  // DEBUG messages logged
 	early    int  // key exchanges after the first and before login
 	peerExt  bool // the peer takes EXT_INFO
+	zlib     inflation
 
 	out outbox
 
@@ -158,6 +159,9 @@ func (c *Conn) deadline(d time.Duration, what string) *time.Timer {
 // Handshake sets, or msg.Open. Only the reader may call it.
 func (c *Conn) SetPhase(p msg.Phase) {
 	c.phase = p
+	if p == msg.Open && c.cfg.Role == msg.Server {
+		c.zlib.login(true)
+	}
 	if p == msg.Open && !c.open.Swap(true) {
 		c.armRekeyTimer()
 	}
@@ -242,6 +246,7 @@ func (c *Conn) Close() error {
 // after its last Next.
 func (c *Conn) ReleaseReader() {
 	c.in.Release()
+	c.zlib.release()
 	c.in, c.payload, c.took = nil, nil, 0
 }
 

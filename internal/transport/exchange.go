@@ -38,7 +38,10 @@ func (c *Conn) newKexInit(first bool) *msg.KexInit {
 		}
 		methods = append(slices.Clone(methods), ext, strict)
 	}
-	none := []string{"none"}
+	compress := c.cfg.Compress
+	if len(compress) == 0 {
+		compress = []string{"none"}
+	}
 	m := &msg.KexInit{
 		Kex:         methods,
 		HostKeys:    c.hostKeyAlgorithms(),
@@ -46,8 +49,8 @@ func (c *Conn) newKexInit(first bool) *msg.KexInit {
 		CiphersIn:   c.cfg.Ciphers,
 		MACsOut:     c.cfg.MACs,
 		MACsIn:      c.cfg.MACs,
-		CompressOut: none,
-		CompressIn:  none,
+		CompressOut: compress,
+		CompressIn:  compress,
 	}
 	_, _ = rand.Read(m.Cookie[:])
 	return m
@@ -433,6 +436,7 @@ func (c *Conn) newKeys(x *run) error {
 	}
 	c.opener, c.inLimit = in.opener, in.limit
 	c.inNonce, c.inBytes = 0, 0
+	c.zlib.begin(&in.zlib)
 	if c.strict {
 		c.inSeq = 0
 	}
@@ -467,7 +471,11 @@ func (c *Conn) newEpoch(d alg.Direction, letters string, derive func(byte, int) 
 	if mac, ok := seal.FindMAC(d.MAC); ok && !cipher.AEAD {
 		macKey = derive(letters[2], mac.KeyLen)
 	}
-	e := &epoch{limit: c.limitOf(cipher.RekeyBytes), strict: c.strict}
+	compression, ok := findCompression(d.Compression)
+	if !ok {
+		return nil, fmt.Errorf("ssh2: key exchange: compression %q is not implemented", d.Compression)
+	}
+	e := &epoch{limit: c.limitOf(cipher.RekeyBytes), strict: c.strict, zlib: compression}
 	var err error
 	if out {
 		e.sealer, err = seal.NewSealer(d.Cipher, d.MAC, key, iv, macKey)

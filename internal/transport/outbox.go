@@ -47,6 +47,8 @@ type epoch struct {
 	opener seal.Opener // in
 	limit  limit
 	strict bool // the sequence number starts again at 0
+	zlib   Compression
+	saved  int // octets that compression has saved since the writer last told
 }
 
 // A slot is a packet on its way out.
@@ -55,9 +57,12 @@ type slot struct {
 	epoch *epoch
 	nonce uint64
 	seq   uint32
-	size  int         // octets on the wire
-	raw   bool        // sent as it is
-	ready atomic.Bool // sealed, or for an ordered sealer framed
+	size  int  // octets on the wire
+	raw   bool // sent as it is
+	// deflate: the writer compresses it, then frames and seals it; until then
+	// size is what it takes at most.
+	deflate bool
+	ready   atomic.Bool // sealed, or for an ordered sealer framed
 }
 
 // An urgent message passes the gate.
@@ -84,8 +89,11 @@ type outbox struct {
 	seq     uint32
 	nonce   uint64
 	used    uint64 // octets under this epoch
-	err     error
-	ending  bool // DISCONNECT is on its way
+	zlib    zlibMode
+	// loggedIn: USERAUTH_SUCCESS has passed.
+	loggedIn bool
+	err      error
+	ending   bool // DISCONNECT is on its way
 
 	// Key exchange under way.
 	kexInit  []byte        // our KEXINIT of it
@@ -324,6 +332,7 @@ func (o *outbox) pump() (from, to uint64) {
 		o.order(u.buf)
 		if u.next != nil {
 			o.epoch, o.nonce, o.used = u.next, 0, 0
+			o.zlib = u.next.zlib.mode(o.loggedIn)
 			if u.next.strict {
 				o.seq = 0
 			}
@@ -348,8 +357,11 @@ func (o *outbox) pump() (from, to uint64) {
 // ring. From here on the ring owns b.
 func (o *outbox) order(b *packet.Buf) {
 	s := &o.slots[o.tail%ringSlots]
-	s.buf, s.epoch, s.nonce, s.seq, s.raw = b, o.epoch, o.nonce, o.seq, false
+	s.buf, s.epoch, s.nonce, s.seq, s.raw, s.deflate = b, o.epoch, o.nonce, o.seq, false, false
 	n := b.Len()
+	if o.zlib != zlibOff || !o.loggedIn {
+		n = o.reserve(s, b)
+	}
 	s.size = payloadAt + n + o.epoch.sealer.Padding(n) + o.epoch.sealer.Overhead()
 	o.nonce++
 	o.seq++
@@ -361,7 +373,7 @@ func (o *outbox) order(b *packet.Buf) {
 // orderRaw is order for what is not a packet.
 func (o *outbox) orderRaw(b *packet.Buf) {
 	s := &o.slots[o.tail%ringSlots]
-	s.buf, s.epoch, s.size, s.raw = b, o.epoch, b.Len(), true
+	s.buf, s.epoch, s.size, s.raw, s.deflate = b, o.epoch, b.Len(), true, false
 	o.bytes += s.size
 	o.tail++
 }
@@ -395,7 +407,7 @@ func (o *outbox) seal(from, to uint64) {
 
 func (o *outbox) sealSlot(i uint64) {
 	s := &o.slots[i%ringSlots]
-	if !s.raw {
+	if !s.raw && !s.deflate {
 		o.frame(s)
 		if !s.epoch.sealer.Ordered() {
 			s.epoch.sealer.Seal(s.nonce, s.seq, s.buf.Bytes())
@@ -448,19 +460,27 @@ func (o *outbox) write() {
 		batch net.Buffers // in a variable of its own, lest each call allocate one
 		head  uint64
 		dead  bool // writing failed; what is left is only released
+		zlib  deflater
 	)
 	for {
-		n, size, packets := 0, 0, 0
+		n, size, wire, packets := 0, 0, 0, 0
 		for n < batchSlots && size < batchBytes {
 			s := &o.slots[(head+uint64(n))%ringSlots]
 			if !s.ready.Load() {
 				break
 			}
-			if !s.raw && s.epoch.sealer.Ordered() && !dead {
-				s.epoch.sealer.Seal(s.nonce, s.seq, s.buf.Bytes())
+			size += s.size
+			if !s.raw && !dead {
+				if s.deflate {
+					o.compress(&zlib, s)
+					o.frame(s)
+				}
+				if s.deflate || s.epoch.sealer.Ordered() {
+					s.epoch.sealer.Seal(s.nonce, s.seq, s.buf.Bytes())
+				}
 			}
 			vec[n] = s.buf.Bytes()
-			size += s.size
+			wire += len(vec[n])
 			n++
 			if !s.raw {
 				packets++
@@ -484,7 +504,7 @@ func (o *outbox) write() {
 				dead = true
 				o.c.writeFailed(o.c.ioError(err))
 			}
-			o.c.bytesOut.Add(uint64(size))
+			o.c.bytesOut.Add(uint64(wire))
 			o.c.packetsOut.Add(uint64(packets))
 		}
 		for i := range n {
@@ -497,6 +517,8 @@ func (o *outbox) write() {
 		o.mu.Lock()
 		o.head.Store(head)
 		o.bytes -= size
+		o.used -= uint64(o.epoch.saved) // of older keys nobody counts anymore
+		o.epoch.saved = 0
 		if o.kexAt != 0 && head >= o.kexAt {
 			o.kexAt = 0
 			o.armKex(head)

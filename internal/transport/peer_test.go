@@ -41,6 +41,8 @@ type peer struct {
 	strict bool // reset sequence numbers at NEWKEYS
 	// forge changes the reply of a server before it goes out.
 	forge func(*msg.KexReply)
+	// deflate and inflate change payloads on their way out and in.
+	deflate, inflate func([]byte) []byte
 
 	opener   seal.Opener
 	sealer   seal.Sealer
@@ -173,6 +175,9 @@ func (p *peer) Send(m msg.Message) { p.SendPayload(msg.Append(nil, m)) }
 
 // SendPayload sends a payload in a proper packet.
 func (p *peer) SendPayload(payload []byte) {
+	if p.deflate != nil {
+		payload = p.deflate(payload)
+	}
 	p.Write(p.pack(payload))
 }
 
@@ -212,6 +217,9 @@ func (p *peer) Read() ([]byte, error) {
 	payload, err := p.opener.Open(p.inNonce, p.inSeq, pkt)
 	p.inNonce++
 	p.inSeq++
+	if err == nil && p.inflate != nil {
+		payload = p.inflate(payload)
+	}
 	if err == nil && payload[0] == msg.NumNewKeys {
 		p.opener, p.inNonce = p.nextIn, 0
 		if p.strict {

@@ -85,6 +85,9 @@ func (c *Conn) readPacket() ([]byte, error) {
 	if c.took > 0 {
 		c.in.Skip(c.took)
 		c.took, c.payload = 0, nil
+		if c.zlib.buf != nil {
+			c.zlib.release()
+		}
 	}
 	head := c.opener.Head()
 	if err := c.fill(head); err != nil {
@@ -110,6 +113,11 @@ func (c *Conn) readPacket() ([]byte, error) {
 	payload, err := c.opener.Open(c.inNonce, c.inSeq, c.in.Bytes()[:total])
 	if err != nil {
 		return nil, c.refuse(err, total)
+	}
+	if c.zlib.mode == zlibOn {
+		if payload, err = c.inflate(payload); err != nil {
+			return nil, err
+		}
 	}
 	if log := c.cfg.PacketLog; log != nil {
 		log(&PacketEvent{Number: payload[0], Sequence: c.inSeq, Length: len(payload), payload: payload})
@@ -195,6 +203,8 @@ func (c *Conn) Next() ([]byte, error) {
 			if number > msg.NumDebug {
 				if number == msg.NumUserauthSuccess {
 					c.extLast = false
+					c.zlib.login(false)
+					c.out.login()
 				}
 				c.extNow = false
 				return p, nil
@@ -293,9 +303,17 @@ const maxPinned = 4
 // read buffer itself if the payload is large, a copy if it is small, by itself
 // or for that buffer. It may be called once per Next, by the reader.
 func (c *Conn) Take() *packet.Buf {
-	if n := len(c.payload); n <= smallPayload || n < c.in.Cap()/maxPinned {
+	from := c.in
+	if c.zlib.buf != nil {
+		from = c.zlib.buf
+	}
+	if n := len(c.payload); n <= smallPayload || n < from.Cap()/maxPinned {
 		b := packet.Get(len(c.payload))
 		copy(b.Bytes(), c.payload)
+		return b
+	}
+	if b := c.zlib.buf; b != nil { // what it was compressed to stays until the next packet
+		c.zlib.buf, c.payload = nil, nil
 		return b
 	}
 	// What was read beyond this packet moves to the next buffer. In bulk flow
