@@ -82,3 +82,13 @@ func (p Profile) worst() alg.Status {
 	}
 	return profiles[p].worst
 }
+
+// profileOf returns the first profile that has algorithms of status s.
+func profileOf(s alg.Status) Profile {
+	for i, p := range profiles {
+		if s <= p.worst {
+			return Profile(i)
+		}
+	}
+	return Legacy
+}
