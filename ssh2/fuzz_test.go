@@ -72,14 +72,3 @@ func FuzzServerMessages(f *testing.F) {
 		}
 	})
 }
-
-func FuzzTerminalModes(f *testing.F) {
-	f.Add([]byte{53, 0, 0, 0, 1, 0})
-	f.Add([]byte{1, 0})
-	f.Fuzz(func(t *testing.T, in []byte) {
-		modes, ok := parseModes(in)
-		if ok && len(modes)*5 > len(in) || len(modes) > maxPTYModes {
-			t.Errorf("%d modes of %d octets", len(modes), len(in))
-		}
-	})
-}

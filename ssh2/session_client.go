@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/fairlead-ssh/fairlead/internal/msg"
 	"github.com/fairlead-ssh/fairlead/internal/wire"
@@ -42,15 +44,16 @@ type Session struct {
 // signal (RFC 4254 section 6.10).
 type ExitError struct {
 	Status     uint32 // 0 with a signal
-	Signal     string // without "SIG"; empty when it ended by itself
+	Signal     Signal // empty when it ended by itself; what a server says may fail Check
 	CoreDumped bool
-	Text       string // what the server says about it
+	Text       string // what the server says about it, untrusted
+	Language   string // the language tag of Text, usually empty
 }
 
 // Error says how it ended.
 func (e *ExitError) Error() string {
 	if e.Signal != "" {
-		return fmt.Sprintf("ssh2: session: killed by signal %+q", clip(e.Signal))
+		return fmt.Sprintf("ssh2: session: killed by signal %+q", clip(string(e.Signal)))
 	}
 	return fmt.Sprintf("ssh2: session: exit status %d", e.Status)
 }
@@ -94,11 +97,11 @@ func (s *Session) serve(r *Request) verdict {
 		}
 		return s.ended(&ExitError{Status: m.Status})
 	case "exit-signal":
-		var m msg.ExitSignal
-		if !decodeData(r.Data, &m) {
+		e := exitSignal(r.Data)
+		if e == nil {
 			return refuse
 		}
-		return s.ended(&ExitError{Signal: m.Signal, CoreDumped: m.CoreDumped, Text: m.Text})
+		return s.ended(e)
 	}
 	return refuse
 }
@@ -178,12 +181,12 @@ func (s *Session) setUp(ctx context.Context) error {
 		}
 	}
 	if p := s.PTY; p != nil {
-		m := msg.PtyReq{Term: p.Term, Width: p.Width, Height: p.Height, WidthPx: p.WidthPx, HeightPx: p.HeightPx}
-		for _, mode := range p.Modes {
-			m.Modes = append(m.Modes, mode.Opcode)
-			m.Modes = wire.AppendUint32(m.Modes, mode.Value)
+		modes, err := p.Modes.MarshalBinary()
+		if err != nil {
+			return err
 		}
-		m.Modes = append(m.Modes, 0) // TTY_OP_END
+		d := p.withDefaults()
+		m := msg.PtyReq{Term: d.Term, Width: d.Width, Height: d.Height, WidthPx: d.WidthPx, HeightPx: d.HeightPx, Modes: modes}
 		return s.ch.Request(ctx, "pty-req", true, wire.Append(nil, &m))
 	}
 	return nil
@@ -243,15 +246,36 @@ func (s *Session) Wait(ctx context.Context) error {
 	return ignoreClosed(errors.Join(s.copyErr[0], s.copyErr[1]))
 }
 
-// Signal sends a signal, named without "SIG" (RFC 4254 section 6.9). Servers
-// do not say whether they delivered it.
-func (s *Session) Signal(ctx context.Context, name string) error {
-	return s.ch.Request(ctx, "signal", false, wire.Append(nil, &msg.Text{Value: name}))
+// Signal sends a signal (RFC 4254 section 6.9); a "SIG" in front of its name is
+// left out. A name that fails Signal.Check is an error. Servers do not say
+// whether they delivered it.
+func (s *Session) Signal(ctx context.Context, sig Signal) error {
+	sig = sig.plain()
+	if err := sig.Check(); err != nil {
+		return err
+	}
+	return s.ch.Request(ctx, "signal", false, wire.Append(nil, &msg.Text{Value: string(sig)}))
 }
 
-// Resize tells the server a new size of the terminal, in characters.
+// Break asks for a break of that length, in whole milliseconds, at a serial
+// console or the like (RFC 4335). 0 leaves the length to the server. The error is
+// a *RequestError if the server does not do it.
+func (s *Session) Break(ctx context.Context, length time.Duration) error {
+	ms := min(max(length.Milliseconds(), 0), math.MaxUint32)
+	return s.ch.Request(ctx, "break", true, wire.AppendUint32(nil, uint32(ms)))
+}
+
+// Resize tells the server a new size of the terminal, in characters (RFC 4254
+// section 6.7).
 func (s *Session) Resize(ctx context.Context, width, height uint32) error {
-	return s.ch.Request(ctx, "window-change", false, wire.Append(nil, &msg.WindowChange{Width: width, Height: height}))
+	return s.ResizePx(ctx, width, height, 0, 0)
+}
+
+// ResizePx is Resize with the size in pixels besides; 0 is unknown. Characters
+// count before pixels.
+func (s *Session) ResizePx(ctx context.Context, width, height, widthPx, heightPx uint32) error {
+	m := &msg.WindowChange{Width: width, Height: height, WidthPx: widthPx, HeightPx: heightPx}
+	return s.ch.Request(ctx, "window-change", false, wire.Append(nil, m))
 }
 
 // Close ends the session. Wait does so too.

@@ -70,24 +70,10 @@ type ServerSession struct {
 	size    *SessionEvent  // the latest window-change not fetched yet
 }
 
-// A PTY describes a terminal (RFC 4254 section 6.2). Sizes are in characters
-// and in pixels; 0 is unknown.
-type PTY struct {
-	Term                             string // value of TERM; untrusted on a server
-	Width, Height, WidthPx, HeightPx uint32
-	Modes                            []TerminalMode // in the order of the client
-}
-
-// A TerminalMode is one mode of RFC 4254 section 8.
-type TerminalMode struct {
-	Opcode byte   // 1 to 159
-	Value  uint32 // its argument
-}
-
 // A SessionEvent is what a client tells a running session. Exactly one of
 // Signal, Resize and Break is set.
 type SessionEvent struct {
-	Signal string // without "SIG" (RFC 4254 section 6.9)
+	Signal Signal // what a client sends (RFC 4254 section 6.9); it has passed Check
 	Resize bool   // the terminal has a new size (section 6.7)
 	Break  bool   // RFC 4335
 
@@ -99,7 +85,6 @@ const (
 	maxEnvNames  = 128      // variables per session
 	maxEnvOctets = 32 << 10 // names and values together
 	maxSignals   = 16       // different ones that wait to be fetched
-	maxPTYModes  = 256
 )
 
 func newServerSession(ch *Channel) {
@@ -160,27 +145,12 @@ func (s *ServerSession) onPTY(r *Request) verdict {
 	if s.started() || s.PTY != nil || !c.server.AllowPTY || c.auth.Limits.NoPTY || !decodeData(r.Data, &m) || !cString(m.Term) {
 		return refuse
 	}
-	modes, ok := parseModes(m.Modes)
-	if !ok {
+	var modes TerminalModes
+	if modes.UnmarshalBinary(m.Modes) != nil {
 		return refuse
 	}
 	s.PTY = &PTY{m.Term, m.Width, m.Height, m.WidthPx, m.HeightPx, modes}
 	return accept
-}
-
-// parseModes reads encoded terminal modes (RFC 4254 section 8). Opcodes from
-// 160 on are not defined and end the list, and so does the end of the string:
-// peers forget TTY_OP_END. What is cut in the middle of a value is refused.
-func parseModes(p []byte) ([]TerminalMode, bool) {
-	var modes []TerminalMode
-	for len(p) > 0 && p[0] != 0 && p[0] < 160 {
-		if len(p) < 5 || len(modes) == maxPTYModes {
-			return nil, false
-		}
-		modes = append(modes, TerminalMode{p[0], binary.BigEndian.Uint32(p[1:])})
-		p = p[5:]
-	}
-	return modes, true
 }
 
 // cString tells whether s can be handed to an operating system.
@@ -268,10 +238,14 @@ func (s *ServerSession) onWindowChange(r *Request) verdict {
 
 func (s *ServerSession) onSignal(r *Request) verdict {
 	var m msg.Text
-	if !s.started() || !decodeData(r.Data, &m) || m.Value == "" || len(m.Value) > 64 || !cString(m.Value) {
+	if !s.started() || !decodeData(r.Data, &m) {
 		return refuse
 	}
-	return s.signal(SessionEvent{Signal: m.Value})
+	sig := Signal(m.Value).plain()
+	if sig.Check() != nil {
+		return refuse
+	}
+	return s.signal(SessionEvent{Signal: sig})
 }
 
 func (s *ServerSession) onBreak(r *Request) verdict {
@@ -358,9 +332,19 @@ func (s *ServerSession) Exit(status uint32) {
 	s.exit("exit-status", &msg.ExitStatus{Status: status})
 }
 
-// ExitSignal ends the session as killed by a signal, named without "SIG".
-func (s *ServerSession) ExitSignal(signal string, coreDumped bool, text string) {
-	s.exit("exit-signal", &msg.ExitSignal{Signal: signal, CoreDumped: coreDumped, Text: text})
+// ExitSignal ends the session as killed by a signal. A "SIG" in front of its
+// name is left out.
+func (s *ServerSession) ExitSignal(sig Signal, coreDumped bool, text string) {
+	s.ExitAs(&ExitError{Signal: sig, CoreDumped: coreDumped, Text: text})
+}
+
+// ExitAs ends the session as e says, such as that of another server did.
+func (s *ServerSession) ExitAs(e *ExitError) {
+	if e.Signal == "" {
+		s.Exit(e.Status)
+		return
+	}
+	s.exit("exit-signal", &msg.ExitSignal{Signal: string(e.Signal.plain()), CoreDumped: e.CoreDumped, Text: e.Text, Language: e.Language})
 }
 
 func (s *ServerSession) exit(name string, m wire.Layouter) {

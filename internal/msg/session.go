@@ -76,6 +76,23 @@ func (m *ExitSignal) Layout(c *wire.Coder) {
 	}
 }
 
+// OldExitSignal is what exit-signal has from implementations before RFC 4254.
+type OldExitSignal struct {
+	Signal         uint32 // number
+	Text, Language string
+}
+
+// Layout implements wire.Layouter.
+func (m *OldExitSignal) Layout(c *wire.Coder) {
+	c.Uint32(&m.Signal)
+	if c.More(true) {
+		c.String(&m.Text)
+	}
+	if c.More(true) {
+		c.String(&m.Language)
+	}
+}
+
 // X11Req is the data of an x11-req request (RFC 4254 section 6.3.1).
 type X11Req struct {
 	Single           bool

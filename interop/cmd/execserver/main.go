@@ -169,24 +169,10 @@ func execute(ctx context.Context, s *ssh2.ServerSession) {
 		s.Exit(uint32(exit.ExitCode()))
 	case errors.As(err, &exit):
 		status, _ := exit.Sys().(syscall.WaitStatus)
-		s.ExitSignal(signalName(status.Signal()), status.CoreDump(), "")
+		s.ExitSignal(ssh2.SignalOf(status.Signal()), status.CoreDump(), "")
 	default:
 		s.Exit(1)
 	}
-}
-
-// signalName names a signal as RFC 4254 section 6.10 does.
-func signalName(sig syscall.Signal) string {
-	for name, number := range map[string]syscall.Signal{
-		"ABRT": syscall.SIGABRT, "ALRM": syscall.SIGALRM, "FPE": syscall.SIGFPE, "HUP": syscall.SIGHUP,
-		"ILL": syscall.SIGILL, "INT": syscall.SIGINT, "KILL": syscall.SIGKILL, "PIPE": syscall.SIGPIPE,
-		"QUIT": syscall.SIGQUIT, "SEGV": syscall.SIGSEGV, "TERM": syscall.SIGTERM,
-	} {
-		if number == sig {
-			return name
-		}
-	}
-	return "TERM"
 }
 
 // newAuth lets one user in, by password or key, whichever was given.
