@@ -92,6 +92,13 @@ const (
 	NumKexGEXInit      = 32
 	NumKexGEXReply     = 33
 	NumKexGEXRequest   = 34
+	NumKexGSSInit      = 30
+	NumKexGSSContinue  = 31
+	NumKexGSSComplete  = 32
+	NumKexGSSHostKey   = 33
+	NumKexGSSError     = 34
+	NumKexGSSGroupReq  = 40
+	NumKexGSSGroup     = 41
 	NumUserauthRequest = 50
 	NumUserauthFailure = 51
 	NumUserauthSuccess = 52
@@ -100,6 +107,12 @@ const (
 	NumPasswdChangereq = 60
 	NumInfoRequest     = 60
 	NumInfoResponse    = 61
+	NumGSSResponse     = 60
+	NumGSSToken        = 61
+	NumGSSComplete     = 63
+	NumGSSError        = 64
+	NumGSSErrorToken   = 65
+	NumGSSMIC          = 66
 	NumGlobalRequest   = 80
 	NumRequestSuccess  = 81
 	NumRequestFailure  = 82
@@ -137,6 +150,13 @@ var rows = []Row{
 	{NumKexGEXInit, "KEX_DH_GEX_INIT", "group-exchange", Client, kexAny, func() Message { return &KexInitial{GEX: true} }},
 	{NumKexGEXReply, "KEX_DH_GEX_REPLY", "group-exchange", Server, kexAny, func() Message { return &KexReply{GEX: true} }},
 	{NumKexGEXRequest, "KEX_DH_GEX_REQUEST", "group-exchange", Client, kexAny, func() Message { return new(KexGEXRequest) }},
+	{NumKexGSSInit, "KEXGSS_INIT", "gss", Client, kexAny, func() Message { return new(KexGSSInit) }},
+	{NumKexGSSContinue, "KEXGSS_CONTINUE", "gss", both, kexAny, func() Message { return new(KexGSSContinue) }},
+	{NumKexGSSComplete, "KEXGSS_COMPLETE", "gss", Server, kexAny, func() Message { return new(KexGSSComplete) }},
+	{NumKexGSSHostKey, "KEXGSS_HOSTKEY", "gss", Server, kexAny, func() Message { return new(KexGSSHostKey) }},
+	{NumKexGSSError, "KEXGSS_ERROR", "gss", Server, kexAny, func() Message { return &GSSError{Kex: true} }},
+	{NumKexGSSGroupReq, "KEXGSS_GROUPREQ", "gss", Client, kexAny, func() Message { return &KexGEXRequest{GSS: true} }},
+	{NumKexGSSGroup, "KEXGSS_GROUP", "gss", Server, kexAny, func() Message { return &KexGEXGroup{GSS: true} }},
 
 	// After success further requests are to be ignored, not refused (RFC 4252 section 5.3).
 	{NumUserauthRequest, "USERAUTH_REQUEST", "", Client, Auth | Open, func() Message { return new(UserauthRequest) }},
@@ -147,6 +167,12 @@ var rows = []Row{
 	{NumPasswdChangereq, "USERAUTH_PASSWD_CHANGEREQ", "password", Server, Auth, func() Message { return new(PasswdChangereq) }},
 	{NumInfoRequest, "USERAUTH_INFO_REQUEST", "keyboard-interactive", Server, Auth, func() Message { return new(InfoRequest) }},
 	{NumInfoResponse, "USERAUTH_INFO_RESPONSE", "keyboard-interactive", Client, Auth, func() Message { return new(InfoResponse) }},
+	{NumGSSResponse, "USERAUTH_GSSAPI_RESPONSE", "gssapi-with-mic", Server, Auth, func() Message { return new(GSSResponse) }},
+	{NumGSSToken, "USERAUTH_GSSAPI_TOKEN", "gssapi-with-mic", both, Auth, func() Message { return new(GSSToken) }},
+	{NumGSSComplete, "USERAUTH_GSSAPI_EXCHANGE_COMPLETE", "gssapi-with-mic", Client, Auth, func() Message { return new(GSSComplete) }},
+	{NumGSSError, "USERAUTH_GSSAPI_ERROR", "gssapi-with-mic", Server, Auth, func() Message { return new(GSSError) }},
+	{NumGSSErrorToken, "USERAUTH_GSSAPI_ERRTOK", "gssapi-with-mic", both, Auth, func() Message { return &GSSToken{Err: true} }},
+	{NumGSSMIC, "USERAUTH_GSSAPI_MIC", "gssapi-with-mic", Client, Auth, func() Message { return new(GSSMIC) }},
 
 	{NumGlobalRequest, "GLOBAL_REQUEST", "", both, Open, func() Message { return new(GlobalRequest) }},
 	{NumRequestSuccess, "REQUEST_SUCCESS", "", both, Open, func() Message { return new(RequestSuccess) }},

@@ -202,11 +202,20 @@ func (m *KexReply) Layout(c *wire.Coder) {
 	c.Bytes(&m.Signature)
 }
 
-// KexGEXRequest asks for a group (RFC 4419 section 3).
-type KexGEXRequest struct{ Min, Preferred, Max uint32 }
+// KexGEXRequest asks for a group (RFC 4419 section 3), with GSS set for an
+// exchange of RFC 4462 section 2.2.
+type KexGEXRequest struct {
+	Min, Preferred, Max uint32
+	GSS                 bool
+}
 
 // Number implements Message.
-func (*KexGEXRequest) Number() byte { return NumKexGEXRequest }
+func (m *KexGEXRequest) Number() byte {
+	if m.GSS {
+		return NumKexGSSGroupReq
+	}
+	return NumKexGEXRequest
+}
 
 // Layout implements wire.Layouter.
 func (m *KexGEXRequest) Layout(c *wire.Coder) {
@@ -215,12 +224,20 @@ func (m *KexGEXRequest) Layout(c *wire.Coder) {
 	c.Uint32(&m.Max)
 }
 
-// KexGEXGroup answers with a group (RFC 4419 section 3); the numbers are
-// content octets of mpints.
-type KexGEXGroup struct{ P, G []byte }
+// KexGEXGroup answers with a group (RFC 4419 section 3), with GSS set in an
+// exchange of RFC 4462 section 2.2; the numbers are content octets of mpints.
+type KexGEXGroup struct {
+	P, G []byte
+	GSS  bool
+}
 
 // Number implements Message.
-func (*KexGEXGroup) Number() byte { return NumKexGEXGroup }
+func (m *KexGEXGroup) Number() byte {
+	if m.GSS {
+		return NumKexGSSGroup
+	}
+	return NumKexGEXGroup
+}
 
 // Layout implements wire.Layouter.
 func (m *KexGEXGroup) Layout(c *wire.Coder) {
