@@ -67,6 +67,8 @@ type Config struct {
 	// key exchange; later exchanges must show the same key. Nil refuses. It may
 	// ask a person: KexTimeout does not run meanwhile.
 	HostKey func(ctx context.Context, algorithm string, key gossh.PublicKey) error
+	// GSS has the mechanisms for the gss- methods in Kex.
+	GSS []GSSMechanism
 	// MinRSABits is the smallest RSA host key a client accepts; 0 means
 	// DefaultMinRSABits.
 	MinRSABits int
@@ -104,7 +106,7 @@ func (c *Conn) checkConfig() error {
 		names []string
 		known func(string) bool
 	}{
-		{"key exchange", c.cfg.Kex, func(n string) bool { _, ok := kex.Find(n); return ok }},
+		{"key exchange", c.cfg.Kex, func(n string) bool { _, _, ok := c.findMethod(n); return ok }},
 		{"host key algorithm", c.cfg.HostKeys, func(n string) bool { _, ok := findHostAlgorithm(n); return ok }},
 		{"cipher", c.cfg.Ciphers, func(n string) bool { _, ok := seal.FindCipher(n); return ok }},
 		{"MAC", c.cfg.MACs, func(n string) bool { _, ok := seal.FindMAC(n); return ok }},

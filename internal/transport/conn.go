@@ -41,9 +41,10 @@ type Conn struct {
 	extNow   bool // EXT_INFO may come as the next message
 	extLast  bool // EXT_INFO came: USERAUTH_SUCCESS must be next
 	hostBlob []byte
-	debugs   int  // DEBUG messages logged
-	early    int  // key exchanges after the first and before login
-	peerExt  bool // the peer takes EXT_INFO
+	gss      GSSContext // of the first key exchange
+	debugs   int        // DEBUG messages logged
+	early    int        // key exchanges after the first and before login
+	peerExt  bool       // the peer takes EXT_INFO
 	zlib     inflation
 
 	out outbox
@@ -52,7 +53,8 @@ type Conn struct {
 
 	quirks atomic.Uint32 // those of the peer, once its ident is known
 
-	open atomic.Bool // authentication is over: limits may start a key exchange
+	open     atomic.Bool // authentication is over: limits may start a key exchange
+	keyKnown atomic.Bool // the server has shown a host key
 
 	mu         sync.Mutex // guards what follows
 	info       Info
@@ -79,7 +81,7 @@ type Info struct {
 	SessionID        []byte // exchange hash of the first key exchange
 	Kex              string
 	HostKeyAlgorithm string
-	HostKey          gossh.PublicKey // the server's
+	HostKey          gossh.PublicKey // the server's; nil if it showed none (GSS-API)
 	In, Out          alg.Direction
 	Strict           bool // strict key exchange is in force
 	// Extensions are what the peer announced in EXT_INFO.

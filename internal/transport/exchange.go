@@ -30,7 +30,10 @@ const (
 // newKexInit returns our KEXINIT. What speaks of the whole connection stands
 // in the first one only.
 func (c *Conn) newKexInit(first bool) *msg.KexInit {
-	methods := c.kexMethods()
+	methods, hostKeys := c.forRekey(c.kexMethods()), c.hostKeyAlgorithms()
+	if slices.ContainsFunc(methods, isGSS) {
+		hostKeys = append(slices.Clone(hostKeys), nullHostKey)
+	}
 	if first {
 		ext, strict := extInfoServer, strictServer
 		if c.cfg.Role == msg.Client {
@@ -44,7 +47,7 @@ func (c *Conn) newKexInit(first bool) *msg.KexInit {
 	}
 	m := &msg.KexInit{
 		Kex:         methods,
-		HostKeys:    c.hostKeyAlgorithms(),
+		HostKeys:    hostKeys,
 		CiphersOut:  c.cfg.Ciphers,
 		CiphersIn:   c.cfg.Ciphers,
 		MACsOut:     c.cfg.MACs,
@@ -89,9 +92,9 @@ func (c *Conn) firstExchange(ctx context.Context) error {
 	return nil
 }
 
-// readKex returns the next message of the key exchange, which must have the
-// given number. The messages that may come at any time may come between.
-func (c *Conn) readKex(number byte) ([]byte, error) {
+// readKex returns the next message of the key exchange, which must have one of
+// the given numbers. The messages that may come at any time may come between.
+func (c *Conn) readKex(numbers ...byte) ([]byte, error) {
 	for {
 		p, err := c.readPacket()
 		if err != nil {
@@ -100,11 +103,11 @@ func (c *Conn) readKex(number byte) ([]byte, error) {
 		if err := c.gate(p[0], c.phase); err != nil {
 			return nil, err
 		}
-		if p[0] == number {
+		if slices.Contains(numbers, p[0]) {
 			return p, nil
 		}
 		if p[0] > msg.NumDebug {
-			return nil, c.Violation("%s instead of %s", msg.Name(p[0]), msg.Name(number))
+			return nil, c.Violation("%s instead of %s", msg.Name(p[0]), msg.Name(numbers[0]))
 		}
 		if err := c.generic(p); err != nil {
 			return nil, err
@@ -141,12 +144,12 @@ func (c *Conn) exchange(ctx context.Context, peerInit []byte) error {
 		clientInit, serverInit = &theirs, ours
 	}
 	clientOffer, serverOffer := offer(clientInit), offer(serverInit)
-	chosen, err := alg.Agree(clientOffer, serverOffer, alg.Rules{AEAD: isAEAD})
+	chosen, err := alg.Agree(clientOffer, serverOffer, alg.Rules{AEAD: isAEAD, HostKeyFits: hostKeyFits})
 	if err != nil {
 		c.end(err, ReasonKexFailed, "no common algorithm")
 		return err
 	}
-	row, ok := kex.Find(chosen.KEX)
+	row, gss, ok := c.findMethod(chosen.KEX)
 	if !ok {
 		return c.kexFailed(fmt.Errorf("ssh2: key exchange: %q is not implemented", chosen.KEX))
 	}
@@ -162,15 +165,23 @@ func (c *Conn) exchange(ctx context.Context, peerInit []byte) error {
 	}
 
 	// 8: the exchange proper.
-	x := &run{c: c, chosen: chosen, row: row, gex: row.GEX}
+	x := &run{c: c, chosen: chosen, row: row, gss: gss, gex: row.GEX}
 	if client {
 		x.hashed = wire.AppendString(wire.AppendString(nil, c.info.LocalIdent), c.info.RemoteIdent)
 		x.hashed = wire.AppendBytes(wire.AppendBytes(x.hashed, ourInit), peerInit)
-		err = x.client(ctx)
+		if gss != nil {
+			err = x.gssClient(ctx)
+		} else {
+			err = x.client(ctx)
+		}
 	} else {
 		x.hashed = wire.AppendString(wire.AppendString(nil, c.info.RemoteIdent), c.info.LocalIdent)
 		x.hashed = wire.AppendBytes(wire.AppendBytes(x.hashed, peerInit), ourInit)
-		err = x.server()
+		if gss != nil {
+			err = x.gssServer(ctx)
+		} else {
+			err = x.server()
+		}
 	}
 	if err != nil {
 		return err
@@ -215,11 +226,12 @@ type run struct {
 	c      *Conn
 	chosen *alg.Chosen
 	row    *kex.Row
+	gss    *GSSMechanism // of the gss- methods, nil for others
 	gex    bool
 	hashed []byte // what goes into the exchange hash, in order
 	// groupHash is what group exchange puts into it further on.
 	groupHash []byte
-	reply     *msg.KexReply // the server's, to go out with NEWKEYS
+	reply     msg.Message // the server's, to go out with NEWKEYS
 	secret    []byte
 	hash      []byte
 	hostKey   gossh.PublicKey
@@ -277,17 +289,17 @@ func (x *run) clientMethod() (kex.Method, error) {
 		}
 		return m, nil
 	}
-	ask := &msg.KexGEXRequest{Min: kex.MinGroupBits, Preferred: kex.PreferredGroupBits, Max: kex.MaxGroupBits}
+	ask := &msg.KexGEXRequest{Min: kex.MinGroupBits, Preferred: kex.PreferredGroupBits, Max: kex.MaxGroupBits, GSS: x.gss != nil}
 	if c.Quirks().Has(DHGEXLarge) {
 		ask.Max = 4096
 	}
 	c.out.sendUrgent(urgent{buf: encode(ask)})
-	p, err := c.readKex(msg.NumKexGEXGroup)
+	m := &msg.KexGEXGroup{GSS: x.gss != nil}
+	p, err := c.readKex(m.Number())
 	if err != nil {
 		return nil, err
 	}
-	var m msg.KexGEXGroup
-	if err := msg.Decode(p, &m); err != nil {
+	if err := msg.Decode(p, m); err != nil {
 		return nil, c.Violation("%v", err)
 	}
 	group, err := kex.ParseGroup(m.P, m.G)
@@ -344,12 +356,12 @@ func (x *run) serverMethod() (kex.Method, error) {
 		}
 		return m, nil
 	}
-	p, err := c.readKex(msg.NumKexGEXRequest)
+	ask := &msg.KexGEXRequest{GSS: x.gss != nil}
+	p, err := c.readKex(ask.Number())
 	if err != nil {
 		return nil, err
 	}
-	var ask msg.KexGEXRequest
-	if err := msg.Decode(p, &ask); err != nil {
+	if err := msg.Decode(p, ask); err != nil {
 		return nil, c.Violation("%v", err)
 	}
 	group, err := c.cfg.Moduli.Choose(ask.Min, ask.Preferred, ask.Max)
@@ -357,8 +369,8 @@ func (x *run) serverMethod() (kex.Method, error) {
 		return nil, c.kexFailed(err)
 	}
 	prime, gen := group.Octets()
-	c.out.sendUrgent(urgent{buf: encode(&msg.KexGEXGroup{P: prime, G: gen})})
-	x.groupHash = gexHash(&ask, group)
+	c.out.sendUrgent(urgent{buf: encode(&msg.KexGEXGroup{P: prime, G: gen, GSS: x.gss != nil})})
+	x.groupHash = gexHash(ask, group)
 	return group.Method(), nil
 }
 
@@ -411,6 +423,7 @@ func (c *Conn) newKeys(x *run) error {
 	c.info.Out, c.info.In, c.info.Strict = outDir, inDir, c.strict
 	c.mu.Unlock()
 	c.hostBlob = x.blob
+	c.keyKnown.Store(x.blob != nil)
 
 	// The server's last words go out together: one system call, one segment.
 	var words []urgent

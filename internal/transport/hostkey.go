@@ -170,35 +170,12 @@ const maxHostKey = 64 << 10
 // verifyHostKey parses the server's host key and verifies its signature of
 // the exchange hash by the negotiated algorithm and no other.
 func (c *Conn) verifyHostKey(name string, blob, hash, signature []byte) (gossh.PublicKey, error) {
-	a, ok := findHostAlgorithm(name)
-	if !ok {
-		return nil, fmt.Errorf("algorithm %q is not implemented", name)
-	}
-	if len(blob) > maxHostKey || len(signature) > maxHostKey {
-		return nil, errors.New("key or signature too long")
-	}
-	if err := checkKeyBlob(blob, a.key); err != nil {
-		return nil, err
-	}
-	key, err := gossh.ParsePublicKey(blob)
+	key, base, a, err := c.parseHostKey(name, blob)
 	if err != nil {
-		return nil, fmt.Errorf("key: %w", err)
-	}
-	if key.Type() != a.key {
-		return nil, fmt.Errorf("key is of type %+q, negotiated was %s", clip(key.Type(), 64), a.key)
-	}
-	base := key
-	if cert, ok := key.(*gossh.Certificate); ok {
-		if cert.CertType != gossh.HostCert {
-			return nil, errors.New("certificate: not for a host")
-		}
-		if err := c.checkStrength(cert.SignatureKey, a); err != nil {
-			return nil, fmt.Errorf("certificate: signed by: %w", err)
-		}
-		base = cert.Key
-	}
-	if err := c.checkStrength(base, a); err != nil {
 		return nil, err
+	}
+	if len(signature) > maxHostKey {
+		return nil, errors.New("key or signature too long")
 	}
 	var sig gossh.Signature
 	if err := gossh.Unmarshal(signature, &sig); err != nil || len(sig.Rest) != 0 {
@@ -211,6 +188,38 @@ func (c *Conn) verifyHostKey(name string, blob, hash, signature []byte) (gossh.P
 		return nil, errors.New("signature is wrong")
 	}
 	return key, nil
+}
+
+// parseHostKey parses a host key of the negotiated algorithm. base is the bare
+// key, for a certificate the one it is about.
+func (c *Conn) parseHostKey(name string, blob []byte) (key, base gossh.PublicKey, a hostAlgorithm, err error) {
+	a, ok := findHostAlgorithm(name)
+	if !ok {
+		return nil, nil, a, fmt.Errorf("algorithm %q is not implemented", name)
+	}
+	if len(blob) > maxHostKey {
+		return nil, nil, a, errors.New("key or signature too long")
+	}
+	if err := checkKeyBlob(blob, a.key); err != nil {
+		return nil, nil, a, err
+	}
+	if key, err = gossh.ParsePublicKey(blob); err != nil {
+		return nil, nil, a, fmt.Errorf("key: %w", err)
+	}
+	if key.Type() != a.key {
+		return nil, nil, a, fmt.Errorf("key is of type %+q, negotiated was %s", clip(key.Type(), 64), a.key)
+	}
+	base = key
+	if cert, ok := key.(*gossh.Certificate); ok {
+		if cert.CertType != gossh.HostCert {
+			return nil, nil, a, errors.New("certificate: not for a host")
+		}
+		if err := c.checkStrength(cert.SignatureKey, a); err != nil {
+			return nil, nil, a, fmt.Errorf("certificate: signed by: %w", err)
+		}
+		base = cert.Key
+	}
+	return key, base, a, c.checkStrength(base, a)
 }
 
 // checkStrength refuses keys that are too small, and DSA unless the algorithm
@@ -239,7 +248,8 @@ func (c *Conn) checkStrength(key gossh.PublicKey, a hostAlgorithm) error {
 // judgeHostKey asks the user of the connection about the key the first time,
 // and insists on the same key afterwards.
 func (c *Conn) judgeHostKey(ctx context.Context, x *run) error {
-	if !c.first {
+	// A server known by GSS-API may not have shown a key so far.
+	if !c.first && c.hostBlob != nil {
 		if !bytes.Equal(c.hostBlob, x.blob) {
 			return errors.New("server shows another key than at the start")
 		}

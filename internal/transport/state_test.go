@@ -63,7 +63,7 @@ func TestCVE_1_1_ConnectionMessagesBeforeAuth(t *testing.T) {
 func TestCVE_1_2_MessagesOfTheOtherRole(t *testing.T) {
 	for role, numbers := range map[msg.Role][]byte{
 		msg.Server: {6, 51, 52, 53, 60},
-		msg.Client: {5, 50, 61},
+		msg.Client: {5, 50, 63, 66},
 	} {
 		for _, n := range numbers {
 			t.Run(fmt.Sprint(role, n), func(t *testing.T) {
