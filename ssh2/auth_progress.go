@@ -23,7 +23,7 @@ func (s *authServer) flush(user, service string) {
 	pr := &s.progress
 	if s.auth.Require == nil || pr.userErr != nil {
 		for _, m := range serverMethods {
-			if m.configured(s.auth) {
+			if s.offers(&m) {
 				pr.sets = append(pr.sets, []string{m.name})
 			}
 		}

@@ -38,6 +38,10 @@ var serverMethods = []serverMethod{
 	}, (*authServer).publicKey},
 	{MethodPassword, func(a *ServerAuth) bool { return a.Password != nil }, (*authServer).password},
 	{MethodInteractive, func(a *ServerAuth) bool { return a.Interactive != nil }, (*authServer).interactive},
+	{MethodGSSKeyex, func(a *ServerAuth) bool { return a.GSSAPI != nil && a.GSSAPI.Allow != nil }, (*authServer).gssKeyex},
+	{MethodGSSAPI, func(a *ServerAuth) bool {
+		return a.GSSAPI != nil && a.GSSAPI.Allow != nil && len(a.GSSAPI.Mechanisms) > 0
+	}, (*authServer).gssapi},
 	{MethodHostBased, func(a *ServerAuth) bool { return a.HostBased != nil }, (*authServer).hostBased},
 }
 
@@ -61,6 +65,9 @@ type authServer struct {
 	tried              []string        // methods
 	pending            []byte          // a request that came instead of an answer
 	key                gossh.PublicKey // of the request in hand, for the log
+	keyex              transport.GSSContext // of the first key exchange, if it identified the client
+	keyexOID           []byte               // its mechanism
+	stale              bool                 // a message of a GSS-API attempt that failed may be on its way
 
 	progress authProgress
 }
@@ -71,6 +78,9 @@ func (s *Server) authenticate(ctx context.Context, t *transport.Conn, meta ConnM
 	a, err := newAuthServer(&s.Auth, t, meta, s.logger(), s.MinRSABits, s.Profile)
 	if err != nil {
 		return nil, err
+	}
+	if gc, oid := t.GSSContext(); gc != nil && gc.State().Initiator != "" {
+		a.keyex, a.keyexOID = gc, oid
 	}
 	return a.run(ctx)
 }
@@ -105,10 +115,13 @@ func (s *authServer) run(ctx context.Context) (*authResult, error) {
 			}
 			service = true
 		case p[0] == msg.NumUserauthRequest && service:
+			s.stale = false
 			res, err := s.userauthRequest(ctx, p)
 			if res != nil || err != nil {
 				return res, err
 			}
+		case s.stale && endsGSS(p[0]):
+			s.stale = false
 		default:
 			return nil, s.t.Violation("authentication: %s out of place", msg.Name(p[0]))
 		}
@@ -193,10 +206,15 @@ func (s *authServer) userauthRequest(ctx context.Context, p []byte) (*authResult
 	return s.accept(ctx, &at, v.Identity, limits)
 }
 
+// offers tells whether a method is able to accept anything on this connection.
+func (s *authServer) offers(m *serverMethod) bool {
+	return m.configured(s.auth) && (m.name != MethodGSSKeyex || s.keyex != nil)
+}
+
 // method returns the configured method of that name, or nil.
 func (s *authServer) method(name string) *serverMethod {
 	for i := range serverMethods {
-		if m := &serverMethods[i]; m.name == name && m.configured(s.auth) {
+		if m := &serverMethods[i]; m.name == name && s.offers(m) {
 			return m
 		}
 	}

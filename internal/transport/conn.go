@@ -42,6 +42,7 @@ type Conn struct {
 	extLast  bool // EXT_INFO came: USERAUTH_SUCCESS must be next
 	hostBlob []byte
 	gss      GSSContext // of the first key exchange
+	gssOID   []byte
 	debugs   int        // DEBUG messages logged
 	early    int        // key exchanges after the first and before login
 	peerExt  bool       // the peer takes EXT_INFO

@@ -60,10 +60,11 @@ type GSSMechanism struct {
 	Start func(context.Context) (GSSContext, error)
 }
 
-// GSSContext returns the context of the first key exchange, nil if that was
-// none of the gss- methods. Those of later exchanges must not be used for
-// authentication (RFC 4462 section 4). Only the reader may call it.
-func (c *Conn) GSSContext() GSSContext { return c.gss }
+// GSSContext returns the context of the first key exchange and the mechanism's
+// object identifier, nil if that was none of the gss- methods. Those of later
+// exchanges must not be used for authentication (RFC 4462 section 4). Only the
+// reader may call it.
+func (c *Conn) GSSContext() (gc GSSContext, oid []byte) { return c.gss, c.gssOID }
 
 func isGSS(kexName string) bool { return strings.HasPrefix(kexName, "gss-") }
 
@@ -213,7 +214,7 @@ func (x *run) gssClient(ctx context.Context) error {
 		return err
 	}
 	if c.first {
-		c.gss = gc
+		c.gss, c.gssOID = gc, x.gss.OID
 	}
 	return nil
 }
@@ -361,7 +362,7 @@ func (x *run) gssServer(ctx context.Context) error {
 	}
 	x.reply = &msg.KexGSSComplete{Public: mine, MIC: mic, HasToken: len(token) > 0, Token: token}
 	if c.first {
-		c.gss = gc
+		c.gss, c.gssOID = gc, x.gss.OID
 	}
 	return nil
 }
