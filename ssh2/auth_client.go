@@ -65,6 +65,9 @@ type authClient struct {
 	// sigAlgs returns server-sig-algs, and whether the server sent it.
 	sigAlgs func() ([]string, bool)
 
+	host  string               // that was dialled, without the port
+	keyex transport.GSSContext // of the first key exchange, or nil
+
 	sent, banners int
 	sentAs        string   // the user in the last request
 	can           []string // methods the server would go on with
@@ -79,12 +82,14 @@ type authClient struct {
 
 // authenticate logs in, on the reader's goroutine, and returns the methods that
 // succeeded. The owner of ctx closes t when ctx ends.
-func (c *ClientConfig) authenticate(ctx context.Context, t *transport.Conn) (*authResult, error) {
+func (c *ClientConfig) authenticate(ctx context.Context, t *transport.Conn, addr string) (*authResult, error) {
 	algs, err := resolveKeyAlgs(c.PublicKeyAlgorithms, c.Profile)
 	if err != nil {
 		return nil, &ConfigError{"public key algorithms", err}
 	}
 	a := &authClient{t: t, user: c.User, methods: c.Auth, choose: c.AuthNext, banner: c.Banner, algs: algs}
+	a.host = hostOf(addr)
+	a.keyex, _ = t.GSSContext()
 	a.sigAlgs = func() ([]string, bool) {
 		i := t.Info()
 		v, ok := i.Extensions["server-sig-algs"]
@@ -100,6 +105,9 @@ func (c *ClientConfig) authenticate(ctx context.Context, t *transport.Conn) (*au
 
 // checkAuth says what is wrong with how a client is to log in.
 func (c *ClientConfig) checkAuth() error {
+	if err := c.GSSKeyExchange.check(); err != nil {
+		return &ConfigError{"GSS-API", err}
+	}
 	switch _, err := resolveKeyAlgs(c.PublicKeyAlgorithms, c.Profile); {
 	case err != nil:
 		return &ConfigError{"public key algorithms", err}

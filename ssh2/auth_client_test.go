@@ -24,6 +24,7 @@ type clientRun struct {
 	algs    []string
 	listed  []string // server-sig-algs, nil if the server sent none
 	banner  func(text, language string)
+	keyex   GSSContext
 	choose  func(context.Context, *AuthState) (AuthMethod, error)
 
 	conn *clientConn
@@ -96,6 +97,7 @@ func (r *clientRun) raw(t testing.TB, in ...[]byte) []string {
 	}
 	c := &authClient{
 		t: r.conn, user: "alice", methods: r.methods, choose: r.choose, banner: r.banner, algs: r.algs,
+		host: "server.example", keyex: r.keyex,
 		sigAlgs: func() ([]string, bool) { return r.listed, r.listed != nil },
 	}
 	r.got, r.err = c.run(t.Context())

@@ -137,6 +137,10 @@ func printMessage(p []byte) string {
 		if msg.Decode(p, &k) == nil && findKeyAlg(k.Algorithm) != nil {
 			return "pkok"
 		}
+		var g msg.GSSResponse
+		if msg.Decode(p, &g) == nil && checkMechanism(g.Mechanism) == nil {
+			return "mechanism"
+		}
 		var c msg.PasswdChangereq
 		if msg.Decode(p, &c) == nil {
 			return "change " + c.Prompt
@@ -153,6 +157,7 @@ type authRun struct {
 	log    *slog.Logger
 	ctx    context.Context
 	before func(n int)
+	keyex  GSSContext // of the first key exchange
 
 	conn *scriptConn
 	res  *authResult
@@ -188,6 +193,9 @@ func (l *authRun) raw(t testing.TB, in ...[]byte) []string {
 	s, err := newAuthServer(&l.auth, l.conn, ConnMeta{RemoteAddr: l.remote, SessionID: testSession}, l.log, 0, Modern)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if l.keyex != nil {
+		s.keyex, s.keyexOID = l.keyex, fakeOID
 	}
 	l.res, l.err = s.run(l.ctx)
 	success := slices.Contains(l.conn.out, "success")

@@ -38,11 +38,11 @@ var serverMethods = []serverMethod{
 	}, (*authServer).publicKey},
 	{MethodPassword, func(a *ServerAuth) bool { return a.Password != nil }, (*authServer).password},
 	{MethodInteractive, func(a *ServerAuth) bool { return a.Interactive != nil }, (*authServer).interactive},
+	{MethodHostBased, func(a *ServerAuth) bool { return a.HostBased != nil }, (*authServer).hostBased},
 	{MethodGSSKeyex, func(a *ServerAuth) bool { return a.GSSAPI != nil && a.GSSAPI.Allow != nil }, (*authServer).gssKeyex},
 	{MethodGSSAPI, func(a *ServerAuth) bool {
 		return a.GSSAPI != nil && a.GSSAPI.Allow != nil && len(a.GSSAPI.Mechanisms) > 0
 	}, (*authServer).gssapi},
-	{MethodHostBased, func(a *ServerAuth) bool { return a.HostBased != nil }, (*authServer).hostBased},
 }
 
 // errAborted means that the client gave an attempt up by starting another,
@@ -61,10 +61,10 @@ type authServer struct {
 
 	heard              time.Time // when the last request or answer came
 	messages, failures int
-	asked              bool            // some request was seen
-	tried              []string        // methods
-	pending            []byte          // a request that came instead of an answer
-	key                gossh.PublicKey // of the request in hand, for the log
+	asked              bool                 // some request was seen
+	tried              []string             // methods
+	pending            []byte               // a request that came instead of an answer
+	key                gossh.PublicKey      // of the request in hand, for the log
 	keyex              transport.GSSContext // of the first key exchange, if it identified the client
 	keyexOID           []byte               // its mechanism
 	stale              bool                 // a message of a GSS-API attempt that failed may be on its way

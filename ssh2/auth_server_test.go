@@ -919,9 +919,13 @@ func TestServerMethodsTable(t *testing.T) {
 		PublicKey:   func(context.Context, *AuthAttempt, gossh.PublicKey) Verdict { return Verdict{} },
 		Interactive: func(context.Context, *AuthAttempt, Asker) Verdict { return Verdict{} },
 		HostBased:   func(context.Context, *AuthAttempt, *HostBasedClaim) Verdict { return Verdict{} },
+		GSSAPI: &GSSServer{
+			Mechanisms: []GSSAcceptor{&fakeGSS{}},
+			Allow:      func(context.Context, *AuthAttempt, GSSPeer) Verdict { return Verdict{} },
+		},
 	}
 	l := authRun{auth: all}
-	expectAuth(t, l.run(t, reqNone("alice")), "failure publickey,password,keyboard-interactive,hostbased")
+	expectAuth(t, l.run(t, reqNone("alice")), "failure publickey,password,keyboard-interactive,hostbased,gssapi-with-mic")
 	for _, m := range serverMethods {
 		if !m.configured(&all) {
 			t.Errorf("%s is not configured", m.name)

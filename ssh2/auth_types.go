@@ -50,6 +50,8 @@ const (
 	MethodPublicKey   = "publickey"
 	MethodInteractive = "keyboard-interactive"
 	MethodHostBased   = "hostbased"
+	MethodGSSAPI      = "gssapi-with-mic" // RFC 4462 section 3
+	MethodGSSKeyex    = "gssapi-keyex"    // RFC 4462 section 4
 )
 
 // ConnMeta says which connection a decision is about. It is a copy: handlers
@@ -189,6 +191,10 @@ type ServerAuth struct {
 	// verified, and must itself find out whether the key is that host's: see
 	// HostBasedClaim. It is never implied by PublicKey.
 	HostBased func(context.Context, *AuthAttempt, *HostBasedClaim) Verdict
+
+	// GSSAPI lets users in whom a GSS-API mechanism, such as Kerberos, knows
+	// (RFC 4462). Nil refuses them.
+	GSSAPI *GSSServer
 
 	// Require returns, for a user, lists of methods that are enough together,
 	// in any order: {{"publickey", "password"}, {"publickey", "publickey"}} asks

@@ -118,13 +118,18 @@ const (
 type offer struct{ kex, hostKeys, ciphers, macs, compress []string }
 
 // resolve turns the preference lists into names, or says which name is wrong.
-func (c *Config) resolve() (o offer, err error) {
+// The gss- methods are known for the given mechanisms only, and then stand in
+// front: who has Kerberos wants to know hosts by it.
+func (c *Config) resolve(gss ...[]byte) (o offer, err error) {
 	if err := c.Profile.check(); err != nil {
 		return offer{}, err
 	}
 	worst := c.Profile.worst()
 	kexRows, hostRows := kex.Rows(), transport.HostKeyAlgorithms()
 	ciphers, macs, compress := slices.Collect(seal.Ciphers()), slices.Collect(seal.MACs()), transport.Compressions()
+	for _, oid := range slices.Backward(gss) {
+		kexRows = append(kex.GSSRows(oid), kexRows...)
+	}
 	for _, l := range []struct {
 		what            string
 		spec            AlgList

@@ -39,6 +39,11 @@ type ClientConfig struct {
 	// companions. If both are set, both must accept; if neither is, the client
 	// refuses to connect.
 	HostKey gossh.HostKeyCallback
+	// GSSKeyExchange offers the gss- key exchange methods for these mechanisms,
+	// before all others unless KeyExchanges says something else: the server
+	// then proves itself by the mechanism, and HostKey is not asked. It is asked
+	// as ever by servers that have none of the methods. Nil offers none.
+	GSSKeyExchange *GSSClient
 	// Banner gets text that the server wants shown before login, as it is, and
 	// its language tag, usually empty (RFC 4252 section 5.4): filter control
 	// characters before showing it. Nil drops it.
@@ -82,7 +87,7 @@ func NewClient(ctx context.Context, nc net.Conn, addr string, cfg *ClientConfig)
 		return nil, err
 	}
 	t := transport.New(nc, tcfg)
-	auth, err := cfg.login(ctx, t)
+	auth, err := cfg.login(ctx, t, addr)
 	if err != nil {
 		_ = t.Close()
 		t.ReleaseReader()
@@ -104,7 +109,7 @@ func (cfg *ClientConfig) clientTransport(addr string, nc net.Conn) (*transport.C
 	if err := cfg.checkAuth(); err != nil {
 		return nil, err
 	}
-	o, err := cfg.resolve()
+	o, err := cfg.resolve(cfg.GSSKeyExchange.oids()...)
 	if err != nil {
 		return nil, err
 	}
@@ -118,12 +123,13 @@ func (cfg *ClientConfig) clientTransport(addr string, nc net.Conn) (*transport.C
 	tcfg.HostKey = func(ctx context.Context, algorithm string, key gossh.PublicKey) error {
 		return cfg.checkHostKey(ctx, &HostKeyInfo{Addr: addr, Remote: nc.RemoteAddr(), Algorithm: algorithm, Key: key})
 	}
+	tcfg.GSS = cfg.GSSKeyExchange.transport(addr)
 	tcfg.Extensions = []msg.Extension{{Name: "ping@openssh.com", Value: []byte("0")}}
 	return tcfg, nil
 }
 
 // login does handshake and authentication.
-func (cfg *ClientConfig) login(ctx context.Context, t *transport.Conn) (*authResult, error) {
+func (cfg *ClientConfig) login(ctx context.Context, t *transport.Conn, addr string) (*authResult, error) {
 	if err := t.Handshake(ctx); err != nil {
 		return nil, err
 	}
@@ -133,7 +139,7 @@ func (cfg *ClientConfig) login(ctx context.Context, t *transport.Conn) (*authRes
 		ctx = timed
 	}
 	defer context.AfterFunc(ctx, func() { _ = t.Close() })()
-	auth, err := cfg.authenticate(ctx, t)
+	auth, err := cfg.authenticate(ctx, t, addr)
 	if err != nil && ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}

@@ -45,7 +45,7 @@ func FuzzServerMessages(f *testing.F) {
 			t.Fatal(err)
 		}
 		c := transport.New(a, tcfg)
-		if _, err := cfg.login(context.Background(), c); err != nil {
+		if _, err := cfg.login(context.Background(), c, "server:22"); err != nil {
 			t.Fatal(err)
 		}
 		d := wire.Decoder(in)

@@ -35,7 +35,7 @@ func scriptClient(t *testing.T, s *Server) *script {
 		t.Fatal(err)
 	}
 	p.c = transport.New(p.nc, tcfg)
-	if _, err := cfg.login(context.Background(), p.c); err != nil {
+	if _, err := cfg.login(context.Background(), p.c, "server:22"); err != nil {
 		t.Fatal(err)
 	}
 	return p

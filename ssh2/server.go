@@ -36,7 +36,7 @@ type Server struct {
 	Config
 
 	// HostKeys sign key exchanges: one per algorithm, certificates included.
-	// At least one is required.
+	// At least one is required, unless ServerAuth.GSSAPI exchanges keys.
 	HostKeys []gossh.Signer
 	// Auth says who may log in.
 	Auth ServerAuth
@@ -109,10 +109,14 @@ func (s *Server) prepare() error {
 }
 
 func (s *Server) configure() error {
-	if len(s.HostKeys) == 0 {
+	if err := s.Auth.GSSAPI.check(); err != nil {
+		return err
+	}
+	gss := s.Auth.GSSAPI.keyExchange()
+	if len(s.HostKeys) == 0 && len(gss) == 0 {
 		return &ConfigError{"host keys", errors.New("none")}
 	}
-	o, err := s.resolve()
+	o, err := s.resolve(gss...)
 	if err != nil {
 		return err
 	}
@@ -124,6 +128,7 @@ func (s *Server) configure() error {
 		return err
 	}
 	s.tcfg.Signers = func() []gossh.Signer { return s.HostKeys }
+	s.tcfg.GSS = s.Auth.GSSAPI.transport()
 	s.tcfg.Extensions = []msg.Extension{
 		{Name: "server-sig-algs", Value: names},
 		{Name: "ping@openssh.com", Value: []byte("0")},

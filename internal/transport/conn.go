@@ -43,9 +43,9 @@ type Conn struct {
 	hostBlob []byte
 	gss      GSSContext // of the first key exchange
 	gssOID   []byte
-	debugs   int        // DEBUG messages logged
-	early    int        // key exchanges after the first and before login
-	peerExt  bool       // the peer takes EXT_INFO
+	debugs   int  // DEBUG messages logged
+	early    int  // key exchanges after the first and before login
+	peerExt  bool // the peer takes EXT_INFO
 	zlib     inflation
 
 	out outbox
