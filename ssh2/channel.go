@@ -51,7 +51,8 @@ type Channel struct {
 	closeDue bool // CLOSE waits for them
 	discard  bool // drop what arrives, with credit
 	hear     bool // someone reads stderr
-	counted  bool // opened by the peer, and so counted against MaxChannels
+	theirs   bool // opened by the peer
+	counted  bool // and so counted against MaxChannels
 	busy     bool // a handler runs that belongs to the channel
 	unread   bool // a session that runs nothing: nobody reads or closes it
 }

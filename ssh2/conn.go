@@ -26,16 +26,19 @@ type Conn struct {
 	ctx     context.Context
 	stop    context.CancelCauseFunc
 
-	globals  map[string]GlobalHandler
-	openers  map[string]ChannelHandler
-	line     requestLine   // global requests of the peer
-	slots    chan struct{} // our outstanding requests and opens
-	handlers sync.WaitGroup
-	alive    keepAlive
-	queued   atomic.Int64 // octets of all channels that wait for their consumers
-	grown    ledger       // octets by which windows have grown
-	rtt      atomic.Int64 // least sample, nanoseconds; 0 is none
-	strays   uint64       // the reader's: messages that are nobody's
+	globals   map[string]GlobalHandler
+	openers   map[string]ChannelHandler
+	line      requestLine   // global requests of the peer
+	slots     chan struct{} // our outstanding requests and opens
+	handlers  sync.WaitGroup
+	alive     keepAlive
+	bindings  bindings      // what the client of this server had it listen on
+	forwards  chan struct{} // a server's forwarded connections, in flight or being made
+	listening listening     // what a client asked its server to listen on
+	queued    atomic.Int64  // octets of all channels that wait for their consumers
+	grown     ledger        // octets by which windows have grown
+	rtt       atomic.Int64  // least sample, nanoseconds; 0 is none
+	strays    uint64        // the reader's: messages that are nobody's
 
 	mu             sync.Mutex
 	channels       []*Channel // by our number; nil is free
@@ -122,6 +125,8 @@ func (c *Conn) end(err error) {
 	for _, w := range waiters {
 		w.deliver(answer{err: c.lost()})
 	}
+	c.listening.end(c.lost())
+	c.bindings.end()
 	c.stop(err)
 	close(c.done)
 }
@@ -316,8 +321,10 @@ func (ch *Channel) uncount(what channelState) {
 		ch.counted = false
 	}
 	ch.mu.Unlock()
-	if over {
-		c := ch.conn
+	switch c := ch.conn; {
+	case over && c.isForward(ch.typ):
+		c.giveForward()
+	case over:
 		c.mu.Lock()
 		c.counted--
 		c.mu.Unlock()

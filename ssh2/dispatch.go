@@ -75,7 +75,7 @@ func (c *Conn) onGlobalRequest(p []byte) error {
 	if err := c.decode(p, &m); err != nil {
 		return err
 	}
-	if !c.line.push(&Request{m.Name, m.WantReply, bytes.Clone(m.Data)}) {
+	if !c.line.push(&Request{Name: m.Name, WantReply: m.WantReply, Data: bytes.Clone(m.Data)}) {
 		return c.t.Violation("more than %d global requests outstanding", maxQueuedRequests)
 	}
 	return nil
@@ -207,7 +207,7 @@ func (c *Conn) onChannelRequest(p []byte) error {
 	if gone {
 		return nil // in flight while we closed; no answer may follow our CLOSE
 	}
-	if !ch.line.push(&Request{m.Name, m.WantReply, bytes.Clone(m.Data)}) {
+	if !ch.line.push(&Request{Name: m.Name, WantReply: m.WantReply, Data: bytes.Clone(m.Data)}) {
 		return c.t.Violation("more than %d requests outstanding on a channel", maxQueuedRequests)
 	}
 	return nil

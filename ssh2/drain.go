@@ -21,13 +21,14 @@ func (c *Conn) drain() {
 	}
 	c.onShutdown = nil
 	c.mu.Unlock()
+	c.bindings.end()
 	c.leaveIfIdle()
 }
 
 // leaveIfIdle says goodbye once a draining connection has nothing left to do.
 func (c *Conn) leaveIfIdle() {
 	c.mu.Lock()
-	leave := c.draining && c.counted == 0
+	leave := c.draining && c.counted == 0 && len(c.forwards) == 0
 	c.mu.Unlock()
 	if leave {
 		c.goodbye()

@@ -53,6 +53,9 @@ func (c *Conn) onOpen(p []byte) error {
 	if err := c.decode(p, &m); err != nil {
 		return err
 	}
+	if taken, err := c.listening.offer(c, &m); taken {
+		return err
+	}
 	if no := c.admit(&m); no != nil {
 		c.log.Debug("channel refused", "type", plainAuth(m.Type), "reason", no.Reason, "text", plainAuth(no.Text))
 		return c.refuseOpen(m.Sender, no)
@@ -62,16 +65,16 @@ func (c *Conn) onOpen(p []byte) error {
 		return err
 	}
 	ch.counted = true
-	c.mu.Lock()
-	c.counted++
-	c.mu.Unlock()
-	ch.peer = m.Sender
-	ch.flow = c.t.NewFlow(m.Sender, m.Window, m.MaxPacket)
+	if !c.isForward(m.Type) { // else admit has counted it
+		c.mu.Lock()
+		c.counted++
+		c.mu.Unlock()
+	}
+	n := c.incoming(ch, &m)
 	if m.Type == "session" && c.server != nil {
 		newServerSession(ch)
 		return c.confirm(ch)
 	}
-	n := &NewChannel{conn: c, ch: ch, extra: bytes.Clone(m.Extra)}
 	ch.busy = true
 	h := c.openers[m.Type]
 	c.goHandler(func() {
@@ -81,6 +84,16 @@ func (c *Conn) onOpen(p []byte) error {
 	})
 	return nil
 }
+
+// incoming makes ch the channel that the peer wants to open.
+func (c *Conn) incoming(ch *Channel, m *msg.ChannelOpen) *NewChannel {
+	ch.theirs = true
+	ch.peer = m.Sender
+	ch.flow = c.t.NewFlow(m.Sender, m.Window, m.MaxPacket)
+	return &NewChannel{conn: c, ch: ch, extra: bytes.Clone(m.Extra)}
+}
+
+var errPacketSize0 = &OpenError{OpenConnectFailed, "maximum packet size 0"}
 
 // admit says why a channel is not to be opened, or nil.
 func (c *Conn) admit(m *msg.ChannelOpen) *OpenError {
@@ -100,12 +113,22 @@ func (c *Conn) admit(m *msg.ChannelOpen) *OpenError {
 	case c.draining:
 		return &OpenError{OpenProhibited, "shutting down"}
 	case m.MaxPacket == 0:
-		return &OpenError{OpenConnectFailed, "maximum packet size 0"}
+		return errPacketSize0
+	case c.isForward(m.Type):
+		select {
+		case c.forwards <- struct{}{}:
+		default:
+			return &OpenError{OpenResourceShortage, "too many forwarded connections"}
+		}
 	case c.counted >= c.maxChannels():
 		return &OpenError{OpenResourceShortage, "too many channels"}
 	}
 	return nil
 }
+
+// isForward tells whether channels of that type count as forwarded connections
+// rather than against MaxChannels.
+func (c *Conn) isForward(typ string) bool { return c.server != nil && forwardsPorts(typ) }
 
 // maxChannels is how many channels the peer may have open at a time.
 func (c *Conn) maxChannels() int {
@@ -178,7 +201,7 @@ func (c *Conn) opening(number byte, id uint32) (*Channel, error) {
 	}
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
-	if ch.has(confirmed) || ch.counted {
+	if ch.has(confirmed) || ch.theirs {
 		return nil, c.t.Violation("%s for channel %d, which was not asked for", msg.Name(number), id)
 	}
 	return ch, nil

@@ -14,7 +14,15 @@ type Request struct {
 	Name      string // untrusted: quote before printing
 	WantReply bool   // the peer waits for the answer
 	Data      []byte // what follows the common fields; the handler may keep it
+
+	afterReply func()
 }
+
+// AfterReply has f called when the answer to a global request is on its way, if
+// it is yes: what f sends arrives after it. A handler calls it before it
+// returns; f must not wait. It is for handlers of tcpip-forward, whose client
+// learns from the reply what port it listens on.
+func (r *Request) AfterReply(f func()) { r.afterReply = f }
 
 // size is what the peer makes us keep.
 func (r *Request) size() int { return len(r.Name) + len(r.Data) }
@@ -121,9 +129,10 @@ func (l *requestLine) settle(r *Request, ok bool, data []byte) {
 
 // A waiter waits for the answer to one request of ours.
 type waiter struct {
-	answer chan answer // nil: nobody cares
-	slot   bool        // the answer frees a slot of Conn.slots
-	sent   time.Time   // not zero: the answer shows a round trip
+	answer chan answer  // nil: nobody cares
+	slot   bool         // the answer frees a slot of Conn.slots
+	sent   time.Time    // not zero: the answer shows a round trip
+	heard  func(answer) // if not nil, runs on the reader before it reads on; never waits
 }
 
 type answer struct {
@@ -134,6 +143,9 @@ type answer struct {
 
 // deliver gives the waiter its answer, the first of which counts.
 func (w *waiter) deliver(a answer) {
+	if w.heard != nil {
+		w.heard(a)
+	}
 	if w.answer == nil {
 		return
 	}
@@ -156,15 +168,7 @@ func (c *Conn) Request(ctx context.Context, name string, wantReply bool, data []
 		return nil, err
 	}
 	w := &waiter{answer: make(chan answer, 1), slot: true}
-	c.mu.Lock()
-	// In one critical section, so that waiters queue up in wire order.
-	err := c.t.PostMessage(m)
-	if err == nil {
-		c.waiters = append(c.waiters, w)
-	}
-	c.mu.Unlock()
-	if err != nil {
-		c.giveSlot()
+	if err := c.ask(m, w); err != nil {
 		return nil, err
 	}
 	a, err := c.wait(ctx, w)
@@ -175,6 +179,22 @@ func (c *Conn) Request(ctx context.Context, name string, wantReply bool, data []
 		return nil, &RequestError{name}
 	}
 	return a.data, nil
+}
+
+// ask sends a request with w waiting for its answer, in the slot that the caller
+// took.
+func (c *Conn) ask(m *msg.GlobalRequest, w *waiter) error {
+	c.mu.Lock()
+	// In one critical section, so that waiters queue up in wire order.
+	err := c.t.PostMessage(m)
+	if err == nil {
+		c.waiters = append(c.waiters, w)
+	}
+	c.mu.Unlock()
+	if err != nil {
+		c.giveSlot()
+	}
+	return err
 }
 
 // wait waits for an answer, the end of ctx or of the connection.
@@ -257,5 +277,8 @@ func (c *Conn) replyGlobal(r *Request, ok bool, data []byte) {
 		_ = c.t.PostMessage(&msg.RequestSuccess{Data: data}) // an error ends the connection, and so this
 	default:
 		_ = c.t.PostMessage(&msg.RequestFailure{})
+	}
+	if ok && r.afterReply != nil {
+		r.afterReply()
 	}
 }

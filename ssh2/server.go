@@ -24,7 +24,7 @@ const (
 	// in authentication at a time.
 	DefaultMaxStartups = 100
 	// DefaultMaxChannels is how many channels a peer may have open at a time
-	// on one connection.
+	// on one connection, forwarded connections apart.
 	DefaultMaxChannels = 10
 )
 
@@ -59,6 +59,10 @@ type Server struct {
 	// Requests answers global requests, by name.
 	Requests map[string]GlobalHandler
 
+	// Forward says which TCP ports and Unix sockets are forwarded: none by
+	// default. Entries of Channels and Requests for the same types win.
+	Forward ForwardPolicy
+
 	// OnConn sees each connection before anything is read from it, on its own
 	// goroutine, and may refuse it with an error or return a context of its
 	// own, derived from the one it got.
@@ -75,13 +79,17 @@ type Server struct {
 	// MaxStartups bounds those of them that are not authenticated yet; 0
 	// means DefaultMaxStartups. Connections beyond either are closed at once.
 	MaxStartups int
-	// MaxChannels bounds the channels open at a time on one connection; 0
-	// means DefaultMaxChannels.
+	// MaxChannels bounds the channels open at a time on one connection,
+	// forwarded connections apart; 0 means DefaultMaxChannels.
 	MaxChannels int
 
 	once sync.Once
 	tcfg *transport.Config
 	bad  error // what is wrong with the configuration
+	// forward, channels and requests are Forward, Channels and Requests in use.
+	forward  ForwardPolicy
+	channels map[string]ChannelHandler
+	requests map[string]GlobalHandler
 
 	mu        sync.Mutex
 	cond      sync.Cond // conns or serving became less
@@ -124,6 +132,10 @@ func (s *Server) configure() error {
 	if err != nil {
 		return err
 	}
+	if s.forward, err = s.Forward.prepare(); err != nil {
+		return err
+	}
+	s.channels, s.requests = s.forwardHandlers(&s.forward)
 	if s.tcfg, err = s.transport(msg.Server, o); err != nil {
 		return err
 	}
@@ -288,7 +300,8 @@ func (s *Server) admit(ctx context.Context, sv *served, nc net.Conn) (conn *Conn
 		return nil, err
 	}
 	conn = newConn(ctx, sv.t, &s.Config, *auth)
-	conn.server, conn.openers, conn.globals = s, s.Channels, s.Requests
+	conn.server, conn.openers, conn.globals = s, s.channels, s.requests
+	conn.forwards = make(chan struct{}, s.forward.MaxConns)
 	return conn, s.authenticated(sv, conn)
 }
 

@@ -1,0 +1,145 @@
+package ssh2
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"time"
+
+	"github.com/fairlead-ssh/fairlead/packet"
+)
+
+// linger is how long what is on its way to a forwarded connection may take to
+// get there once the client has gone, and how long the other side has to close
+// its end once the client has closed the channel.
+const linger = time.Second
+
+// relay moves octets both ways between a channel and a connection until both
+// directions have ended, and closes both. The end of one direction is passed on
+// as such. Back-pressure is that of the two: a Buf is read when the one before
+// was written.
+func relay(ch *Channel, nc net.Conn) {
+	c := ch.conn
+	over, in := make(chan struct{}), make(chan struct{})
+	closeSoon := func() {
+		t := time.NewTimer(linger)
+		defer t.Stop()
+		select {
+		case <-over:
+		case <-t.C:
+			_ = nc.Close()
+		}
+	}
+	// What came before the connection ended still goes out.
+	defer context.AfterFunc(c.ctx, closeSoon)()
+	c.goHandler(func() {
+		defer close(in)
+		relayIn(ch, nc)
+	})
+	relayOut(nc, ch)
+	// The client may close the channel from here on, or has done so already:
+	// then nobody cares for what the other side still has to say. But closing a
+	// socket that octets keep coming from resets it, and what we sent with it.
+	defer context.AfterFunc(ch.ctx, func() {
+		if c.ctx.Err() != nil {
+			_ = nc.Close()
+			return
+		}
+		closeSoon()
+	})()
+	<-in
+	close(over)
+	_ = ch.Close()
+	_ = nc.Close()
+}
+
+// relayIn is the direction to the channel.
+func relayIn(ch *Channel, nc net.Conn) {
+	_, readErr, writeErr := pumpIn(ch, nc)
+	switch {
+	case writeErr != nil: // closed by the client; see relay on why there is more to read
+		_, _ = io.Copy(io.Discard, nc)
+	case readErr == nil:
+		_ = ch.CloseWrite()
+	default: // reset: there is no telling but by closing
+		_ = ch.Close()
+	}
+}
+
+// relayOut is the direction from the channel.
+func relayOut(nc net.Conn, ch *Channel) {
+	_, readErr, writeErr := pumpOut(nc, ch)
+	if writeErr != nil {
+		// Nobody listens, but may still talk. The client must not wait for a window.
+		for readErr == nil {
+			var b *packet.Buf
+			if b, readErr = ch.ReadPacket(); readErr == nil {
+				b.Release()
+			}
+		}
+		return
+	}
+	if half, ok := nc.(interface{ CloseWrite() error }); ok {
+		_ = half.CloseWrite()
+		return
+	}
+	// There is no other way to tell, and who waits for an end would wait for ever.
+	_ = nc.Close()
+}
+
+// pumpIn writes what it reads from r to the channel until r ends, which is no
+// error, or either fails.
+func pumpIn(ch *Channel, r io.Reader) (n int64, readErr, writeErr error) {
+	for {
+		b := packet.Get(min(ch.MaxPacket(), 32<<10))
+		m, err := r.Read(b.Bytes())
+		if m > 0 {
+			b.Trim(m)
+			if writeErr = ch.WritePacket(b); writeErr != nil {
+				return n, nil, writeErr
+			}
+			n += int64(m)
+		} else {
+			b.Release()
+		}
+		switch {
+		case errors.Is(err, io.EOF):
+			return n, nil, nil
+		case err != nil:
+			return n, err, nil
+		}
+	}
+}
+
+// pumpOut writes what it reads from the channel to w until the channel ends,
+// which is no error, or either fails.
+func pumpOut(w io.Writer, ch *Channel) (n int64, readErr, writeErr error) {
+	for {
+		b, err := ch.ReadPacket()
+		if errors.Is(err, io.EOF) {
+			return n, nil, nil
+		}
+		if err != nil {
+			return n, err, nil
+		}
+		m, err := w.Write(b.Bytes())
+		b.Release()
+		n += int64(m)
+		if err != nil {
+			return n, nil, err
+		}
+	}
+}
+
+// WriteTo implements io.WriterTo for io.Copy, without a copy.
+func (f *forwardConn) WriteTo(w io.Writer) (int64, error) {
+	n, readErr, writeErr := pumpOut(w, f.Channel)
+	return n, errors.Join(readErr, writeErr)
+}
+
+// ReadFrom implements io.ReaderFrom for io.Copy, without a copy.
+func (f *forwardConn) ReadFrom(r io.Reader) (int64, error) {
+	n, readErr, writeErr := pumpIn(f.Channel, r)
+	return n, errors.Join(readErr, writeErr)
+}
