@@ -1,6 +1,7 @@
 package ssh2
 
 import (
+	"errors"
 	"log/slog"
 	"math"
 	"slices"
@@ -37,6 +38,15 @@ type Config struct {
 	Compression AlgList
 	// Profile says what the lists begin with when they are empty or edits.
 	Profile Profile
+
+	// StrictKex says what is made of strict key exchange. Its zero value offers
+	// it.
+	StrictKex StrictKex
+	// OnKex is told of each key exchange that is over, the first one included,
+	// before anything that came under the new keys is handled. It runs on the
+	// goroutine that reads the connection: it must not block, nor call what waits
+	// for the peer. Nil costs nothing.
+	OnKex func(KexInfo)
 
 	Rekey     RekeyLimits  // when keys are exchanged anew
 	Windows   WindowLimits // how much may be under way to us
@@ -162,8 +172,13 @@ func (c *Config) transport(role msg.Role, o offer) (*transport.Config, error) {
 			return nil, &ConfigError{"version", errVersion}
 		}
 	}
+	if c.StrictKex > StrictKexRequire {
+		return nil, &ConfigError{"strict kex", errors.New("unknown mode")}
+	}
 	return &transport.Config{
 		Role:          role,
+		Strict:        transport.StrictKex(c.StrictKex),
+		OnKex:         c.kexListener(),
 		Version:       "SSH-2.0-" + version,
 		Kex:           o.kex,
 		HostKeys:      o.hostKeys,

@@ -20,6 +20,9 @@ type ConnInfo struct {
 	// Protocol, Software and Comments are the parts of RemoteIdent: "2.0",
 	// "OpenSSH_9.9" and "Debian" (RFC 4253 section 4.2).
 	Protocol, Software, Comments string
+	// Greeting is what a server said before its ident, at most 8 KiB; on a client
+	// only. Filter control characters before showing it.
+	Greeting string
 	// Quirks are the names of the peer's faults that are worked around, such as
 	// "BAD_DHGEX", as far as its ident tells.
 	Quirks []string
@@ -62,9 +65,9 @@ type ConnInfo struct {
 
 // Direction has the algorithms for one direction of a connection.
 type Direction struct {
-	Cipher      string
+	Cipher      string // as named in KEXINIT
 	MAC         string // empty if the cipher authenticates by itself
-	Compression string
+	Compression string // "none" without
 }
 
 // Info returns a snapshot.
@@ -79,6 +82,7 @@ func (c *Conn) Info() ConnInfo {
 		Protocol:         remote.Protocol,
 		Software:         remote.Software,
 		Comments:         remote.Comments,
+		Greeting:         t.Greeting,
 		Quirks:           t.Quirks.Names(),
 		SessionID:        t.SessionID,
 		Kex:              t.Kex,

@@ -44,6 +44,11 @@ type ClientConfig struct {
 	// then proves itself by the mechanism, and HostKey is not asked. It is asked
 	// as ever by servers that have none of the methods. Nil offers none.
 	GSSKeyExchange *GSSClient
+	// Greeting gets what the server said before its ident, if anything: at most
+	// 8 KiB of it, each line with an LF at its end. It comes before anything is
+	// encrypted and can be from anybody on the way: filter control characters
+	// before showing it. Nil drops it; Conn.Info has it too.
+	Greeting func(text string)
 	// Banner gets text that the server wants shown before login, as it is, and
 	// its language tag, usually empty (RFC 4252 section 5.4): filter control
 	// characters before showing it. Nil drops it.
@@ -124,6 +129,7 @@ func (cfg *ClientConfig) clientTransport(addr string, nc net.Conn) (*transport.C
 		return cfg.checkHostKey(ctx, &HostKeyInfo{Addr: addr, Remote: nc.RemoteAddr(), Algorithm: algorithm, Key: key})
 	}
 	tcfg.GSS = cfg.GSSKeyExchange.transport(addr)
+	tcfg.Greeted = cfg.Greeting
 	tcfg.Extensions = []msg.Extension{{Name: "ping@openssh.com", Value: []byte("0")}}
 	return tcfg, nil
 }

@@ -21,6 +21,12 @@ type (
 	NegotiationError = alg.NegotiationError
 	// A HostKeyError means that the server's host key was not accepted.
 	HostKeyError = transport.HostKeyError
+	// An IdentError means that a server did not admit a client because of its
+	// ident, or found no algorithms for it.
+	IdentError = transport.IdentError
+	// A StrictKexError means that the peer does not offer strict key exchange and
+	// Config.StrictKex does not do without.
+	StrictKexError = transport.StrictKexError
 	// A TimeoutError means that ident, key exchange or authentication took
 	// longer than Timeouts allow.
 	TimeoutError = transport.TimeoutError

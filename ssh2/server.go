@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"regexp"
 	"runtime/debug"
 	"sync"
 	"syscall"
@@ -34,6 +35,24 @@ const (
 // entry in Channels or Requests nothing is forwarded.
 type Server struct {
 	Config
+
+	// Greeting is text for people that goes out before our ident (RFC 4253
+	// section 4.2), in lines; at most 4096 octets without control characters
+	// except tabs and line ends, and no line may begin with "SSH-". Some old
+	// clients do not expect it.
+	Greeting string
+	// VersionPattern is what a client's ident, such as "SSH-2.0-PuTTY_0.78", must
+	// match, anywhere unless the pattern has ^ and $; another client is refused
+	// with DISCONNECT and an *IdentError. Idents are claims and prove nothing.
+	// Nil admits all.
+	VersionPattern *regexp.Regexp
+	// AlgorithmsFor chooses the algorithms for a connection by its addresses and
+	// the client's ident, for instance the profile Legacy for one old device.
+	// SessionID is not known yet. Nil lists stand for those of Config; an
+	// error refuses the connection and becomes an *IdentError. With it set the
+	// key exchange begins half a round trip later, once the client has sent its
+	// ident. It runs on the connection's own goroutine.
+	AlgorithmsFor func(ConnMeta) (*AlgorithmLists, error)
 
 	// HostKeys sign key exchanges: one per algorithm, certificates included.
 	// At least one is required, unless ServerAuth.GSSAPI exchanges keys.
@@ -139,6 +158,10 @@ func (s *Server) configure() error {
 	if s.tcfg, err = s.transport(msg.Server, o); err != nil {
 		return err
 	}
+	if s.tcfg.Greeting, err = greetingLines(s.Greeting); err != nil {
+		return err
+	}
+	s.tcfg.Admit = s.admitIdent
 	s.tcfg.Signers = func() []gossh.Signer { return s.HostKeys }
 	s.tcfg.GSS = s.Auth.GSSAPI.transport()
 	s.tcfg.Extensions = []msg.Extension{
@@ -204,7 +227,7 @@ func (s *Server) ServeConn(ctx context.Context, nc net.Conn) error {
 		return err
 	}
 	log := s.logger()
-	sv := &served{t: transport.New(nc, s.tcfg)}
+	sv := &served{t: transport.New(nc, s.configFor(nc))}
 	if err := s.enter(sv); err != nil {
 		_ = nc.Close()
 		log.Warn("connection refused", "remote", nc.RemoteAddr(), "err", err)

@@ -86,6 +86,24 @@ type Config struct {
 	IdentTimeout time.Duration // 0 means DefaultIdentTimeout
 	KexTimeout   time.Duration // 0 means DefaultKexTimeout
 
+	// Strict says what is made of strict key exchange.
+	Strict StrictKex
+	// OnKex is told of each key exchange that is over, on the reader's goroutine:
+	// it must not block. Nil costs nothing.
+	OnKex func(*KexEvent)
+
+	// Greeting is what a server says before its ident: whole lines.
+	Greeting string
+	// Greeted gets what the server said before its ident, on the reader's
+	// goroutine: at most 8 KiB of it, lines that end in LF. It is text of the
+	// peer, with whatever control characters are in it.
+	Greeted func(string)
+	// Admit judges the client's ident on a server.
+	Admit func(ident string) error
+	// Choose returns the algorithms to offer to a client with that ident. Our
+	// KEXINIT then waits for the ident, instead of going along with our own.
+	Choose func(ident string) (*Algorithms, error)
+
 	// Extensions are announced in EXT_INFO (RFC 8308) to peers that ask.
 	Extensions []msg.Extension
 
@@ -96,6 +114,21 @@ type Config struct {
 	// called by several goroutines at once and must neither send nor close:
 	// others wait for the packet in its hands.
 	PacketLog func(*PacketEvent)
+}
+
+// Algorithms are the lists of a Config that can be chosen for a client.
+type Algorithms struct {
+	Kex, HostKeys, Ciphers, MACs, Compress []string
+}
+
+// choose sets the algorithms for the client with that ident.
+func (c *Conn) choose(ident string) error {
+	a, err := c.cfg.Choose(ident)
+	if err != nil || a == nil {
+		return err
+	}
+	c.cfg.Kex, c.cfg.HostKeys, c.cfg.Ciphers, c.cfg.MACs, c.cfg.Compress = a.Kex, a.HostKeys, a.Ciphers, a.MACs, a.Compress
+	return c.checkConfig()
 }
 
 // checkConfig refuses names of algorithms that nobody knows, before anything

@@ -77,6 +77,8 @@ type Conn struct {
 // Info describes a connection.
 type Info struct {
 	LocalIdent, RemoteIdent string
+	// Greeting is what a server said before its ident, at most 8 KiB.
+	Greeting string
 	// Quirks are the faults of the peer that are worked around.
 	Quirks           Quirks
 	SessionID        []byte // exchange hash of the first key exchange

@@ -52,6 +52,21 @@ func (e *DisconnectError) Error() string {
 	return fmt.Sprintf("ssh2: disconnected by %s: reason %d: %+q", who, e.Reason, clip(e.Text, 256))
 }
 
+// An IdentError means that a client was not admitted because of its ident, or
+// no algorithms were chosen for it.
+type IdentError struct {
+	Ident string // the client's, as it is
+	Err   error  // why
+}
+
+// Error quotes the ident.
+func (e *IdentError) Error() string {
+	return fmt.Sprintf("ssh2: ident: %+q: %v", clip(e.Ident, maxIdent), e.Err)
+}
+
+// Unwrap returns why.
+func (e *IdentError) Unwrap() error { return e.Err }
+
 // A HostKeyError means that a server's host key was not accepted.
 type HostKeyError struct {
 	Algorithm string

@@ -39,7 +39,10 @@ func (c *Conn) newKexInit(first bool) *msg.KexInit {
 		if c.cfg.Role == msg.Client {
 			ext, strict = extInfoClient, strictClient
 		}
-		methods = append(slices.Clone(methods), ext, strict)
+		methods = append(slices.Clone(methods), ext)
+		if c.cfg.Strict != StrictOff {
+			methods = append(methods, strict)
+		}
 	}
 	compress := c.cfg.Compress
 	if len(compress) == 0 {
@@ -78,7 +81,7 @@ func (c *Conn) kexMethods() []string {
 // firstExchange is the key exchange that begins a connection.
 func (c *Conn) firstExchange(ctx context.Context) error {
 	c.inLimit = noLimit
-	c.startKex()
+	c.startKex(KexFirst)
 	p, err := c.readKex(msg.NumKexInit)
 	if err != nil {
 		return err
@@ -127,7 +130,7 @@ func (c *Conn) exchange(ctx context.Context, peerInit []byte) error {
 		return c.Violation("%v", err)
 	}
 	peerInit = bytes.Clone(peerInit)
-	c.startKex()
+	c.startKex(KexPeer)
 	c.out.mu.Lock()
 	ours, ourInit, broken := c.out.kexOurs, c.out.kexInit, c.out.err
 	c.out.mu.Unlock()
@@ -147,6 +150,9 @@ func (c *Conn) exchange(ctx context.Context, peerInit []byte) error {
 	chosen, err := alg.Agree(clientOffer, serverOffer, alg.Rules{AEAD: isAEAD, HostKeyFits: hostKeyFits})
 	if err != nil {
 		c.end(err, ReasonKexFailed, "no common algorithm")
+		return err
+	}
+	if err := c.checkStrict(chosen); err != nil {
 		return err
 	}
 	row, gss, ok := c.findMethod(chosen.KEX)
@@ -198,7 +204,7 @@ func (c *Conn) firstInit(theirs *msg.KexInit) error {
 		ext, strict = extInfoServer, strictServer
 	}
 	c.peerExt = slices.Contains(theirs.Kex, ext)
-	c.strict = slices.Contains(theirs.Kex, strict)
+	c.strict = c.cfg.Strict != StrictOff && slices.Contains(theirs.Kex, strict)
 	if c.strict {
 		if c.inSeq != 1 {
 			return c.Violation("strict key exchange: KEXINIT is not the first packet")
@@ -457,6 +463,7 @@ func (c *Conn) newKeys(x *run) error {
 	c.info.KeyExchanges++
 	c.mu.Unlock()
 	c.endKex()
+	c.tellKex()
 	return nil
 }
 

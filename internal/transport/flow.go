@@ -97,7 +97,7 @@ func (f *Flow) write(b *packet.Buf, code uint32) error {
 		// Sealing comes before the next wait: the writer waits for these slots.
 		o.seal(from, to)
 		if full {
-			f.c.startKex()
+			f.c.startKex(kexSpent)
 		}
 	}
 	if mine {

@@ -15,6 +15,8 @@ const (
 	// after 1024 lines; a line of several KiB is some proxy's error page.
 	maxPreIdentLines = 1024
 	maxPreIdentLine  = 8 << 10
+	// maxGreeting is how much of these lines is kept.
+	maxGreeting = 8 << 10
 )
 
 // exchangeIdents is RFC 4253 section 4.2: both sides send their ident at once,
@@ -23,15 +25,16 @@ func (c *Conn) exchangeIdents() error {
 	if err := checkIdent(c.cfg.Version); err != nil {
 		return err
 	}
-	ident := urgent{buf: bufOf([]byte(c.cfg.Version + "\r\n")), raw: true}
-	if c.cfg.Role == msg.Server {
+	ident := urgent{buf: bufOf([]byte(c.cfg.Greeting + c.cfg.Version + "\r\n")), raw: true}
+	if c.cfg.Role == msg.Server && c.cfg.Choose == nil {
 		// "Key exchange will begin immediately after sending this identifier":
 		// KEXINIT goes along, which saves a segment and half a round trip. A
 		// client waits, since servers exist that lose what comes too early.
-		c.startKex(ident)
+		c.startKex(KexFirst, ident)
 	} else {
 		c.out.sendUrgent(ident)
 	}
+	var greeting []byte
 	for lines := 0; ; lines++ {
 		line, err := c.readLine()
 		if err != nil {
@@ -45,6 +48,8 @@ func (c *Conn) exchangeIdents() error {
 			if lines == maxPreIdentLines {
 				return c.identError("too many lines before it")
 			}
+			line = append(line, '\n')
+			greeting = append(greeting, line[:min(len(line), maxGreeting-len(greeting))]...)
 			continue
 		}
 		if len(line) > maxIdent-2 {
@@ -64,10 +69,32 @@ func (c *Conn) exchangeIdents() error {
 		}
 		c.quirks.Store(uint32(quirksOf(c.cfg.Role.Other(), ident)))
 		c.mu.Lock()
-		c.info.RemoteIdent = ident
+		c.info.RemoteIdent, c.info.Greeting = ident, string(greeting)
 		c.mu.Unlock()
-		return nil
+		if c.cfg.Greeted != nil && len(greeting) > 0 {
+			c.cfg.Greeted(string(greeting))
+		}
+		return c.admit(ident)
 	}
+}
+
+// admit asks the configuration of a server about the client's ident.
+func (c *Conn) admit(ident string) error {
+	if c.cfg.Admit != nil {
+		if err := c.cfg.Admit(ident); err != nil {
+			err = &IdentError{ident, err}
+			c.end(err, ReasonVersionNotSupported, "ident not accepted")
+			return err
+		}
+	}
+	if c.cfg.Choose != nil {
+		if err := c.choose(ident); err != nil {
+			err = &IdentError{ident, err}
+			c.end(err, ReasonHostNotAllowed, "not allowed to connect")
+			return err
+		}
+	}
+	return nil
 }
 
 // readLine returns the next line without its end, LF or CR LF.

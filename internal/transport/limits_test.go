@@ -260,7 +260,7 @@ func TestCVE_5_2_DataAfterKexInit(t *testing.T) {
 	t.Run("a window before it", func(t *testing.T) {
 		bothRoles(t, nil, func(p *peer) {
 			p.Open()
-			p.c.startKex()
+			p.c.startKex(KexCall)
 			p.theirInit = p.Want("rekey", msg.NumKexInit)
 			before := len(p.delivered())
 			const packets = 2 << 20 / (32 << 10)

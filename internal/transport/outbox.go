@@ -98,6 +98,8 @@ type outbox struct {
 	// Key exchange under way.
 	kexInit  []byte        // our KEXINIT of it
 	kexOurs  *msg.KexInit  // the same, decoded
+	kexWhy   KexReason     // why it was sent
+	kexBegan time.Time     // and when
 	kexDone  chan struct{} // closed at its end
 	kexTimer *time.Timer
 	kexDue   time.Time // when kexTimer means it
@@ -146,7 +148,7 @@ func (c *Conn) send(ctx context.Context, b *packet.Buf) error {
 	o.mu.Unlock()
 	o.seal(from, to)
 	if full {
-		c.startKex()
+		c.startKex(kexSpent)
 	}
 	return nil
 }
@@ -178,7 +180,7 @@ func (c *Conn) Post(b *packet.Buf) error {
 	o.mu.Unlock()
 	o.seal(from, to)
 	if full {
-		c.startKex()
+		c.startKex(kexSpent)
 	}
 	return nil
 }

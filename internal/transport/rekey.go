@@ -36,8 +36,14 @@ func (o *outbox) overLimit() bool { return !o.shut && o.spent() }
 
 // checkInLimit starts a key exchange because of what we received.
 func (c *Conn) checkInLimit() {
-	if (c.inBytes >= c.inLimit.bytes || c.inNonce >= c.inLimit.packets) && c.open.Load() {
-		c.startKex()
+	if !c.open.Load() {
+		return
+	}
+	switch {
+	case c.inBytes >= c.inLimit.bytes:
+		c.startKex(KexBytes)
+	case c.inNonce >= c.inLimit.packets:
+		c.startKex(KexPackets)
 	}
 }
 
@@ -50,7 +56,7 @@ func (c *Conn) armRekeyTimer() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.rekeyTimer == nil {
-		c.rekeyTimer = time.AfterFunc(d, func() { c.startKex() })
+		c.rekeyTimer = time.AfterFunc(d, func() { c.startKex(KexInterval) })
 	} else {
 		c.rekeyTimer.Reset(d)
 	}
@@ -71,7 +77,7 @@ func (c *Conn) stopRekeyTimer() {
 // in force both ways or ctx ends; the exchange goes on then.
 func (c *Conn) Rekey(ctx context.Context) error {
 	select {
-	case <-c.startKex():
+	case <-c.startKex(KexCall):
 		return c.out.failure()
 	case <-ctx.Done():
 		return context.Cause(ctx)
@@ -79,9 +85,10 @@ func (c *Conn) Rekey(ctx context.Context) error {
 }
 
 // startKex sends our KEXINIT and closes the gate, unless that was done, and
-// returns a channel that is closed at the end of the exchange.
+// returns a channel that is closed at the end of the exchange. why is for the
+// event of an exchange that it begins.
 // What is given goes out right before KEXINIT.
-func (c *Conn) startKex(before ...urgent) <-chan struct{} {
+func (c *Conn) startKex(why KexReason, before ...urgent) <-chan struct{} {
 	o := &c.out
 	o.mu.Lock()
 	if o.kexDone != nil || o.err != nil {
@@ -99,6 +106,7 @@ func (c *Conn) startKex(before ...urgent) <-chan struct{} {
 	o.shut = true
 	o.kexDone = make(chan struct{})
 	done := o.kexDone
+	o.beganKex(why)
 	o.kexOurs = c.newKexInit(!o.later)
 	o.kexInit = msg.Append(nil, o.kexOurs)
 	o.later = true

@@ -441,7 +441,7 @@ func TestCVE_1_11_Pings(t *testing.T) {
 	t.Run("before KEXINIT", func(t *testing.T) {
 		bothRoles(t, nil, func(p *peer) {
 			p.Open()
-			p.c.startKex()
+			p.c.startKex(KexCall)
 			p.Want("rekey", msg.NumKexInit)
 			go func() { // until the connection is closed
 				for range 100_000 {
