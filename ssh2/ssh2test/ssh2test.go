@@ -35,6 +35,14 @@ const (
 // instant. It has the fields Delay, Rate, Buffer, MaxRead and CutAt.
 type Link = netsim.Link
 
+// A Conn is one end of a connection in memory: a net.Conn that can be cut, so
+// that the other end sees it break, and stalled.
+type Conn = netsim.Conn
+
+// Pipe returns both ends of a connection in memory, up being the link from the
+// first to the second.
+func Pipe(up, down Link) (client, server *Conn) { return netsim.Pipe(up, down) }
+
 // hostKey is made once: that is as good as a new one per test, and quicker.
 var hostKey = sync.OnceValues(func() (gossh.Signer, error) {
 	_, key, err := ed25519.GenerateKey(rand.Reader)
