@@ -25,7 +25,7 @@ var Floors = []Floor{
 	{"5", []string{"ssh2", "sftp"}},
 	// The file systems, and the tests they share, know an interface of sftp, so they stand on it.
 	{"5a", []string{"sftp/osfs", "sftp/memfs", "sftp/internal/fstest"}},
-	{"6", []string{"sftpserver", "ssh2/ssh2test"}},
+	{"6", []string{"sftpserver", "ssh2/ssh2http", "ssh2/ssh2test"}},
 	{"7", []string{"cmd/fairlead"}},
 }
 
