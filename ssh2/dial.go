@@ -54,6 +54,11 @@ type ClientConfig struct {
 	// characters before showing it. Nil drops it.
 	Banner func(text, language string)
 
+	// Dial connects for the function Dial, in place of a net.Dialer without
+	// settings: DialContext of a net.Dialer that has a LocalAddr, of a proxy, or
+	// of the Client of a host on the way.
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+
 	// Channels decides on channels that the server opens, by type. What is
 	// not here is refused.
 	Channels map[string]ChannelHandler
@@ -67,7 +72,10 @@ type Client struct{ *Conn }
 var errNoHostKey = errors.New("neither ClientConfig.HostKeyPolicy nor HostKey is set: there is no way to know the server")
 
 // Dial connects to addr and logs in. The context governs all of it: TCP, the
-// handshake and authentication; the connection outlives it.
+// handshake and authentication; the connection outlives it. An address without a
+// port has port 22. Networks "tcp4" and "tcp6" leave only one family of
+// addresses. A name that cannot be resolved is a *net.DNSError, a failure to
+// connect a *net.OpError, both wrapped.
 func Dial(ctx context.Context, network, addr string, cfg *ClientConfig) (*Client, error) {
 	if cfg.knowsNobody() {
 		return nil, &ConfigError{"host key", errNoHostKey}
@@ -75,12 +83,45 @@ func Dial(ctx context.Context, network, addr string, cfg *ClientConfig) (*Client
 	if err := cfg.checkAuth(); err != nil {
 		return nil, err
 	}
-	var d net.Dialer
-	nc, err := d.DialContext(ctx, network, addr)
+	if network != "unix" {
+		addr = withPort(addr)
+	}
+	dial := cfg.Dial
+	if dial == nil {
+		dial = new(net.Dialer).DialContext
+	}
+	nc, err := dial(ctx, network, addr)
 	if err != nil {
 		return nil, fmt.Errorf("ssh2: dial: %w", err)
 	}
 	return NewClient(ctx, nc, addr, cfg)
+}
+
+// defaultPort is SSH's (RFC 4253 section 4.1).
+const defaultPort = "22"
+
+// withPort returns addr with a port if it has none. An IPv6 address may have
+// brackets or not.
+func withPort(addr string) string {
+	if host, port, err := net.SplitHostPort(addr); err == nil {
+		if port != "" {
+			return addr
+		}
+		return net.JoinHostPort(host, defaultPort)
+	}
+	if n := len(addr); n > 2 && addr[0] == '[' && addr[n-1] == ']' {
+		addr = addr[1 : n-1]
+	}
+	return net.JoinHostPort(addr, defaultPort)
+}
+
+// NoMoreSessions tells the server that no sessions will be opened any more, so
+// that whoever gets hold of the connection cannot either
+// (no-more-sessions@openssh.com). A server that does not know of it refuses with
+// a *RequestError.
+func (c *Client) NoMoreSessions(ctx context.Context) error {
+	_, err := c.Request(ctx, noMoreSessionsName, true, nil)
+	return err
 }
 
 // NewClient logs in over nc, which it owns. addr is what ClientConfig.HostKeyPolicy

@@ -48,6 +48,9 @@ const (
 	maxOutstanding = 128
 )
 
+// noMoreSessionsName is OpenSSH's request (PROTOCOL section 2.2).
+const noMoreSessionsName = "no-more-sessions@openssh.com"
+
 // A verdict is what serving a request came to.
 type verdict uint8
 
@@ -248,7 +251,7 @@ func (c *Conn) answered() *waiter {
 // serveGlobal serves one global request.
 func (c *Conn) serveGlobal(r *Request) verdict {
 	switch {
-	case r.Name == "no-more-sessions@openssh.com" && c.server != nil:
+	case r.Name == noMoreSessionsName && c.server != nil:
 		if len(r.Data) != 0 {
 			return refuse
 		}

@@ -1,0 +1,67 @@
+package ssh2
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"net"
+)
+
+// ListenAndServe listens on addr and serves what comes in, until Shutdown, Close,
+// an error of the listener that will not pass, or the end of ctx, which ends
+// every connection as Close does. A port 0 lets the system choose: see Addrs. It
+// returns ErrServerClosed in all cases but that of an error.
+func (s *Server) ListenAndServe(ctx context.Context, network, addr string) error {
+	if err := s.prepare(); err != nil {
+		return err
+	}
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, network, addr)
+	if err != nil {
+		return fmt.Errorf("ssh2: server: %w", err)
+	}
+	defer context.AfterFunc(ctx, func() { _ = s.Close() })()
+	return s.Serve(l)
+}
+
+// Addrs returns the addresses that Serve and ListenAndServe listen on now.
+func (s *Server) Addrs() []net.Addr {
+	_ = s.prepare()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []net.Addr
+	for l := range s.listeners {
+		all = append(all, l.Addr())
+	}
+	return all
+}
+
+// NumConns returns the number of connections, those included that are not
+// authenticated yet.
+func (s *Server) NumConns() int {
+	_ = s.prepare()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.conns)
+}
+
+// Conns returns the connections that are authenticated now, in no order. Others
+// may come and go while they are looked at.
+func (s *Server) Conns() iter.Seq[*Conn] {
+	_ = s.prepare()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []*Conn
+	for sv := range s.conns {
+		if sv.conn != nil {
+			all = append(all, sv.conn)
+		}
+	}
+	return func(yield func(*Conn) bool) {
+		for _, c := range all {
+			if !yield(c) {
+				return
+			}
+		}
+	}
+}
