@@ -217,6 +217,16 @@ func (c *Conn) sampleRTT(d time.Duration) {
 // to see one.
 func (c *Conn) RTT() time.Duration { return time.Duration(c.rtt.Load()) }
 
+// SetNoDelay switches off, or on, that the system below holds back small packets
+// to send them together (Nagle's algorithm). Off is the default for TCP in Go. It
+// fails with errors.ErrUnsupported if the connection below is not TCP.
+func (c *Conn) SetNoDelay(off bool) error {
+	if tcp, ok := c.t.NetConn().(interface{ SetNoDelay(bool) error }); ok {
+		return tcp.SetNoDelay(off)
+	}
+	return fmt.Errorf("ssh2: no delay: %w", errors.ErrUnsupported)
+}
+
 // User returns the name that the client logged in with.
 func (c *Conn) User() string { return c.auth.User }
 

@@ -58,6 +58,9 @@ type ConnInfo struct {
 	BytesIn, BytesOut     uint64
 	PacketsIn, PacketsOut uint64
 	Channels              int // open ones
+	// NoMoreSessions says that the client of a server announced to open no more
+	// sessions. Further ones are refused.
+	NoMoreSessions bool
 	// Queued is the memory, in octets, that data received and not consumed
 	// takes on all channels.
 	Queued int64
@@ -106,6 +109,7 @@ func (c *Conn) Info() ConnInfo {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	i.NoMoreSessions = c.noMoreSessions
 	for _, ch := range c.channels {
 		if ch != nil {
 			i.Channels++

@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/fairlead-ssh/fairlead/internal/msg"
+	"github.com/fairlead-ssh/fairlead/internal/transport"
 	"github.com/fairlead-ssh/fairlead/internal/wire"
 )
 
@@ -28,6 +29,9 @@ type Listener struct {
 	host  string // as asked for
 	path  string // of a Unix socket
 	asked int    // port asked for
+
+	// forgetful is a server that says 0 when it was it who chose the port.
+	forgetful bool
 
 	queue chan *NewChannel // not granted yet, so that they cost the peer no window
 	done  chan struct{}    // closed with err set
@@ -58,7 +62,10 @@ type listening struct {
 // RemoteAddr and the address that was connected to, as far as the server says,
 // as their LocalAddr. Up to 128 connections wait for Accept; more are refused.
 func (c *Client) Listen(ctx context.Context, network, addr string) (net.Listener, error) {
-	l := &Listener{conn: c.Conn, queue: make(chan *NewChannel, acceptBacklog), done: make(chan struct{})}
+	l := &Listener{
+		conn: c.Conn, forgetful: c.t.Quirks().Has(transport.DynamicPort),
+		queue: make(chan *NewChannel, acceptBacklog), done: make(chan struct{}),
+	}
 	switch network {
 	case "tcp", "tcp4", "tcp6":
 		at, err := ParseHostPort(addr)
@@ -343,8 +350,7 @@ func (g *listening) find(m *msg.ChannelOpen) *Listener {
 	var best *Listener
 	most, several := 0, false
 	for _, l := range g.all {
-		// Old servers say 0 when it was they who chose the port.
-		if l.unix || !l.granted || l.port != to.Port && (to.Port != 0 || l.asked != 0) {
+		if l.unix || !l.granted || l.port != to.Port && !(to.Port == 0 && l.asked == 0 && l.forgetful) {
 			continue
 		}
 		switch likeness := hostLikeness(l.host, to.Host); {

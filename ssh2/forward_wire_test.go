@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"testing"
 
 	"github.com/fairlead-ssh/fairlead/internal/msg"
@@ -122,15 +123,20 @@ func TestListenMatchesSpellings(t *testing.T) {
 		{"name as address", []string{"host.example.org:80"}, "192.0.2.1", 80, 0},
 		{"upper case", []string{"localhost:80", "127.0.0.1:80"}, "LOCALHOST", 80, 0},
 		{"two that fit alike", []string{"127.0.0.1:80", "127.0.0.2:80"}, "localhost", 80, -1},
-		{"port 0 of old servers", []string{"localhost:0", ":80"}, "localhost", 0, 0},
-		{"port 0, the other host", []string{"localhost:0", ":0"}, "", 0, 1},
-		{"port 0, not asked for", []string{":80"}, "", 0, -1},
+		{"old server's port 0", []string{"localhost:0", ":80"}, "localhost", 0, 0},
+		{"old server's port 0, the other host", []string{"localhost:0", ":0"}, "", 0, 1},
+		{"old server's port 0, not asked for", []string{":80"}, "", 0, -1},
+		{"port 0 of others", []string{":0"}, "", 0, -1},
 		{"another port", []string{":80"}, "", 81, -1},
 		{"no port", []string{":80"}, "", 80 + 1<<16, -1},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			leakCheck(t)
-			p, c := scriptServer(t, testClient())
+			version := ""
+			if strings.HasPrefix(tc.name, "old") {
+				version = "OpenSSH_5.9"
+			}
+			p, c := scriptServerAs(t, testClient(), version)
 			var ls []*Listener
 			for i, addr := range tc.listen {
 				at, err := ParseHostPort(addr)

@@ -44,6 +44,12 @@ func scriptClient(t *testing.T, s *Server) *script {
 // scriptServer plays a server for a client with that configuration.
 func scriptServer(t *testing.T, cfg *ClientConfig) (*script, *Client) {
 	t.Helper()
+	return scriptServerAs(t, cfg, "")
+}
+
+// scriptServerAs is scriptServer with that software version.
+func scriptServerAs(t *testing.T, cfg *ClientConfig, version string) (*script, *Client) {
+	t.Helper()
 	p := &script{T: t, end: make(chan error, 1)}
 	var nc *netsim.Conn
 	nc, p.nc = netsim.Pipe(netsim.Link{}, netsim.Link{})
@@ -59,6 +65,7 @@ func scriptServer(t *testing.T, cfg *ClientConfig) (*script, *Client) {
 		p.end <- c.Wait()
 	}()
 	s := testServer(nil)
+	s.Version = version
 	if err := s.prepare(); err != nil {
 		t.Fatal(err)
 	}
