@@ -30,6 +30,8 @@ type Conn struct {
 	openers   map[string]ChannelHandler
 	line      requestLine   // global requests of the peer
 	slots     chan struct{} // our outstanding requests and opens
+	watch     *hostKeyWatch // a client that wants to know of host keys, or nil
+	proofs    atomic.Pointer[hostKeyProofs]
 	handlers  sync.WaitGroup
 	alive     keepAlive
 	bindings  bindings      // what the client of this server had it listen on

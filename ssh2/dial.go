@@ -58,6 +58,12 @@ type ClientConfig struct {
 	// settings: DialContext of a net.Dialer that has a LocalAddr, of a proxy, or
 	// of the Client of a host on the way.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	// OnHostKeys learns which host keys the server has, once it has proven to
+	// hold them: the occasion to take them over with [KnownHosts.Update] while a
+	// known one is still in use. It is called on a goroutine of its own after
+	// login, and again when the keys change; never for keys that were merely
+	// announced. Nil asks for no proof.
+	OnHostKeys func(context.Context, *HostKeyUpdate)
 
 	// Channels decides on channels that the server opens, by type. What is
 	// not here is refused.
@@ -144,6 +150,10 @@ func NewClient(ctx context.Context, nc net.Conn, addr string, cfg *ClientConfig)
 	}
 	c := newConn(context.WithoutCancel(ctx), t, &cfg.Config, *auth)
 	c.openers, c.globals = cfg.Channels, cfg.Requests
+	if cfg.OnHostKeys != nil {
+		c.watch = &hostKeyWatch{tell: cfg.OnHostKeys, addr: addr, offered: tcfg.HostKeys, minRSA: cfg.MinRSABits}
+		orDefault(&c.watch.minRSA, defaultMinRSABits)
+	}
 	go func() { _ = c.run() }() // the reader; it ends with the connection, Wait returns its error
 	return &Client{c}, nil
 }

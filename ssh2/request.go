@@ -259,6 +259,11 @@ func (c *Conn) serveGlobal(r *Request) verdict {
 		c.noMoreSessions = true
 		c.mu.Unlock()
 		return accept
+	case r.Name == hostKeysProveName && c.server != nil:
+		return c.serveProve(r)
+	case r.Name == hostKeysName && c.watch != nil:
+		c.serveHostKeys(r)
+		return accept
 	case c.auth.Limits.NoPortForwarding && forwardsPorts(r.Name):
 		return refuse
 	case c.globals[r.Name] != nil:

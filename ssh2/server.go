@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -56,7 +57,12 @@ type Server struct {
 
 	// HostKeys sign key exchanges: one per algorithm, certificates included.
 	// At least one is required, unless ServerAuth.GSSAPI exchanges keys.
+	// SetHostKeys replaces them later.
 	HostKeys []gossh.Signer
+	// NoHostKeyUpdates keeps the server from telling clients, once they are
+	// logged in, which host keys it has, and from proving that it holds them
+	// (OpenSSH PROTOCOL 2.5).
+	NoHostKeyUpdates bool
 	// Auth says who may log in.
 	Auth ServerAuth
 
@@ -109,6 +115,8 @@ type Server struct {
 	forward  ForwardPolicy
 	channels map[string]ChannelHandler
 	requests map[string]GlobalHandler
+	// hostKeys replace HostKeys, once they were replaced.
+	hostKeys atomic.Pointer[[]gossh.Signer]
 
 	mu        sync.Mutex
 	cond      sync.Cond // conns or serving became less
@@ -140,8 +148,8 @@ func (s *Server) configure() error {
 		return err
 	}
 	gss := s.Auth.GSSAPI.keyExchange()
-	if len(s.HostKeys) == 0 && len(gss) == 0 {
-		return &ConfigError{"host keys", errors.New("none")}
+	if err := checkHostKeys(s.currentHostKeys()); err != nil && (len(s.currentHostKeys()) > 0 || len(gss) == 0) {
+		return err
 	}
 	o, err := s.resolve(gss...)
 	if err != nil {
@@ -162,7 +170,7 @@ func (s *Server) configure() error {
 		return err
 	}
 	s.tcfg.Admit = s.admitIdent
-	s.tcfg.Signers = func() []gossh.Signer { return s.HostKeys }
+	s.tcfg.Signers = s.currentHostKeys
 	s.tcfg.GSS = s.Auth.GSSAPI.transport()
 	s.tcfg.Extensions = []msg.Extension{
 		{Name: "server-sig-algs", Value: names},
@@ -249,6 +257,7 @@ func (s *Server) ServeConn(ctx context.Context, nc net.Conn) error {
 		}
 	}
 	defer context.AfterFunc(conn.ctx, func() { _ = conn.t.Close() })()
+	conn.announceHostKeys()
 	err = conn.run()
 	conn.handlers.Wait()
 	if s.OnEnd != nil {
