@@ -228,6 +228,7 @@ func TestHostKeysFloods(t *testing.T) {
 		for range 10 { // while the handler is busy
 			p.send(&msg.GlobalRequest{Name: hostKeysName, Data: announcement(testHostKey)})
 			p.alive()
+			synctest.Wait()
 		}
 		if told.Load() != 1 {
 			t.Errorf("told %d times at once", told.Load())
