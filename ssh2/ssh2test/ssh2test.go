@@ -64,6 +64,8 @@ func NewServer(session func(context.Context, *ssh2.ServerSession)) *ssh2.Server 
 			MinFailureDelay: -1,
 		},
 		Session: session,
+		// Scripts need not expect an announcement that few tests are about.
+		NoHostKeyUpdates: true,
 	}
 	if key, err := hostKey(); err == nil { // without one the server says what is missing
 		s.HostKeys = []gossh.Signer{key}
@@ -73,8 +75,8 @@ func NewServer(session func(context.Context, *ssh2.ServerSession)) *ssh2.Server 
 
 // Connect logs in to s over an instant link and returns the client. Both ends
 // are closed, and the server's handlers waited for, when the test is over. A
-// nil cfg, and whatever of User, Auth and HostKey is not set, fits servers made
-// by NewServer. It fails the test when the login fails.
+// nil cfg, and whatever of User, Auth and HostKey or HostKeyPolicy is not set,
+// fits servers made by NewServer. It fails the test when the login fails.
 func Connect(tb testing.TB, s *ssh2.Server, cfg *ssh2.ClientConfig) *ssh2.Client {
 	tb.Helper()
 	return ConnectOver(tb, s, cfg, Link{}, Link{})
@@ -91,10 +93,10 @@ func ConnectOver(tb testing.TB, s *ssh2.Server, cfg *ssh2.ClientConfig, up, down
 	if c.User == "" {
 		c.User = User
 	}
-	if c.Auth == nil {
+	if c.Auth == nil && c.AuthNext == nil {
 		c.Auth = []ssh2.AuthMethod{ssh2.Password(Password)}
 	}
-	if c.HostKey == nil && len(s.HostKeys) > 0 {
+	if c.HostKey == nil && c.HostKeyPolicy == nil && len(s.HostKeys) > 0 {
 		c.HostKey = gossh.FixedHostKey(s.HostKeys[0].PublicKey())
 	}
 	a, b := netsim.Pipe(up, down)
