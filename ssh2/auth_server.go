@@ -74,15 +74,17 @@ type authServer struct {
 
 // authenticate lets a client log in, on the reader's goroutine. The owner of
 // ctx closes t when ctx ends: that is what unblocks a wait for the client.
-func (s *Server) authenticate(ctx context.Context, t *transport.Conn, meta ConnMeta) (*authResult, error) {
+// tried tells whether the client failed to log in at least once.
+func (s *Server) authenticate(ctx context.Context, t *transport.Conn, meta ConnMeta) (res *authResult, tried bool, err error) {
 	a, err := newAuthServer(&s.Auth, t, meta, s.logger(), s.MinRSABits, s.Profile)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	if gc, oid := t.GSSContext(); gc != nil && gc.State().Initiator != "" {
 		a.keyex, a.keyexOID = gc, oid
 	}
-	return a.run(ctx)
+	res, err = a.run(ctx)
+	return res, a.failures > 0, err
 }
 
 // newAuthServer checks the configuration.

@@ -38,6 +38,7 @@ func acceptHostKey(string, net.Addr, gossh.PublicKey) error { return nil }
 func testServer(session func(context.Context, *ServerSession)) *Server {
 	return &Server{
 		HostKeys:         []gossh.Signer{testHostKey},
+		EarlyDrop:        EarlyDrop{Begin: -1},
 		NoHostKeyUpdates: true, // most tests are about other messages
 		Auth: ServerAuth{
 			Password: func(_ context.Context, a *AuthAttempt, pw string) Verdict {

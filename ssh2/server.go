@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"regexp"
 	"runtime/debug"
 	"sync"
@@ -104,6 +105,10 @@ type Server struct {
 	// MaxStartups bounds those of them that are not authenticated yet; 0
 	// means DefaultMaxStartups. Connections beyond either are closed at once.
 	MaxStartups int
+	// EarlyDrop refuses some connections before MaxStartups is reached.
+	EarlyDrop EarlyDrop
+	// Sources bounds what clients from one address or network may do.
+	Sources SourceLimits
 	// MaxChannels bounds the channels open at a time on one connection,
 	// forwarded connections apart; 0 means DefaultMaxChannels.
 	MaxChannels int
@@ -117,6 +122,7 @@ type Server struct {
 	requests map[string]GlobalHandler
 	// hostKeys replace HostKeys, once they were replaced.
 	hostKeys atomic.Pointer[[]gossh.Signer]
+	sources  *sources
 
 	mu        sync.Mutex
 	cond      sync.Cond // conns or serving became less
@@ -130,6 +136,10 @@ type Server struct {
 type served struct {
 	t    *transport.Conn
 	conn *Conn // nil before authentication
+
+	source      netip.Prefix // zero if it is bound by nothing
+	tried       bool         // a login was tried and failed
+	refusedByUs bool         // by OnConn
 }
 
 // prepare checks the configuration, once.
@@ -138,6 +148,9 @@ func (s *Server) prepare() error {
 		s.cond.L = &s.mu
 		s.listeners = map[net.Listener]struct{}{}
 		s.conns = map[*served]struct{}{}
+		startups := s.MaxStartups
+		orDefault(&startups, DefaultMaxStartups)
+		s.sources = newSources(s.Sources.withDefaults(startups))
 		s.bad = s.configure()
 	})
 	return s.bad
@@ -145,6 +158,9 @@ func (s *Server) prepare() error {
 
 func (s *Server) configure() error {
 	if err := s.Auth.GSSAPI.check(); err != nil {
+		return err
+	}
+	if err := s.Sources.check(); err != nil {
 		return err
 	}
 	gss := s.Auth.GSSAPI.keyExchange()
@@ -236,7 +252,7 @@ func (s *Server) ServeConn(ctx context.Context, nc net.Conn) error {
 	}
 	log := s.logger()
 	sv := &served{t: transport.New(nc, s.configFor(nc))}
-	if err := s.enter(sv); err != nil {
+	if err := s.enter(sv, nc); err != nil {
 		_ = nc.Close()
 		log.Warn("connection refused", "remote", nc.RemoteAddr(), "err", err)
 		return err
@@ -245,6 +261,7 @@ func (s *Server) ServeConn(ctx context.Context, nc net.Conn) error {
 	start := time.Now()
 	conn, err := s.admit(ctx, sv, nc)
 	if err != nil {
+		s.penalize(ctx, sv, err)
 		_ = sv.t.Close()
 		log.Info("login failed", "remote", nc.RemoteAddr(), "err", err)
 		return err
@@ -298,6 +315,7 @@ func (s *Server) admit(ctx context.Context, sv *served, nc net.Conn) (conn *Conn
 	if s.OnConn != nil {
 		c, err := s.OnConn(ctx, nc)
 		if err != nil {
+			sv.refusedByUs = true
 			return nil, err
 		}
 		if c != nil {
@@ -321,10 +339,11 @@ func (s *Server) admit(ctx context.Context, sv *served, nc net.Conn) (conn *Conn
 		_ = sv.t.Disconnect(uint32(DisconnectByApplication), why)
 	})()
 	i := sv.t.Info()
-	auth, err := s.authenticate(timed, sv.t, ConnMeta{
+	auth, tried, err := s.authenticate(timed, sv.t, ConnMeta{
 		RemoteAddr: nc.RemoteAddr(), LocalAddr: nc.LocalAddr(),
 		ClientIdent: i.RemoteIdent, ServerIdent: i.LocalIdent, SessionID: i.SessionID,
 	})
+	sv.tried = tried && err != nil
 	if err != nil {
 		if timed.Err() != nil {
 			err = context.Cause(timed)
@@ -338,7 +357,7 @@ func (s *Server) admit(ctx context.Context, sv *served, nc net.Conn) (conn *Conn
 }
 
 // enter counts a connection, or says why there is no room for it.
-func (s *Server) enter(sv *served) error {
+func (s *Server) enter(sv *served, nc net.Conn) error {
 	startups := s.MaxStartups
 	orDefault(&startups, DefaultMaxStartups)
 	s.mu.Lock()
@@ -347,10 +366,17 @@ func (s *Server) enter(sv *served) error {
 	case s.over:
 		return ErrServerClosed
 	case s.MaxConns > 0 && len(s.conns) >= s.MaxConns:
-		return errors.New("ssh2: server: too many connections")
+		return errConns
 	case s.startups >= startups:
-		return errors.New("ssh2: server: too many connections that are not authenticated")
+		return errStartups
+	case s.EarlyDrop.dropEarly(s.startups, startups):
+		return errEarlyDrop
 	}
+	source := s.sources.of(nc.RemoteAddr())
+	if err := s.sources.enter(source, time.Now()); err != nil {
+		return err
+	}
+	sv.source = source
 	s.conns[sv] = struct{}{}
 	s.startups++
 	return nil
@@ -361,6 +387,7 @@ func (s *Server) authenticated(sv *served, conn *Conn) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.startups--
+	s.sources.started(sv.source)
 	sv.conn = conn
 	if s.over { // Shutdown saw it unauthenticated
 		conn.draining = true
@@ -374,9 +401,19 @@ func (s *Server) leave(sv *served) {
 	defer s.mu.Unlock()
 	if sv.conn == nil {
 		s.startups--
+		s.sources.started(sv.source)
 	}
 	delete(s.conns, sv)
 	s.cond.Broadcast()
+}
+
+// penalize notes that a connection ended without a login.
+func (s *Server) penalize(ctx context.Context, sv *served, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.over {
+		s.sources.penalize(sv.source, s.sources.limits.cost(ctx, sv, err), time.Now())
+	}
 }
 
 // A ShutdownError says what Shutdown had to cut off.
