@@ -23,11 +23,22 @@ import (
 // startAsyncSSH starts AsyncSSH's server, which runs no commands but sends what it gets.
 func startAsyncSSH(t *testing.T) *server {
 	t.Helper()
+	return startAsyncSSHWith(t, "asyncssh_server.py", "")
+}
+
+// startAsyncSSHWith starts a script of ours, whose arguments are a mode unless that is empty, a host key, the authorized keys, and more.
+func startAsyncSSHWith(t *testing.T, script, mode string, more ...string) *server {
+	t.Helper()
 	if _, err := asyncssh.find(); err != nil {
 		missingPeer(t, asyncssh.name, err)
 	}
 	s := &server{kind: "asyncssh", keys: keysOf(t), host: "127.0.0.1", log: new(lockedBuffer)}
-	s.start(t, exec.Command(python(), filepath.Join("testdata", "asyncssh_server.py"), s.keys.hostKeyFiles[0], s.keys.authorizedKeys))
+	args := []string{filepath.Join("testdata", script)}
+	if mode != "" {
+		args = append(args, mode)
+	}
+	args = append(append(args, s.keys.hostKeyFiles[0], s.keys.authorizedKeys), more...)
+	s.start(t, exec.Command(python(), args...))
 	t.Cleanup(func() { s.stop(t) })
 	var err error
 	if s.port, err = strconv.Atoi(s.waitLine(t, listeningLine)[2]); err != nil {
