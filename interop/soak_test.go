@@ -30,26 +30,30 @@ import (
 // clear and compressed, and with each side asking.
 
 const (
-	soakBytes = 16 << 10 // octets after which new keys are asked for
-	soakSize  = 1 << 20  // octets each way
-	soakLeast = 3        // key exchanges after the first: what is under way when somebody asks goes under the old keys
+	soakBytes = 8 << 10   // octets after which new keys are asked for
+	soakSize  = 128 << 10 // octets each way
+	soakLeast = 2         // key exchanges after the first: what is under way when somebody asks goes under the old keys
 )
 
 // A soakCase is one connection.
 type soakCase struct {
 	cipher, compression string
 	weAsk, theyAsk      bool
+	times               int // of soakData each way
+}
+
+func (c soakCase) asks() string {
+	switch {
+	case !c.theyAsk:
+		return "we ask"
+	case !c.weAsk:
+		return "they ask"
+	}
+	return "both ask"
 }
 
 func (c soakCase) String() string {
-	asks := "both ask"
-	switch {
-	case !c.theyAsk:
-		asks = "we ask"
-	case !c.weAsk:
-		asks = "they ask"
-	}
-	return strings.Join([]string{c.cipher, c.compression, asks}, "/")
+	return strings.Join([]string{c.cipher, c.compression, c.asks()}, "/")
 }
 
 // ours is our end's configuration for it.
@@ -78,6 +82,8 @@ type soakPeer struct {
 	knows func(kind string) ([]string, error)
 	// run makes one connection and returns the key exchanges after the first as our end counts them.
 	run func(ctx context.Context, t *testing.T, c soakCase) (int, error)
+	// times is how often it takes soakData in one connection.
+	times int
 }
 
 // soakPeers makes them ready, or skips the test where one is missing.
@@ -99,7 +105,7 @@ func TestW35_SoakInterop(t *testing.T) {
 	for _, p := range soakPeers {
 		names = append(names, p.name)
 	}
-	table := newTable(fmt.Sprintf("New keys every %d KiB during traffic both ways (key exchanges after the first)", soakBytes>>10), names)
+	table := newTable(fmt.Sprintf("New keys every %d KiB during traffic both ways (key exchanges after the first when we ask, they ask, both ask)", soakBytes>>10), names)
 	var mu sync.Mutex
 	cells := make(map[[2]string]entry)
 	set := func(label, peer string, r result, note string) {
@@ -117,33 +123,39 @@ func TestW35_SoakInterop(t *testing.T) {
 				if err := errors.Join(err, err2); err != nil {
 					t.Fatal(err)
 				}
-				turn := 0
+				tried := 0
 				for cipher := range seal.Ciphers() {
 					for _, z := range transport.Compressions() {
 						label := cipher.Name + " " + z.Name
 						if !slices.Contains(ciphers, cipher.Name) || !slices.Contains(compression, z.Name) {
 							continue
 						}
-						// Who asks takes turns, two of three each, with no more meaning to it.
-						turn++
-						c := soakCase{cipher.Name, z.Name, turn%3 != 0, turn%3 != 1}
-						t.Run(c.String(), func(t *testing.T) {
-							set(label, peer.name, resultFail, "the test did not end")
-							ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-							defer cancel()
-							n, err := p.run(ctx, t, c)
-							if err == nil && n < soakLeast {
-								err = fmt.Errorf("%d key exchanges after the first, want at least %d", n, soakLeast)
-							}
-							if err != nil {
-								set(label, peer.name, resultFail, lastLine(err.Error()))
-								t.Fatal(err)
-							}
-							set(label, peer.name, resultOK, fmt.Sprintf("ok (%d)", n))
-						})
+						tried++
+						set(label, peer.name, resultFail, "the test did not end")
+						var counts []string
+						for _, c := range []soakCase{
+							{cipher.Name, z.Name, true, false, p.times}, {cipher.Name, z.Name, false, true, p.times}, {cipher.Name, z.Name, true, true, p.times},
+						} {
+							t.Run(c.String(), func(t *testing.T) {
+								ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+								defer cancel()
+								n, err := p.run(ctx, t, c)
+								if err == nil && n < soakLeast {
+									err = fmt.Errorf("%d key exchanges after the first, want at least %d", n, soakLeast)
+								}
+								if err != nil {
+									set(label, peer.name, resultFail, c.asks()+": "+lastLine(err.Error()))
+									t.Fatal(err)
+								}
+								counts = append(counts, strconv.Itoa(n))
+							})
+						}
+						if len(counts) == 3 {
+							set(label, peer.name, resultOK, fmt.Sprintf("ok (%s)", strings.Join(counts, ", ")))
+						}
 					}
 				}
-				if turn == 0 {
+				if tried == 0 {
 					t.Error("nothing was tried")
 				}
 			})
@@ -153,13 +165,13 @@ func TestW35_SoakInterop(t *testing.T) {
 	for cipher := range seal.Ciphers() {
 		for _, z := range transport.Compressions() {
 			label := cipher.Name + " " + z.Name
-			tried := func(peer string) bool { return cells[[2]string{label, peer}].result != resultNone }
-			if !slices.ContainsFunc(names, tried) {
+			known := func(peer string) bool { return cells[[2]string{label, peer}].result != resultNone }
+			if !slices.ContainsFunc(names, known) {
 				continue
 			}
 			for _, peer := range names {
 				c := cells[[2]string{label, peer}]
-				if !tried(peer) {
+				if !known(peer) {
 					c = entry{resultNA, "the peer does not know it, or is missing"}
 				}
 				table.set(label, peer, c.result, c.text)
@@ -184,7 +196,7 @@ func soakOurs(ctx context.Context, addr string, cfg *ssh2.ClientConfig, c soakCa
 	if err != nil {
 		return 0, err
 	}
-	e := newEchoed(ctx)
+	e := newEchoed(ctx, c)
 	x.Stdin, x.Stdout = e, e
 	if err := errors.Join(x.Run(ctx, "cat"), e.end()); err != nil {
 		return 0, err
@@ -238,7 +250,7 @@ func soakServer(ctx context.Context, t *testing.T, c soakCase, client func(addr 
 	return n, err
 }
 
-// An echoed is soakData on its way out and back. No more of it is under way than a few times what keys last: or a fast
+// An echoed is data on its way out and back. No more of it is under way than a few times what keys last: or a fast
 // peer would have all of it before the first request for new keys.
 type echoed struct {
 	ctx   context.Context
@@ -248,8 +260,9 @@ type echoed struct {
 	want  []byte // to come back
 }
 
-func newEchoed(ctx context.Context) *echoed {
-	e := &echoed{ctx: ctx, rest: soakData(), want: soakData()}
+func newEchoed(ctx context.Context, c soakCase) *echoed {
+	data := bytes.Repeat(soakData(), c.times)
+	e := &echoed{ctx: ctx, rest: data, want: data}
 	e.moved.L = &e.mu
 	context.AfterFunc(ctx, func() {
 		e.mu.Lock() // who is between its look at ctx and Wait must not miss it
@@ -339,7 +352,7 @@ func soakSSHD(t *testing.T) soakPeer {
 	settings := []string{"Ciphers " + strings.Join(ciphers, ","), "Compression yes"}
 	quiet := launch(t, serverOptions{sshd: &sshd{ordinary: true, settings: settings}})
 	asks := launch(t, serverOptions{sshd: &sshd{ordinary: true, settings: append(settings, "RekeyLimit "+strconv.Itoa(soakBytes))}})
-	return soakPeer{offered(quiet.addr()), soakEither(quiet, asks)}
+	return soakPeer{offered(quiet.addr()), soakEither(quiet, asks), 1}
 }
 
 // soakEither runs our client with a server that asks for new keys or with one that does not.
@@ -392,7 +405,7 @@ func soakSSH(t *testing.T) soakPeer {
 			}
 			return soakBack([]byte(out.stdout))
 		})
-	}}
+	}, 1}
 }
 
 const asyncsshSoak = "asyncssh_soak.py"
@@ -401,7 +414,7 @@ const asyncsshSoak = "asyncssh_soak.py"
 func soakAsyncSSHServer(t *testing.T) soakPeer {
 	t.Helper()
 	quiet, asks := startAsyncSSHWith(t, asyncsshSoak, "server", "0"), startAsyncSSHWith(t, asyncsshSoak, "server", strconv.Itoa(soakBytes))
-	return soakPeer{offered(quiet.addr()), soakEither(quiet, asks)}
+	return soakPeer{offered(quiet.addr()), soakEither(quiet, asks), 1}
 }
 
 // soakAsyncSSHClient is AsyncSSH's client, one process for all connections.
@@ -456,7 +469,7 @@ func soakAsyncSSHClient(t *testing.T) soakPeer {
 			}
 			return err
 		})
-	}}
+	}, 1}
 }
 
 // knownToXCrypto is knows for both ends of x/crypto.
@@ -499,7 +512,7 @@ func soakGoServer(t *testing.T) soakPeer {
 			err = e
 		}
 		return n, err
-	}}
+	}, 4}
 }
 
 // goServeCat serves one connection with one session, which gets back what it sends.
@@ -557,9 +570,9 @@ func soakGoClient(t *testing.T) soakPeer {
 			if err != nil {
 				return err
 			}
-			e := newEchoed(ctx)
+			e := newEchoed(ctx, c)
 			x.Stdin, x.Stdout = e, e
 			return errors.Join(x.Run("cat"), e.end())
 		})
-	}}
+	}, 4}
 }
