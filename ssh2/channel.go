@@ -53,7 +53,7 @@ type Channel struct {
 	hear     bool // someone reads stderr
 	theirs   bool // opened by the peer
 	counted  bool // and so counted against MaxChannels
-	busy     bool // a handler runs that belongs to the channel
+	busy     int  // handlers that run and belong to the channel
 	unread   bool // a session that runs nothing: nobody reads or closes it
 }
 

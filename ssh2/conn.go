@@ -37,6 +37,7 @@ type Conn struct {
 	bindings  bindings      // what the client of this server had it listen on
 	forwards  chan struct{} // a server's forwarded connections, in flight or being made
 	listening listening     // what a client asked its server to listen on
+	lent      lending       // what sessions of this client let the server use
 	queued    atomic.Int64  // octets of all channels that wait for their consumers
 	grown     ledger        // octets by which windows have grown
 	rtt       atomic.Int64  // least sample, nanoseconds; 0 is none
@@ -326,9 +327,9 @@ func (ch *Channel) uncount(what channelState) {
 	if what == removed {
 		ch.state |= removed
 	} else {
-		ch.busy = false
+		ch.busy--
 	}
-	over := ch.counted && ch.has(removed) && !ch.busy
+	over := ch.counted && ch.has(removed) && ch.busy == 0
 	if over {
 		ch.counted = false
 	}

@@ -53,7 +53,7 @@ func (c *Conn) lookAtDrain() {
 		ch.mu.Lock()
 		defer ch.mu.Unlock()
 		// What runs on other channels is not ours to see.
-		return ch.counted && (ch.busy || ch.typ != "session")
+		return ch.counted && (ch.busy > 0 || ch.typ != "session")
 	})
 	c.mu.Lock()
 	if c.ended {

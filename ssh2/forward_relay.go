@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net"
 	"time"
 
 	"github.com/fairlead-ssh/fairlead/packet"
@@ -19,7 +18,7 @@ const linger = time.Second
 // directions have ended, and closes both. The end of one direction is passed on
 // as such. Back-pressure is that of the two: a Buf is read when the one before
 // was written.
-func relay(ch *Channel, nc net.Conn) {
+func relay(ch *Channel, nc io.ReadWriteCloser) {
 	c := ch.conn
 	over, in := make(chan struct{}), make(chan struct{})
 	closeSoon := func() {
@@ -55,7 +54,7 @@ func relay(ch *Channel, nc net.Conn) {
 }
 
 // relayIn is the direction to the channel.
-func relayIn(ch *Channel, nc net.Conn) {
+func relayIn(ch *Channel, nc io.ReadWriteCloser) {
 	_, readErr, writeErr := pumpIn(ch, nc)
 	switch {
 	case writeErr != nil: // closed by the client; see relay on why there is more to read
@@ -68,7 +67,7 @@ func relayIn(ch *Channel, nc net.Conn) {
 }
 
 // relayOut is the direction from the channel.
-func relayOut(nc net.Conn, ch *Channel) {
+func relayOut(nc io.ReadWriteCloser, ch *Channel) {
 	_, readErr, writeErr := pumpOut(nc, ch)
 	if writeErr != nil {
 		// Nobody listens, but may still talk. The client must not wait for a window.

@@ -75,8 +75,8 @@ func (c *Conn) onOpen(p []byte) error {
 		newServerSession(ch)
 		return c.confirm(ch)
 	}
-	ch.busy = true
-	h := c.openers[m.Type]
+	ch.busy = 1
+	h := c.opener(m.Type)
 	c.goHandler(func() {
 		defer ch.uncount(0)
 		h(ch.ctx, n)
@@ -97,7 +97,7 @@ var errPacketSize0 = &OpenError{OpenConnectFailed, "maximum packet size 0"}
 
 // admit says why a channel is not to be opened, or nil.
 func (c *Conn) admit(m *msg.ChannelOpen) *OpenError {
-	known := c.openers[m.Type] != nil
+	known := c.opener(m.Type) != nil
 	session := m.Type == "session" && c.server != nil
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -130,9 +130,20 @@ func (c *Conn) admit(m *msg.ChannelOpen) *OpenError {
 // rather than against MaxChannels.
 func (c *Conn) isForward(typ string) bool { return c.server != nil && forwardsPorts(typ) }
 
+// opener returns what decides on channels of that type, or nil.
+func (c *Conn) opener(typ string) ChannelHandler {
+	if h := c.openers[typ]; h != nil {
+		return h
+	}
+	return c.lent.opener(typ)
+}
+
 // maxChannels is how many channels the peer may have open at a time.
 func (c *Conn) maxChannels() int {
-	if c.server != nil && c.server.MaxChannels > 0 {
+	if c.server == nil {
+		return maxServerChannels
+	}
+	if c.server.MaxChannels > 0 {
 		return c.server.MaxChannels
 	}
 	return DefaultMaxChannels

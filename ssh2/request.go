@@ -41,7 +41,7 @@ const (
 	// maxQueuedRequests and maxQueuedOctets bound the requests of one channel,
 	// or global ones of a connection, that wait for a handler. A peer that has
 	// more of them outstanding breaks the connection.
-	maxQueuedRequests = 64
+	maxQueuedRequests = 256
 	maxQueuedOctets   = 256 << 10
 	// maxOutstanding bounds our own requests and opens without an answer, so
 	// that they fit the outbox of a peer that has stopped reading.
@@ -65,10 +65,10 @@ const (
 type requestLine struct {
 	serve func(*Request) verdict              // on the goroutine that owns the line; never waits
 	reply func(r *Request, ok bool, d []byte) // sends the answer if one is wanted; never waits
-	// overtake lets requests without an answer pass while one is pending. serve
-	// must bear that they come from the reader while another goroutine owns
-	// the line, and must not leave them pending.
-	overtake bool
+	// overtake names the requests that, if they want no answer, pass while one
+	// is pending; nil is none. serve must bear that they come from the reader
+	// while another goroutine owns the line, and must not leave them pending.
+	overtake func(name string) bool
 
 	mu     sync.Mutex
 	queue  []*Request
@@ -80,7 +80,7 @@ type requestLine struct {
 // the peer has too many requests outstanding. Only the reader may call it.
 func (l *requestLine) push(r *Request) bool {
 	l.mu.Lock()
-	if l.overtake && l.busy && !r.WantReply {
+	if l.busy && !r.WantReply && l.overtake != nil && l.overtake(r.Name) {
 		l.mu.Unlock()
 		l.serve(r)
 		return true

@@ -73,12 +73,20 @@ type Server struct {
 	// the client closes the session or the connection ends. Nil refuses
 	// sessions. A panic ends the connection it belongs to and no other.
 	Session func(context.Context, *ServerSession)
-	// AcceptEnv has the exact names of environment variables that clients may
-	// set. None by default.
+	// AcceptEnv has the names of environment variables that clients may set,
+	// exact or with a "*" at their end, as "LC_*". None by default. Think of what
+	// a name means to what is run: some are as good as a command.
 	AcceptEnv []string
 	// AllowPTY grants requests for a terminal. The handler finds its
 	// description in ServerSession.PTY and has to provide the terminal itself.
 	AllowPTY bool
+	// AllowX11 grants requests for X11 forwarding: see ServerSession.ListenX11.
+	AllowX11 bool
+	// AllowAgentForwarding lets clients lend their agents: see
+	// ServerSession.Agent and ListenAgent.
+	AllowAgentForwarding bool
+	// Policy decides on what the settings above do not allow everybody.
+	Policy SessionPolicy
 
 	// Channels decides on channels of other types than "session", by type.
 	Channels map[string]ChannelHandler

@@ -25,19 +25,37 @@ type Session struct {
 	Stdin io.Reader
 	// Stdout and Stderr take what the command writes; nil drops it.
 	Stdout, Stderr io.Writer
-	// Env has "NAME=value" to set, as far as the server lets us. It does not
-	// say whether it did.
+	// Env has "NAME=value" to set, as far as the server lets us. Servers refuse
+	// most names, which is no error unless StrictEnv is set.
 	Env []string
+	// StrictEnv makes a variable that the server refuses a *RequestError.
+	StrictEnv bool
 	// PTY asks for a terminal.
 	PTY *PTY
+	// X11 lends a display to what is run. A server that refuses makes it fail
+	// with a *RequestError.
+	X11 *X11
+	// AgentForward lends the agent of Client.ForwardAgent to what is run. A
+	// server that refuses makes it fail with a *RequestError.
+	AgentForward bool
+	// FlowControl hears whether the client may do flow control of the terminal,
+	// by control-S and control-Q, itself (RFC 4254 section 6.8). It may be called
+	// many times, one call at a time.
+	FlowControl func(clientCanDo bool)
+	// Requests answers what else the server asks of the session; nil refuses it.
+	Requests RequestHandler
 
 	ch      *Channel
 	started bool
+	piped   [3]bool // standard input, output and error have a pipe
 	copies  sync.WaitGroup
 	copyErr [2]error
 
-	mu     sync.Mutex
-	status *ExitError // what the server said, even if it is 0
+	mu       sync.Mutex
+	kind     SessionKind
+	status   *ExitError     // what the server said, even if it is 0
+	requests RequestHandler // Requests and FlowControl, once started
+	flow     func(bool)
 }
 
 // An ExitError means that a command ended with a status other than 0 or by a
@@ -64,7 +82,10 @@ var ErrNoExitStatus = errors.New("ssh2: session: ended without exit status")
 // Session opens a session.
 func (c *Client) Session(ctx context.Context) (*Session, error) {
 	s := &Session{}
-	ch, err := c.open(ctx, "session", nil, func(ch *Channel) { ch.line.serve, ch.line.reply = s.serve, ch.reply })
+	ch, err := c.open(ctx, "session", nil, func(ch *Channel) {
+		ch.line.serve, ch.line.reply = s.serve, ch.reply
+		ch.line.overtake = func(name string) bool { return sessionNews[name] != nil }
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -86,24 +107,65 @@ func (c *Client) Subsystem(ctx context.Context, name string) (*Channel, error) {
 	return s.ch, nil
 }
 
-// serve answers what the server asks of a session: nothing but how it ended.
-// Malformed answers are refused, and so leave the session without a status.
+// sessionNews is what the server tells a session, which comes through even while
+// a handler thinks about a request.
+var sessionNews = map[string]func(*Session, *Request) verdict{
+	"exit-status": (*Session).onExitStatus,
+	"exit-signal": (*Session).onExitSignal,
+	// The command takes no more input (OpenSSH PROTOCOL 2.1).
+	"eow@openssh.com": (*Session).onEOW,
+}
+
+// serve answers what the server asks of a session.
 func (s *Session) serve(r *Request) verdict {
-	switch r.Name {
-	case "exit-status":
-		var m msg.ExitStatus
-		if !decodeData(r.Data, &m) {
+	if f := sessionNews[r.Name]; f != nil {
+		return f(s, r)
+	}
+	s.mu.Lock()
+	requests, flow := s.requests, s.flow
+	s.mu.Unlock()
+	switch {
+	case r.Name == "xon-xoff":
+		var m msg.XonXoff
+		if !decodeData(r.Data, &m) || flow == nil {
 			return refuse
 		}
-		return s.ended(&ExitError{Status: m.Status})
-	case "exit-signal":
-		e := exitSignal(r.Data)
-		if e == nil {
-			return refuse
-		}
-		return s.ended(e)
+		s.ch.conn.goHandler(func() {
+			flow(m.ClientCanDo)
+			s.ch.line.settle(r, true, nil)
+		})
+		return pending
+	case requests != nil:
+		s.ch.conn.goHandler(func() {
+			ok, _ := requests(s.ch.ctx, r)
+			s.ch.line.settle(r, ok, nil)
+		})
+		return pending
 	}
 	return refuse
+}
+
+// onExitStatus notes how the session ended. What is malformed is refused, and so
+// leaves it without a status.
+func (s *Session) onExitStatus(r *Request) verdict {
+	var m msg.ExitStatus
+	if !decodeData(r.Data, &m) {
+		return refuse
+	}
+	return s.ended(&ExitError{Status: m.Status})
+}
+
+func (s *Session) onExitSignal(r *Request) verdict {
+	e := exitSignal(r.Data)
+	if e == nil {
+		return refuse
+	}
+	return s.ended(e)
+}
+
+func (s *Session) onEOW(*Request) verdict {
+	s.ch.flow.Close(ErrWriteClosed)
+	return accept
 }
 
 // ended notes the first word on how the session ended.
@@ -119,11 +181,28 @@ func (s *Session) ended(e *ExitError) verdict {
 
 // Start runs a command and returns once the server has agreed. Call Wait.
 func (s *Session) Start(ctx context.Context, command string) error {
-	return s.start(ctx, "exec", wire.Append(nil, &msg.Text{Value: command}))
+	return s.start(ctx, Exec, wire.Append(nil, &msg.Text{Value: command}))
 }
 
 // Shell starts the user's shell. Call Wait.
-func (s *Session) Shell(ctx context.Context) error { return s.start(ctx, "shell", nil) }
+func (s *Session) Shell(ctx context.Context) error { return s.start(ctx, Shell, nil) }
+
+// Subsystem starts a subsystem, as Start does a command. Client.Subsystem is for
+// those that speak a protocol and have no stderr.
+func (s *Session) Subsystem(ctx context.Context, name string) error {
+	return s.start(ctx, Subsystem, wire.Append(nil, &msg.Text{Value: name}))
+}
+
+// Kind returns what was started: 0 before that.
+func (s *Session) Kind() SessionKind {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.kind
+}
+
+// Channel returns the channel, for requests that this library does not know, and
+// for reading and writing what has neither a field nor a pipe here.
+func (s *Session) Channel() *Channel { return s.ch }
 
 // Run runs a command and waits for its end.
 func (s *Session) Run(ctx context.Context, command string) error {
@@ -144,22 +223,54 @@ func (s *Session) Output(ctx context.Context, command string) ([]byte, error) {
 	return out.Bytes(), err
 }
 
-func (s *Session) start(ctx context.Context, kind string, data []byte) error {
+// CombinedOutput runs a command and returns what it wrote to standard output and
+// to standard error.
+func (s *Session) CombinedOutput(ctx context.Context, command string) ([]byte, error) {
+	if s.Stdout != nil || s.Stderr != nil {
+		return nil, errors.New("ssh2: session: Stdout or Stderr is set already")
+	}
+	var out sharedBuffer
+	s.Stdout, s.Stderr = &out, &out
+	err := s.Run(ctx, command)
+	return out.b.Bytes(), err
+}
+
+// sharedBuffer is a buffer that two goroutines write to.
+type sharedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *sharedBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+var errStarted = errors.New("ssh2: session: started already")
+
+func (s *Session) start(ctx context.Context, kind SessionKind, data []byte) error {
 	if s.started {
-		return errors.New("ssh2: session: started already")
+		return errStarted
 	}
 	s.started = true
+	s.mu.Lock()
+	s.kind, s.requests, s.flow = kind, s.Requests, s.FlowControl
+	s.mu.Unlock()
 	err := s.setUp(ctx)
 	if err == nil {
 		s.listen()
-		err = s.ch.Request(ctx, kind, true, data)
+		err = s.ch.Request(ctx, kind.String(), true, data)
 	}
 	if err != nil {
 		_ = s.ch.Close()
 		s.copies.Wait()
 		return err
 	}
-	if s.Stdin == nil {
+	switch {
+	case s.piped[0]:
+		return nil
+	case s.Stdin == nil:
 		return ignoreClosed(s.ch.CloseWrite())
 	}
 	go func() { // ends with Stdin, or with its first Read after the end of the session
@@ -176,7 +287,17 @@ func (s *Session) setUp(ctx context.Context) error {
 		if !ok {
 			return fmt.Errorf("ssh2: session: environment %q: no =", name)
 		}
-		if err := s.ch.Request(ctx, "env", false, wire.Append(nil, &msg.Env{Name: name, Value: value})); err != nil {
+		if err := s.ch.Request(ctx, "env", s.StrictEnv, wire.Append(nil, &msg.Env{Name: name, Value: value})); err != nil {
+			return err
+		}
+	}
+	if s.X11 != nil {
+		if err := s.lendDisplay(ctx); err != nil {
+			return err
+		}
+	}
+	if s.AgentForward {
+		if err := s.lendAgent(ctx); err != nil {
 			return err
 		}
 	}
@@ -199,18 +320,23 @@ func (s *Session) listen() {
 			_, err := io.Copy(w, r)
 			s.copyErr[i] = err
 			if err != nil {
+				if i == 0 {
+					s.ch.sayEOW()
+				}
 				_, _ = io.Copy(io.Discard, r) // so that the command can end
 			}
 		})
 	}
-	if s.Stdout == nil {
+	switch {
+	case s.piped[1]:
+	case s.Stdout == nil:
 		s.ch.mu.Lock()
 		s.ch.discard = true
 		s.ch.mu.Unlock()
-	} else {
+	default:
 		copyTo(0, s.Stdout, struct{ io.Reader }{s.ch})
 	}
-	if s.Stderr != nil {
+	if s.Stderr != nil && !s.piped[2] {
 		copyTo(1, s.Stderr, s.ch.Stderr())
 	}
 }

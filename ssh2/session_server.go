@@ -55,12 +55,18 @@ type ServerSession struct {
 	// Requested is what the client asked for when Limits.ForceCommand took its
 	// place: the command line or the name of the subsystem.
 	Requested string
-	Env       []string // "NAME=value", of those that Server.AcceptEnv lets in
+	Env       []string // "NAME=value", of those that the server lets in
 	PTY       *PTY     // nil without a terminal
+	// X11 is what was agreed on for X11 forwarding; nil is none. See ListenX11.
+	X11 *X11Request
+	// AgentForward tells whether the client lends its agent. See Agent.
+	AgentForward bool
 
 	ch      *Channel
 	request *Request // of Kind, until it is answered
 
+	running atomic.Bool // the fields above do not change any more
+	x11Used atomic.Bool // a single connection was made
 	settled atomic.Bool // request was answered
 	exited  atomic.Bool // a status was sent, or none is to be
 
@@ -93,30 +99,35 @@ func newServerSession(ch *Channel) {
 	s.cond.L = &s.mu
 	ch.line.serve, ch.line.reply = s.serve, ch.reply
 	// Sizes and signals come while the handler has not decided yet, which may
-	// take long. Nothing but the first start changes what serve looks at, and
-	// that one is served by the reader.
-	ch.line.overtake = true
+	// take long. What they look at does not change any more by then.
+	ch.line.overtake = func(name string) bool { return s.running.Load() && sessionRequests[name] != nil }
 }
 
-// sessionRequests is what a session's channel answers; anything else is
-// refused. Each runs on the reader, or on the goroutine that settled the
-// request before, and never waits.
+// sessionRequests is what a session's channel answers by itself. Each runs on
+// the reader, or on the goroutine that settled the request before, and never
+// waits.
 var sessionRequests = map[string]func(*ServerSession, *Request) verdict{
 	"env":           (*ServerSession).onEnv,
 	"pty-req":       (*ServerSession).onPTY,
 	"exec":          (*ServerSession).onStart,
 	"shell":         (*ServerSession).onStart,
 	"subsystem":     (*ServerSession).onStart,
+	"x11-req":       (*ServerSession).onX11,
 	"window-change": (*ServerSession).onWindowChange,
 	"signal":        (*ServerSession).onSignal,
 	"break":         (*ServerSession).onBreak,
 	// The client wants no more output (OpenSSH PROTOCOL 2.1).
 	"eow@openssh.com": (*ServerSession).onEOW,
+	// OpenSSH's name, which everyone uses (OpenSSH PROTOCOL, section 2).
+	"auth-agent-req@openssh.com": (*ServerSession).onAgent,
 }
 
 func (s *ServerSession) serve(r *Request) verdict {
 	if f := sessionRequests[r.Name]; f != nil {
 		return f(s, r)
+	}
+	if other := s.ch.conn.server.Policy.Other; other != nil {
+		return s.ask(r, func(ctx context.Context) bool { return other(ctx, s, r) }, nil)
 	}
 	return refuse
 }
@@ -125,32 +136,48 @@ func (s *ServerSession) started() bool { return s.Kind != 0 }
 
 func (s *ServerSession) onEnv(r *Request) verdict {
 	var m msg.Env
-	if s.started() || !decodeData(r.Data, &m) || !slices.Contains(s.ch.conn.server.AcceptEnv, m.Name) {
+	if s.started() || !decodeData(r.Data, &m) {
 		return refuse
 	}
 	octets := len(m.Name) + len(m.Value)
 	for _, e := range s.Env {
 		octets += len(e)
 	}
-	if len(s.Env) >= maxEnvNames || octets > maxEnvOctets || !cString(m.Value) {
+	if len(s.Env) >= maxEnvNames || octets > maxEnvOctets || !envName(m.Name) || !cString(m.Value) {
 		return refuse
 	}
-	s.Env = append(s.Env, m.Name+"="+m.Value)
-	return accept
+	take := func() { s.Env = append(s.Env, m.Name+"="+m.Value) }
+	server := s.ch.conn.server
+	if matchEnv(server.AcceptEnv, m.Name) {
+		take()
+		return accept
+	}
+	if env := server.Policy.Env; env != nil {
+		return s.ask(r, func(ctx context.Context) bool { return env(ctx, s, m.Name, m.Value) }, take)
+	}
+	return refuse
 }
 
 func (s *ServerSession) onPTY(r *Request) verdict {
 	var m msg.PtyReq
 	c := s.ch.conn
-	if s.started() || s.PTY != nil || !c.server.AllowPTY || c.auth.Limits.NoPTY || !decodeData(r.Data, &m) || !cString(m.Term) {
+	if s.started() || s.PTY != nil || c.auth.Limits.NoPTY || !decodeData(r.Data, &m) || !cString(m.Term) {
 		return refuse
 	}
 	var modes TerminalModes
 	if modes.UnmarshalBinary(m.Modes) != nil {
 		return refuse
 	}
-	s.PTY = &PTY{m.Term, m.Width, m.Height, m.WidthPx, m.HeightPx, modes}
-	return accept
+	pty := &PTY{m.Term, m.Width, m.Height, m.WidthPx, m.HeightPx, modes}
+	take := func() { s.PTY = pty }
+	if c.server.AllowPTY {
+		take()
+		return accept
+	}
+	if allow := c.server.Policy.PTY; allow != nil {
+		return s.ask(r, func(ctx context.Context) bool { return allow(ctx, s, pty) }, take)
+	}
+	return refuse
 }
 
 // cString tells whether s can be handed to an operating system.
@@ -158,7 +185,7 @@ func cString(s string) bool { return !slices.Contains([]byte(s), 0) }
 
 // onStart starts the handler. One session runs one thing.
 func (s *ServerSession) onStart(r *Request) verdict {
-	if s.started() {
+	if s.started() || s.ch.ctx.Err() != nil { // closed while a SessionPolicy thought
 		return refuse
 	}
 	kind, what := Shell, ""
@@ -194,8 +221,10 @@ func (s *ServerSession) onStart(r *Request) verdict {
 		s.Subsystem = what
 	case Shell: // has no argument
 	}
+	s.running.Store(true)
 	s.ch.mu.Lock()
-	s.ch.busy, s.ch.unread = true, false
+	s.ch.busy++
+	s.ch.unread = false
 	s.ch.mu.Unlock()
 	c.goHandler(func() {
 		defer s.ch.uncount(0)
@@ -431,6 +460,25 @@ func (s *ServerSession) Stderr() io.Writer {
 func (s *ServerSession) CloseWrite() error {
 	s.settle(true)
 	return s.ch.CloseWrite()
+}
+
+// CloseRead grants the request and drops the client's input from now on, as when
+// the program that read it has closed it; see Channel.CloseRead.
+func (s *ServerSession) CloseRead() error {
+	s.settle(true)
+	return s.ch.CloseRead()
+}
+
+// FlowControl tells the client whether it may do flow control of the terminal, by
+// control-S and control-Q, itself (RFC 4254 section 6.8): not while a program
+// reads these two.
+func (s *ServerSession) FlowControl(ctx context.Context, clientCanDo bool) error {
+	return s.Request(ctx, "xon-xoff", false, wire.Append(nil, &msg.XonXoff{ClientCanDo: clientCanDo}))
+}
+
+// Request sends a request of your own to the client, as Channel.Request.
+func (s *ServerSession) Request(ctx context.Context, name string, wantReply bool, data []byte) error {
+	return s.ch.Request(ctx, name, wantReply, data)
 }
 
 // Close closes the session without a status. Handlers call Exit instead.

@@ -107,3 +107,21 @@ func (m *X11Req) Layout(c *wire.Coder) {
 	c.String(&m.Cookie)
 	c.Uint32(&m.Screen)
 }
+
+// X11Open is what an x11 channel adds to CHANNEL_OPEN (RFC 4254 section 6.3.2).
+type X11Open struct {
+	Addr string
+	Port uint32
+}
+
+// Layout implements wire.Layouter.
+func (m *X11Open) Layout(c *wire.Coder) {
+	c.String(&m.Addr)
+	c.Uint32(&m.Port)
+}
+
+// XonXoff is the data of an xon-xoff request (RFC 4254 section 6.8).
+type XonXoff struct{ ClientCanDo bool }
+
+// Layout implements wire.Layouter.
+func (m *XonXoff) Layout(c *wire.Coder) { c.Bool(&m.ClientCanDo) }
