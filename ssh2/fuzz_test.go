@@ -28,13 +28,17 @@ func FuzzServerMessages(f *testing.F) {
 	seed(open, &msg.ChannelRequest{Name: "pty-req", WantReply: true, Data: wire.Append(nil, &msg.PtyReq{Term: "x", Modes: []byte{1, 0, 0, 0, 1, 0}})},
 		&msg.ChannelRequest{Name: "shell"}, &msg.ChannelRequest{Name: "window-change", Data: make([]byte, 16)}, &msg.ChannelRequest{Name: "signal", Data: wire.AppendString(nil, "HUP")})
 	seed(&msg.GlobalRequest{Name: "no-more-sessions@openssh.com", WantReply: true}, open, &msg.ChannelExtendedData{Code: 1, Data: []byte("e")})
+	seed(open, &msg.ChannelRequest{Name: "x11-req", WantReply: true, Data: wire.Append(nil, &msg.X11Req{Protocol: MITMagicCookie, Cookie: "00"})},
+		&msg.ChannelRequest{Name: agentRequest}, &msg.ChannelRequest{Name: "env", Data: wire.Append(nil, &msg.Env{Name: "LC_ALL", Value: "C"})}, exec(0, "hang"))
 	for _, r := range msg.Rows() {
 		if r.Number >= msg.NumGlobalRequest {
 			seed(open, r.New())
 		}
 	}
 	s := testServer(shellServer)
-	s.AllowPTY, s.AcceptEnv = true, []string{"A"}
+	s.AllowPTY, s.AllowX11, s.AllowAgentForwarding, s.AcceptEnv = true, true, true, []string{"A"}
+	s.Policy.Env = func(_ context.Context, _ *ServerSession, name, _ string) bool { return name != "B" }
+	s.Policy.Other = func(_ context.Context, _ *ServerSession, r *Request) bool { return r.Name != "" }
 	f.Fuzz(func(t *testing.T, in []byte) {
 		a, b := netsim.Pipe(netsim.Link{}, netsim.Link{})
 		end := make(chan error, 1)
