@@ -28,7 +28,7 @@ func (c *counted) wrap(f crypt) crypt {
 // error after the same number of octets, and cost the same work. What the reader
 // does with this is shown by the test of this name in package transport.
 func TestCVE_7_6_CBCLengthDoesNotShow(t *testing.T) {
-	for _, m := range pairs() {
+	for _, m := range modes() {
 		if m.cipher == nil || !m.cipher.CBC {
 			continue
 		}
