@@ -35,16 +35,14 @@ func mod3(x int32) int32 {
 	return x - int32((int64(x)*inverse+1<<31)>>32)*3
 }
 
-// times returns e·s. This is most of the work of a server: p² additions of
-// products, without a branch.
+// times returns e·s. This is most of the work of a server.
 func (e *element) times(s *small) element {
-	var f [sntrupP]int32
+	var f [padded]int32
 	for i, x := range e {
 		f[i] = int32(x)
 	}
-	sum := multiply(&f, s)
 	var out element
-	for i, x := range sum {
+	for i, x := range multiply(&f, s) {
 		out[i] = modQ(int64(x))
 	}
 	return out
@@ -52,34 +50,96 @@ func (e *element) times(s *small) element {
 
 // times3 returns e·s in R/3.
 func (e *small) times3(s *small) small {
-	var f [sntrupP]int32
+	var f [padded]int32
 	for i, x := range e {
 		f[i] = int32(x)
 	}
-	sum := multiply(&f, s)
 	var out small
-	for i, x := range sum {
+	for i, x := range multiply(&f, s) {
 		out[i] = int8(mod3(x))
 	}
 	return out
 }
 
+// A polynomial to multiply has room for padded coefficients: p rounded up to
+// what can be halved twice into pieces.
+const (
+	piece  = 192
+	padded = 4 * piece
+)
+
 // multiply returns f·s in R. For coefficients of f up to q/2, those of the
 // result are below 3·p·q/2 < 2^23.
-func multiply(f *[sntrupP]int32, s *small) [sntrupP]int32 {
-	var sum [2 * sntrupP]int32
-	for i, c := range s {
-		row := (*[sntrupP]int32)(sum[i : i+sntrupP])
-		c := int32(c)
-		for j, x := range f {
-			row[j] += x * c
-		}
+func multiply(f *[padded]int32, s *small) *[sntrupP]int32 {
+	var sum [2 * padded]int32
+	var t [padded]int32
+	for i, x := range s {
+		t[i] = int32(x)
 	}
+	product(sum[:], f[:], t[:])
 	for i := 2*sntrupP - 2; i >= sntrupP; i-- { // x^p = x + 1
 		sum[i-sntrupP] += sum[i]
 		sum[i-sntrupP+1] += sum[i]
 	}
-	return [sntrupP]int32(sum[:])
+	return (*[sntrupP]int32)(sum[:])
+}
+
+// product sets out to f·s, by Karatsuba's method down to pieces: three products
+// of halves instead of four.
+func product(out, f, s []int32) {
+	n := len(f)
+	if n == piece {
+		pieceProduct((*[2 * piece]int32)(out), (*[piece]int32)(f), (*[piece]int32)(s))
+		return
+	}
+	h := n / 2
+	var bothF, bothS [padded / 2]int32
+	for i := range h {
+		bothF[i] = f[i] + f[h+i]
+		bothS[i] = s[i] + s[h+i]
+	}
+	product(out[:n], f[:h], s[:h])
+	product(out[n:], f[h:], s[h:])
+	var buf [padded]int32
+	middle := buf[:n]
+	product(middle, bothF[:h], bothS[:h])
+	for i := range middle {
+		middle[i] -= out[i] + out[n+i]
+	}
+	for i, x := range middle {
+		out[h+i] += x
+	}
+}
+
+// pieceProduct sets out to f·s, two coefficients at a time: they lie in the
+// halves of 64 bits, where the lower one borrows from the higher if it is
+// negative, which is given back in the end. Sums stay far below 2^31: of the
+// largest coefficients after two sums, 4·q/2 and 4, 192 products make 2^22.7.
+func pieceProduct(out *[2 * piece]int32, f, s *[piece]int32) {
+	var pairs [piece / 2]int64
+	for i := range pairs {
+		pairs[i] = int64(f[2*i]) + int64(f[2*i+1])<<32
+	}
+	var even, odd [piece]int64 // even[k] is for 2k and 2k+1, odd[k] for 2k+1 and 2k+2
+	for i := 0; i < piece; i += 2 {
+		a, b := int64(s[i]), int64(s[i+1])
+		e, o := (*[piece / 2]int64)(even[i/2:]), (*[piece / 2]int64)(odd[i/2:])
+		for j, x := range pairs {
+			e[j] += x * a
+			o[j] += x * b
+		}
+	}
+	halves := func(x int64) (low, high int32) {
+		low = int32(x)
+		return low, int32((x - int64(low)) >> 32)
+	}
+	before := int32(0)
+	for k := range piece {
+		e0, e1 := halves(even[k])
+		o0, o1 := halves(odd[k])
+		out[2*k], out[2*k+1] = e0+before, e1+o0
+		before = o1
+	}
 }
 
 // random sets s to an element with random coefficients.

@@ -181,6 +181,51 @@ func TestSntrupReductions(t *testing.T) {
 	}
 }
 
+// Products against the rule learned at school, with the largest coefficients
+// among others.
+func TestSntrupProducts(t *testing.T) {
+	const most = (sntrupQ - 1) / 2
+	for round := range 20 {
+		var e element
+		var s small
+		if err := s.random(rand.Reader); err != nil {
+			t.Fatal(err)
+		}
+		var signs small
+		if err := signs.random(rand.Reader); err != nil {
+			t.Fatal(err)
+		}
+		for i := range e {
+			e[i] = int16(signs[i]) * most
+			if round%2 == 0 {
+				e[i] = modQ(int64(e[i]) * int64(i*i+round))
+			}
+			if round == 1 {
+				e[i], s[i] = most, 1
+			}
+			if round == 3 {
+				e[i], s[i] = -most, 1
+			}
+		}
+		var sum [2 * sntrupP]int64
+		for i, x := range e {
+			for j, y := range s {
+				sum[i+j] += int64(x) * int64(y)
+			}
+		}
+		for i := 2*sntrupP - 1; i >= sntrupP; i-- {
+			sum[i-sntrupP] += sum[i]
+			sum[i-sntrupP+1] += sum[i]
+		}
+		got := e.times(&s)
+		for i := range got {
+			if got[i] != modQ(sum[i]) {
+				t.Fatalf("round %d: coefficient %d is %d, not %d", round, i, got[i], modQ(sum[i]))
+			}
+		}
+	}
+}
+
 // Inverses times what they are the inverse of is one.
 func TestSntrupInverses(t *testing.T) {
 	invertible := 0
