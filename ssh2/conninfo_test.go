@@ -12,16 +12,16 @@ import (
 // Both ends see the same connection, each from its side.
 func TestConnInfo(t *testing.T) {
 	leakCheck(t)
-	var server *Conn
+	login := make(chan *Conn, 1)
 	s := testServer(nil)
 	s.Version = "OpenSSH_5.3"
-	s.OnLogin = func(_ context.Context, c *Conn) error { server = c; return nil }
+	s.OnLogin = func(_ context.Context, c *Conn) error { login <- c; return nil }
 	cfg := testClient()
 	p := dialPair(t, s, cfg, netsim.Link{}, netsim.Link{})
 	if _, err := p.Ping(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	ci, si := p.Info(), server.Info()
+	ci, si := p.Info(), (<-login).Info()
 	if ci.LocalIdent != "SSH-2.0-"+Version || si.RemoteIdent != ci.LocalIdent || ci.RemoteIdent != "SSH-2.0-OpenSSH_5.3" || si.LocalIdent != ci.RemoteIdent {
 		t.Errorf("idents: client %q %q, server %q %q", ci.LocalIdent, ci.RemoteIdent, si.LocalIdent, si.RemoteIdent)
 	}

@@ -43,16 +43,16 @@ func TestCVE_1_4_StrictKexConfig(t *testing.T) {
 		{StrictKexOff, StrictKexRequire, gcm, false, false, true},
 		{StrictKexRequire, StrictKexOff, gcm, false, true, false},
 	} {
-		var conn *Conn
+		login := make(chan *Conn, 1)
 		s := testServer(nil)
 		s.StrictKex = tt.server
-		s.OnLogin = func(_ context.Context, c *Conn) error { conn = c; return nil }
+		s.OnLogin = func(_ context.Context, c *Conn) error { login <- c; return nil }
 		cfg := testClient()
 		cfg.StrictKex, cfg.Ciphers = tt.client, tt.cipher
 		if !tt.clientFails && !tt.serverFails {
 			p := dialPair(t, s, cfg, netsim.Link{}, netsim.Link{})
-			if p.Info().Strict != tt.strict || conn.Info().Strict != tt.strict {
-				t.Errorf("%v with %v: client %v, server %v", tt.client, tt.server, p.Info().Strict, conn.Info().Strict)
+			if p.Info().Strict != tt.strict || (<-login).Info().Strict != tt.strict {
+				t.Errorf("%v with %v: client %v", tt.client, tt.server, p.Info().Strict)
 			}
 			_ = p.close(t)
 			continue
@@ -90,8 +90,8 @@ func TestOnKex(t *testing.T) {
 	s.OnKex = note(&server)
 	cfg := testClient()
 	cfg.OnKex, cfg.Rekey.Bytes = note(&client), 100<<10
-	var conn *Conn
-	s.OnLogin = func(_ context.Context, c *Conn) error { conn = c; return nil }
+	login := make(chan *Conn, 1)
+	s.OnLogin = func(_ context.Context, c *Conn) error { login <- c; return nil }
 	s.Requests = map[string]GlobalHandler{"x": func(context.Context, *Conn, *Request) (bool, []byte) { return true, nil }}
 	p := dialPair(t, s, cfg, netsim.Link{}, netsim.Link{})
 	reasons := func(l *log) (r []KexReason) {
@@ -107,6 +107,7 @@ func TestOnKex(t *testing.T) {
 	}
 	// The server is done with it a moment later.
 	eventually(func() bool { return len(reasons(&server)) == 2 })
+	conn := <-login
 	if err := conn.Rekey(t.Context()); err != nil {
 		t.Fatal(err)
 	}

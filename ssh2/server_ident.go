@@ -13,7 +13,9 @@ import (
 // the meaning that they have in Config; what is empty comes from Profile, not
 // from the server's lists. The algorithms of users' keys are the server's always.
 type AlgorithmLists struct {
-	Profile                                                     Profile
+	// Profile says what the lists begin with when they are empty or edits.
+	Profile Profile
+	// The algorithms to offer, most preferred first.
 	KeyExchanges, HostKeyAlgorithms, Ciphers, MACs, Compression AlgList
 }
 
