@@ -131,8 +131,9 @@ func (m *gssMethod) try(ctx context.Context, c *authClient) (authOutcome, error)
 	if mech == nil {
 		return authFailed, c.t.Violation("authentication: server chose a mechanism that was not offered")
 	}
-	// Only the client is authenticated here (3.4); the server was by its key.
-	gc, err := mech.Initiate(ctx, m.g.host(c.host), false)
+	// Only the client has to prove itself, and so 3.4 does without mutual
+	// authentication. But OpenSSH's server knows no client that did not ask for it.
+	gc, err := mech.Initiate(ctx, m.g.host(c.host), true)
 	if err != nil {
 		return authFailed, c.local(MethodGSSAPI, err)
 	}

@@ -60,6 +60,9 @@ func (f *fakeGSS) Accept(context.Context) (GSSContext, error) {
 
 func (f *fakeGSS) Initiate(_ context.Context, host string, mutual bool) (GSSContext, error) {
 	f.hosts = append(f.hosts, host)
+	if !mutual {
+		return nil, errors.New("OpenSSH's server wants mutual authentication")
+	}
 	return &fakeContext{f: f, initiator: true, st: GSSState{Initiator: f.name, Mutual: mutual}}, f.refuse
 }
 
@@ -381,32 +384,35 @@ func TestAuthGSSAPIClient(t *testing.T) { // RFC 4462 section 3
 		want []string // what is sent behind "none"
 		err  string   // in the error, empty for success
 	}{
-		{"one token", fakeGSS{}, [][]byte{list, response, success}, []string{req, tok, mic}, ""},
-		{"two rounds", fakeGSS{rounds: 2}, [][]byte{list, response, gssToken("0"), success}, []string{req, tok, tok, mic}, ""},
-		{"refused", fakeGSS{}, [][]byte{list, failure()}, []string{req, "disconnect 14"}, "not accepted"},
-		{"MIC refused", fakeGSS{}, [][]byte{list, response, failure()}, []string{req, tok, mic, "disconnect 14"}, "not accepted"},
-		{"error of the server", fakeGSS{rounds: 2}, [][]byte{
+		{"mutual", fakeGSS{}, [][]byte{list, response, gssToken("0"), success}, []string{req, tok, mic}, ""},
+		{"mutual in two rounds", fakeGSS{rounds: 2}, [][]byte{list, response, gssToken("0"), gssToken("1"), success}, []string{req, tok, tok, mic}, ""},
+		{"wrong answer", fakeGSS{}, [][]byte{list, response, gssToken("1")}, []string{req, tok, "disconnect 14"}, "answer"},
+		{"one token", fakeGSS{noMutual: true}, [][]byte{list, response, success}, []string{req, tok, mic}, ""},
+		{"two rounds", fakeGSS{noMutual: true, rounds: 2}, [][]byte{list, response, gssToken("0"), success}, []string{req, tok, tok, mic}, ""},
+		{"refused", fakeGSS{noMutual: true}, [][]byte{list, failure()}, []string{req, "disconnect 14"}, "not accepted"},
+		{"MIC refused", fakeGSS{noMutual: true}, [][]byte{list, response, failure()}, []string{req, tok, mic, "disconnect 14"}, "not accepted"},
+		{"error of the server", fakeGSS{noMutual: true, rounds: 2}, [][]byte{
 			list, response, msg.Append(nil, &msg.GSSError{Major: 1, Text: "clock\x1b"}),
 			msg.Append(nil, &msg.GSSToken{Err: true, Token: []byte("x")}), failure(),
 		}, []string{req, tok, "disconnect 14"}, `clock\x1b`},
-		{"fails here", fakeGSS{fail: 2, rounds: 2, errToken: "why"}, [][]byte{list, response, gssToken("0")}, []string{req, tok, "USERAUTH_GSSAPI_ERRTOK", "disconnect 14"}, "the fake mechanism failed"},
-		{"no ticket", fakeGSS{refuse: errFake}, [][]byte{list, response}, []string{req, "disconnect 14"}, "the fake mechanism failed"},
-		{"no integrity", fakeGSS{noIntegrity: true}, [][]byte{list, response}, []string{req, tok, "disconnect 14"}, "no integrity"},
-		{"silent mechanism", fakeGSS{silent: true}, [][]byte{list, response}, []string{req, "disconnect 14"}, "nothing to go on with"},
-		{"other mechanism", fakeGSS{}, [][]byte{list, msg.Append(nil, &msg.GSSResponse{Mechanism: spnego})}, []string{req, "violation"}, "not offered"},
-		{"empty token", fakeGSS{rounds: 2}, [][]byte{list, response, gssToken("")}, []string{req, tok, "violation"}, "token of 0"},
-		{"long token", fakeGSS{rounds: 2}, [][]byte{list, response, gssToken(strings.Repeat("x", transport.MaxGSSToken+1))}, []string{req, tok, "violation"}, "token of"},
-		{"no end", fakeGSS{rounds: 99}, slices.Concat([][]byte{list, response}, func() (in [][]byte) {
+		{"fails here", fakeGSS{noMutual: true, fail: 2, rounds: 2, errToken: "why"}, [][]byte{list, response, gssToken("0")}, []string{req, tok, "USERAUTH_GSSAPI_ERRTOK", "disconnect 14"}, "the fake mechanism failed"},
+		{"no ticket", fakeGSS{noMutual: true, refuse: errFake}, [][]byte{list, response}, []string{req, "disconnect 14"}, "the fake mechanism failed"},
+		{"no integrity", fakeGSS{noMutual: true, noIntegrity: true}, [][]byte{list, response}, []string{req, tok, "disconnect 14"}, "no integrity"},
+		{"silent mechanism", fakeGSS{noMutual: true, silent: true}, [][]byte{list, response}, []string{req, "disconnect 14"}, "nothing to go on with"},
+		{"other mechanism", fakeGSS{noMutual: true}, [][]byte{list, msg.Append(nil, &msg.GSSResponse{Mechanism: spnego})}, []string{req, "violation"}, "not offered"},
+		{"empty token", fakeGSS{noMutual: true, rounds: 2}, [][]byte{list, response, gssToken("")}, []string{req, tok, "violation"}, "token of 0"},
+		{"long token", fakeGSS{noMutual: true, rounds: 2}, [][]byte{list, response, gssToken(strings.Repeat("x", transport.MaxGSSToken+1))}, []string{req, tok, "violation"}, "token of"},
+		{"no end", fakeGSS{noMutual: true, rounds: 99}, slices.Concat([][]byte{list, response}, func() (in [][]byte) {
 			for i := range 99 {
 				in = append(in, gssToken(fmt.Sprint(i)))
 			}
 			return in
 		}()), append(append([]string{req}, slices.Repeat([]string{tok}, transport.MaxGSSRounds)...), "disconnect 14"), "no end of tokens"},
-		{"token after MIC", fakeGSS{}, [][]byte{list, response, gssToken("0")}, []string{req, tok, mic, "violation"}, "out of place"},
-		{"MIC of a server", fakeGSS{rounds: 2}, [][]byte{list, response, gssMIC("alice", "x")}, []string{req, tok, "violation"}, "out of place"},
-		{"token at once", fakeGSS{}, [][]byte{list, gssToken("0")}, []string{req, "violation"}, "out of place"},
-		{"CVE 2.16: success at once", fakeGSS{}, [][]byte{list, success}, []string{req, "disconnect 14"}, "no proof"},
-		{"CVE 2.16: success before the MIC", fakeGSS{rounds: 2}, [][]byte{list, response, success}, []string{req, tok, "disconnect 14"}, "no proof"},
+		{"token after MIC", fakeGSS{noMutual: true}, [][]byte{list, response, gssToken("0")}, []string{req, tok, mic, "violation"}, "out of place"},
+		{"MIC of a server", fakeGSS{noMutual: true, rounds: 2}, [][]byte{list, response, gssMIC("alice", "x")}, []string{req, tok, "violation"}, "out of place"},
+		{"token at once", fakeGSS{noMutual: true}, [][]byte{list, gssToken("0")}, []string{req, "violation"}, "out of place"},
+		{"CVE 2.16: success at once", fakeGSS{noMutual: true}, [][]byte{list, success}, []string{req, "disconnect 14"}, "no proof"},
+		{"CVE 2.16: success before the MIC", fakeGSS{noMutual: true, rounds: 2}, [][]byte{list, response, success}, []string{req, tok, "disconnect 14"}, "no proof"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.f.name = "alice@R"
