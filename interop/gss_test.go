@@ -52,7 +52,7 @@ func startGSS(t *testing.T, k *kdc, hostKeys ...gossh.Signer) *net.TCPAddr {
 		}},
 		Session: func(_ context.Context, s *ssh2.ServerSession) {
 			if s.Command == "much" {
-				_, _ = s.Write(make([]byte, 2<<20))
+				_, _ = s.Write(make([]byte, 8<<20))
 			}
 			i := s.Conn().Info()
 			fmt.Fprintf(s, "%v by %v, %s, %s, %d exchanges\n", s.Identity(), i.Methods, i.Kex, i.HostKeyAlgorithm, i.KeyExchanges)

@@ -298,7 +298,7 @@ func (x *run) gssServer(ctx context.Context) error {
 	c := x.c
 	ctx, cancel := c.gssTime(ctx)
 	defer cancel()
-	if x.chosen.HostKey != nullHostKey {
+	if x.chosen.HostKey != nullHostKey && !c.Quirks().Has(GSSHostKey) {
 		signer, err := c.signerFor(x.chosen.HostKey)
 		if err != nil {
 			return c.kexFailed(err)

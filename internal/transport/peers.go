@@ -26,6 +26,9 @@ const (
 	// ImplySHA2: rsa-sha2-256 and -512 are taken although server-sig-algs does
 	// not list them.
 	ImplySHA2
+	// GSSHostKey: the host key that a server may show in a GSS-API key exchange
+	// ends the connection, and is not shown.
+	GSSHostKey
 )
 
 // quirks says which idents have which faults. A pattern is for the software
@@ -42,6 +45,7 @@ var quirks = []struct {
 	{OldExit, "OLD_EXIT", msg.Server, regexp.MustCompile(`^[0-9.]+$`), "versions of ssh.com before 3 follow a draft of RFC 4254"},
 	{DynamicPort, "DYN_RPORT_BUG", msg.Server, regexp.MustCompile(`^OpenSSH_5\.[0-9]`), "fixed in OpenSSH 6.0"},
 	{ImplySHA2, "IMPLY_RSA_SHA2_SIGALGS", msg.Server, regexp.MustCompile(`^OpenSSH_7\.4($|[^0-9])`), "lists its algorithms under wrong names"},
+	{GSSHostKey, "GSS_HOSTKEY", msg.Client, regexp.MustCompile(`^OpenSSH_`), "distributions' patch: cannot read the packet after KEXGSS_HOSTKEY"},
 }
 
 // quirksOf returns the quirks of a peer.
