@@ -291,6 +291,15 @@ func (o *ListenRules) permits(at HostPort) bool {
 // *OpenError. The host is "", "*", "localhost" or an address, never a name to be
 // resolved.
 func (o *ListenRules) Listen(ctx context.Context, at HostPort) (net.Listener, error) {
+	at = o.place(at)
+	if !o.permits(at) {
+		return nil, errNotPermitted
+	}
+	return bindTCP(ctx, at)
+}
+
+// place returns where a client that asks for at is to listen.
+func (o *ListenRules) place(at HostPort) HostPort {
 	at.Host = plainName(at.Host)
 	switch {
 	case !o.gateway && !isLoopback(at.Host):
@@ -298,10 +307,7 @@ func (o *ListenRules) Listen(ctx context.Context, at HostPort) (net.Listener, er
 	case at.Host == "":
 		at.Host = "*"
 	}
-	if !o.permits(at) {
-		return nil, errNotPermitted
-	}
-	return bindTCP(ctx, at)
+	return at
 }
 
 func isLoopback(host string) bool { return hostKind(host) == "loopback" }

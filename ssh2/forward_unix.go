@@ -111,6 +111,7 @@ func (l *socketListener) Addr() net.Addr { return unixAddr(l.path) }
 // Close implements net.Listener.
 func (l *socketListener) Close() error {
 	l.once.Do(func() {
+		// As long as the listener is open nobody else has its socket's number.
 		if now, err := os.Lstat(l.path); err == nil && os.SameFile(now, l.info) {
 			_ = os.Remove(l.path)
 		}
