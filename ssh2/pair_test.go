@@ -133,3 +133,8 @@ func repeat(n int) int {
 	}
 	return n
 }
+
+// testHostKeySeen accepts host keys and notes for what address.
+func testHostKeySeen(addr *string) gossh.HostKeyCallback {
+	return func(a string, _ net.Addr, _ gossh.PublicKey) error { *addr = a; return nil }
+}
