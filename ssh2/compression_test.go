@@ -10,10 +10,10 @@ import (
 	"github.com/fairlead-ssh/fairlead/internal/netsim"
 )
 
-// TestCompression logs in with every combination of lists: the client's order
+// TestW46_Compression logs in with every combination of lists: the client's order
 // decides among what both name, "none" is the default, and what is sent back
 // and forth, over key exchanges as well, comes out as it went in.
-func TestCompression(t *testing.T) {
+func TestW46_Compression(t *testing.T) {
 	for _, tt := range []struct {
 		client, server AlgList
 		want           string

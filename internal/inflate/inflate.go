@@ -246,6 +246,10 @@ func (d *Decoder) run(out []byte, done int, src []byte) (now int, rest []byte, f
 			d.state = litSymbol
 
 		case litSymbol: // section 3.2.5, and so are the next
+			done = d.literals(out, done)
+			if d.n <= 48 && len(src) > 0 {
+				continue // the step may want all of its bits
+			}
 			symbol, n := d.lit.look(d.bits, d.n)
 			switch {
 			case symbol == needBits:
@@ -317,6 +321,25 @@ func (d *Decoder) run(out []byte, done int, src []byte) (now int, rest []byte, f
 			d.state = litSymbol
 		}
 	}
+}
+
+// literals takes the short codes of literals that come next, which are most of
+// what does not compress well, without the ceremony around each step.
+func (d *Decoder) literals(out []byte, done int) int {
+	bits, n, fast := d.bits, d.n, &d.lit.fast
+	for done < len(out) {
+		e := fast[bits&(1<<fastBits-1)]
+		length := uint(e & 15)
+		if e == 0 || e>>4 >= endOfBlock || length > n {
+			break
+		}
+		out[done] = byte(e >> 4)
+		done++
+		bits >>= length
+		n -= length
+	}
+	d.bits, d.n = bits, n
+	return done
 }
 
 // symbolLength reads one length, or one that is repeated (section 3.2.7). It

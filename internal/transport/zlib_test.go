@@ -626,6 +626,39 @@ func TestZlibPacketLog(t *testing.T) {
 	}
 }
 
+// TestZlibCloseInMidTraffic ends connections while packets wait to be
+// compressed: none of them is forgotten.
+func TestZlibCloseInMidTraffic(t *testing.T) {
+	for i := range 20 {
+		leaks(t)
+		cc, sc := testConfigs()
+		cc.Compress, sc.Compress = []string{"zlib"}, []string{"zlib"}
+		client, server := pair(t, cc, sc)
+		var wg sync.WaitGroup
+		for _, c := range []*Conn{client, server} {
+			seen := 0
+			wg.Go(func() {
+				_ = drain(c, func([]byte) {
+					if seen++; seen == i {
+						_ = c.Close()
+					}
+				})
+			})
+			for range 4 {
+				wg.Go(func() {
+					flow := c.NewFlow(1, maxWindow, 32<<10)
+					for flow.Write(packet.Get(100<<10)) == nil { // until the end
+					}
+				})
+			}
+		}
+		if i == 0 {
+			_ = server.Disconnect(ReasonByApplication, "bye")
+		}
+		wg.Wait()
+	}
+}
+
 // TestZlibNotOffered: without the name the list is "none", and unknown names
 // are mistakes.
 func TestZlibNotOffered(t *testing.T) {
