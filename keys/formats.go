@@ -36,9 +36,9 @@ func (f Format) String() string {
 
 // A FormatInfo tells what can be done with a format.
 type FormatInfo struct {
-	Format       Format
-	ReadPrivate  bool
-	WritePrivate bool
+	Format       Format   // the name to give to Marshal
+	ReadPrivate  bool     // has a form for private keys that is read
+	WritePrivate bool     // and one that is written
 	WritePublic  bool     // public keys of every format can be read
 	Ciphers      []string // that private keys can be written with, the default first
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // fuzzLimits keep one execution short; what they refuse is tested elsewhere.
-var fuzzLimits = Limits{BcryptRounds: 4, PBKDF2Iterations: 4096, Memory: 1 << 20, MemoryPasses: 1 << 20}
+var fuzzLimits = Limits{BcryptRounds: 1, PBKDF2Iterations: 4096, Memory: 1 << 20, MemoryPasses: 1 << 20}
 
 // fuzzParse parses wrap(data): only errors of the documented types may come,
 // and what is read is written and read again as the same key.

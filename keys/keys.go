@@ -71,7 +71,7 @@ func (k *PublicKey) Type() string { return k.Key.Type() }
 // A PassphraseError means that a key is encrypted and that no passphrase was
 // given, or a wrong one.
 type PassphraseError struct {
-	Format    Format
+	Format    Format          // of the file
 	Wrong     bool            // a passphrase was given, but not this key's
 	PublicKey gossh.PublicKey // whose passphrase to ask for, if the format shows it
 }
