@@ -45,7 +45,7 @@ type FormatInfo struct {
 
 // Formats returns all formats in the order in which they are looked for.
 func Formats() []FormatInfo {
-	var out []FormatInfo
+	out := make([]FormatInfo, 0, len(formats))
 	for _, r := range formats {
 		out = append(out, FormatInfo{
 			Format: r.format, ReadPrivate: r.parse != nil, WritePrivate: r.marshal != nil,

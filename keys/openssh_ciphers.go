@@ -3,13 +3,13 @@ package keys
 import (
 	"crypto/aes"
 	"crypto/cipher"
-	"crypto/des" //nolint:gosec // 3des-cbc and des-cbc keys of old are read
+	"crypto/des" // 3des-cbc and des-cbc keys of old are read
 	"crypto/sha512"
 	"encoding/binary"
 	"errors"
 	"slices"
 
-	"golang.org/x/crypto/blowfish"
+	"golang.org/x/crypto/blowfish" //nolint:staticcheck // bcrypt is made of it
 	"golang.org/x/crypto/chacha20"
 	"golang.org/x/crypto/poly1305" //nolint:staticcheck // deprecated in favour of chacha20poly1305, whose MAC covers other octets than OpenSSH's
 )
@@ -38,7 +38,7 @@ var openSSHCiphers = []openSSHCipher{
 }
 
 func openSSHCipherNames() []string {
-	var out []string
+	out := make([]string, 0, len(openSSHCiphers))
 	for _, c := range openSSHCiphers {
 		out = append(out, c.name)
 	}

@@ -4,12 +4,12 @@ import (
 	"crypto"
 	"crypto/aes"
 	"crypto/cipher"
-	"crypto/des" //nolint:gosec // keys encrypted with it are read
+	"crypto/des" // keys encrypted with it are read
 	"crypto/dsa" //nolint:staticcheck // ssh-dss keys are read and written as they are
-	"crypto/md5" //nolint:gosec // PBES1 names it
+	"crypto/md5" // PBES1 names it
 	"crypto/pbkdf2"
 	"crypto/rand"
-	"crypto/sha1" //nolint:gosec // PBES1 and the default of PBKDF2
+	"crypto/sha1" // PBES1 and the default of PBKDF2
 	"crypto/sha256"
 	"crypto/sha512"
 	"crypto/x509"
@@ -376,13 +376,7 @@ func pkcs12Derive(id byte, n int, pass, salt []byte, iterations int) []byte {
 const pbkdf2Iterations = 600_000
 
 func marshalPKCS8(k *PrivateKey, s seal) ([]byte, error) {
-	var der []byte
-	var err error
-	if d, ok := k.Raw.(*dsa.PrivateKey); ok {
-		der, err = marshalPKCS8DSA(d)
-	} else {
-		der, err = x509.MarshalPKCS8PrivateKey(k.Raw)
-	}
+	der, err := marshalPKCS8Key(k.Raw)
 	if err != nil {
 		return nil, err
 	}
@@ -444,8 +438,13 @@ func algorithm(oid asn1.ObjectIdentifier, parameters any) (pkix.AlgorithmIdentif
 	return pkix.AlgorithmIdentifier{Algorithm: oid, Parameters: asn1.RawValue{FullBytes: der}}, err
 }
 
-// marshalPKCS8DSA does what crypto/x509 does not (RFC 3279 section 2.3.2).
-func marshalPKCS8DSA(k *dsa.PrivateKey) ([]byte, error) {
+// marshalPKCS8Key writes what crypto/x509 does, and DSA keys, which it does not
+// (RFC 3279 section 2.3.2).
+func marshalPKCS8Key(raw crypto.PrivateKey) ([]byte, error) {
+	k, ok := raw.(*dsa.PrivateKey)
+	if !ok {
+		return x509.MarshalPKCS8PrivateKey(raw)
+	}
 	alg, err := algorithm(oidDSA, dsaParameters{k.P, k.Q, k.G})
 	if err != nil {
 		return nil, err

@@ -11,7 +11,7 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/rsa"
-	"crypto/sha1" //nolint:gosec // version 2 is defined with it
+	"crypto/sha1" // version 2 is defined with it
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"

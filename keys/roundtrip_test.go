@@ -9,6 +9,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rsa"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -42,10 +43,7 @@ func allKeys(t testing.TB) map[string]*PrivateKey {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out := map[string]*PrivateKey{}
-	for name, k := range made {
-		out[name] = k
-	}
+	out := maps.Clone(made)
 	d, err := Parse(readFile(t, "ssh-keygen/dsa.openssh"), nil)
 	if err != nil {
 		t.Fatal(err)

@@ -6,10 +6,10 @@ import (
 	"crypto/dsa" //nolint:staticcheck // ssh-dss keys are used where a user has one
 	"crypto/ecdsa"
 	"crypto/ed25519"
-	"crypto/md5" //nolint:gosec // the old form of fingerprints
+	"crypto/md5" // the old form of fingerprints
 	"crypto/rand"
 	"crypto/rsa"
-	_ "crypto/sha1" //nolint:gosec // ssh-rsa and ssh-dss
+	_ "crypto/sha1" // ssh-rsa and ssh-dss
 	_ "crypto/sha256"
 	_ "crypto/sha512"
 	"encoding/asn1"

@@ -147,7 +147,6 @@ func NewX509Key(algorithm string, chain []*x509.Certificate, ocsp [][]byte) (*X5
 	}
 	blob := wire.AppendString(nil, a.Name)
 	if a.Draft {
-		chain, ocsp = chain[:1], nil
 		blob = wire.AppendBytes(blob, chain[0].Raw)
 	} else {
 		blob = wire.AppendUint32(blob, uint32(len(chain)))

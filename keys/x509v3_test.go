@@ -503,7 +503,7 @@ func TestX509OCSP(t *testing.T) {
 		if edit != nil {
 			edit(&r)
 		}
-		der, err := ocsp.CreateResponse(root.cert, by.cert, ocsp.Response(r), by.key)
+		der, err := ocsp.CreateResponse(root.cert, by.cert, r, by.key)
 		if err != nil {
 			t.Fatal(err)
 		}
