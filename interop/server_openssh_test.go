@@ -21,6 +21,7 @@ type sshd struct {
 	keys     string   // authorized_keys instead of the usual key; only for an ordinary user
 	settings []string // lines of sshd_config that come before ours, so that they count
 	env      []string // on top of the environment
+	etc      string   // a directory that is /etc/ssh for it, or empty
 }
 
 // startOpenSSH runs sshd in a mount namespace of its own: its user and password exist only there, and the root
@@ -71,8 +72,9 @@ mount -t tmpfs -o mode=755 tmpfs /run
 mkdir /run/sshd
 cp "$5" /run/authorized_keys
 [ ! -e /etc/pam.d/sshd ] || mount --bind "$6" /etc/pam.d/sshd
+[ -z "$7" ] || mount --bind "$7" /etc/ssh
 exec "$3" -D -e -f "$4"`
-	cmd := exec.Command("unshare", "--mount", "sh", "-c", script, "sh", passwdFile, s.root, program, config, keysFile, pam)
+	cmd := exec.Command("unshare", "--mount", "sh", "-c", script, "sh", passwdFile, s.root, program, config, keysFile, pam, o.etc)
 	cmd.Env = append(os.Environ(), o.env...)
 	s.start(t, cmd)
 	s.waitIdent(t)
