@@ -2,9 +2,11 @@ package kex
 
 import (
 	"bytes"
+	"crypto"
 	"errors"
 	"math/big"
 	"slices"
+	"strings"
 	"testing"
 	"testing/cryptotest"
 
@@ -81,6 +83,36 @@ func TestRows(t *testing.T) {
 	Rows()[0].Name = "changed"
 	if rows[0].Name == "changed" {
 		t.Error("Rows gave the table away")
+	}
+}
+
+// What resists a quantum computer comes first, ML-KEM before sntrup761, and both
+// before the curves.
+func TestW43_PostQuantumFirst(t *testing.T) {
+	want := []string{"mlkem768x25519-sha256", "sntrup761x25519-sha512", "sntrup761x25519-sha512@openssh.com", "curve25519-sha256"}
+	if got := alg.Defaults(Rows())[:len(want)]; !slices.Equal(got, want) {
+		t.Errorf("defaults begin with %q", got)
+	}
+	for _, row := range Rows() {
+		name := row.Name
+		if hybrid := strings.HasPrefix(name, "mlkem") || strings.HasPrefix(name, "sntrup"); hybrid != row.PostQuantum {
+			t.Errorf("%s: post-quantum is %v", name, row.PostQuantum)
+		}
+	}
+}
+
+// SHA-1 and group 1 are for those who name them, and stand behind all others.
+func TestW7_WeakMethodsAreLegacy(t *testing.T) {
+	weak := false
+	for _, row := range Rows() {
+		sha1 := row.Hash == crypto.SHA1
+		if sha1 != strings.HasSuffix(row.Name, "-sha1") || sha1 != (row.Status == alg.Legacy) || weak && !sha1 {
+			t.Errorf("%s: hash %v, status %v", row.Name, row.Hash, row.Status)
+		}
+		weak = weak || sha1
+	}
+	if !weak {
+		t.Error("nothing is weak")
 	}
 }
 

@@ -69,6 +69,10 @@ func truncatable(d alg.Direction) bool {
 	if d.Cipher == "chacha20-poly1305@openssh.com" {
 		return true
 	}
+	cipher, ok := seal.FindCipher(d.Cipher)
+	if !ok || !cipher.CBC {
+		return false
+	}
 	mac, ok := seal.FindMAC(d.MAC)
-	return ok && mac.EtM && strings.Contains(d.Cipher, "-cbc")
+	return ok && mac.EtM
 }
