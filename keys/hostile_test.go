@@ -2,6 +2,8 @@ package keys
 
 import (
 	"bytes"
+	"crypto/rand"
+	"crypto/rsa"
 	"encoding/asn1"
 	"encoding/base64"
 	"encoding/pem"
@@ -166,15 +168,73 @@ func TestCVE_6_12_HugeNumbers(t *testing.T) {
 			t.Errorf("%s of %d octets: %v", what, len(data), err)
 		}
 	}
+	// The public forms, down to the key in a certificate.
+	wireRSA := func(n *big.Int) []byte {
+		b := wire.AppendBytes(wire.AppendString(nil, gossh.KeyAlgoRSA), []byte{3})
+		return wire.AppendBytes(b, mpintBytes(n))
+	}
+	big16k := new(big.Int).SetBit(big.NewInt(1), maxRSABits-1, 1)
+	large := new(big.Int).SetBit(big.NewInt(1), maxRSABits, 1)
+	if _, err := ParseBlob(wireRSA(big16k)); err != nil {
+		t.Error(err)
+	}
+	line := "ssh-rsa " + base64.StdEncoding.EncodeToString(wireRSA(large))
+	for what, err := range map[string]error{
+		"blob": parsePublicError(wireRSA(large)),
+		"line": parsePublicError([]byte(line)),
+		"PPK":  parsePublicError([]byte("PuTTY-User-Key-File-3: ssh-rsa\nEncryption: none\nComment: \nPublic-Lines: 1\n" + line[8:] + "\nPrivate-Lines: 1\nAAAA\nPrivate-MAC: 00\n")),
+	} {
+		if err == nil || !strings.Contains(err.Error(), "too large") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	cert := &gossh.Certificate{Key: allKeys(t)["rsa"].PublicKey(), ValidBefore: gossh.CertTimeInfinity}
+	if err := cert.SignCert(rand.Reader, allKeys(t)["ed25519"].Signer); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ParseBlob(cert.Marshal()); err != nil {
+		t.Error(err)
+	}
+	blob := cert.Marshal()
+	n := wire.AppendBytes(nil, mpintBytes(allKeys(t)["rsa"].Raw.(*rsa.PrivateKey).N))
+	blob = bytes.Replace(blob, n, wire.AppendBytes(nil, mpintBytes(large)), 1)
+	if _, err := ParseBlob(blob); err == nil || !strings.Contains(err.Error(), "too large") {
+		t.Errorf("in a certificate: %v", err)
+	}
+	// Primes that are none, which would divide by zero.
+	k := allKeys(t)["rsa"].Raw.(*rsa.PrivateKey)
+	for _, p := range []int64{0, 1, 2, 3} {
+		q := new(big.Int).Set(k.N)
+		if p > 1 {
+			q.Div(q, big.NewInt(p))
+		}
+		for _, n := range []*big.Int{k.N, new(big.Int).Mul(q, big.NewInt(p))} {
+			if _, err := rsaPrivate(n, big.NewInt(int64(k.E)), k.D, big.NewInt(p), q); err == nil {
+				t.Errorf("a key with the prime %d", p)
+			}
+		}
+	}
+	square := new(big.Int).Mul(k.Primes[0], k.Primes[0])
+	if _, err := rsaPrivate(square, big.NewInt(int64(k.E)), k.D, k.Primes[0], k.Primes[0]); err == nil {
+		t.Error("a key with one prime twice")
+	}
 	if _, err := Parse(make([]byte, maxFile+1), nil); err == nil {
 		t.Error("a file of any size is read")
 	}
 	// Depth costs nothing.
-	for _, data := range []string{strings.Repeat("<RSAKeyValue>", 10000), strings.Repeat("[", 100000), `{"n":` + strings.Repeat("[", 100000), "<!DOCTYPE x><RSAKeyValue/>"} {
+	for _, data := range []string{
+		strings.Repeat("<RSAKeyValue>", 10000), strings.Repeat("[", 100000), `{"n":` + strings.Repeat("[", 100000), "<!DOCTYPE x><RSAKeyValue/>", "<RSAKeyValue><D>" + strings.Repeat("AAAA<!-- -->", 20000),
+		strings.Repeat("-----BEGIN ", 20000), strings.Repeat("-----BEGIN A-----\n", 10000), strings.Repeat("-----BEGIN A-----\nA: b\n\nAAAA\n", 6000),
+	} {
 		if _, err := Parse([]byte(data), nil); err == nil {
 			t.Errorf("%.20s... was read", data)
 		}
 	}
+}
+
+func parsePublicError(data []byte) error {
+	_, err := ParsePublic(data)
+	return err
 }
 
 // Every file of every tool, cut short at any octet, is an error and nothing

@@ -51,8 +51,11 @@ func rsaPrivate(n, e, d, p, q *big.Int) (*rsa.PrivateKey, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !sized(n.BitLen(), d, p, q) {
+	if !sized(n.BitLen(), d, p, q) || p.BitLen() < 2 || q.BitLen() < 2 {
 		return nil, errNumber
+	}
+	if new(big.Int).Mul(p, q).Cmp(n) != 0 {
+		return nil, errMismatch
 	}
 	k := &rsa.PrivateKey{PublicKey: *pub, D: d, Primes: []*big.Int{p, q}}
 	k.Precompute()
@@ -106,8 +109,14 @@ func newPrivateKey(raw crypto.PrivateKey) (*PrivateKey, error) {
 	if k, ok := raw.(*ed25519.PrivateKey); ok {
 		raw = *k
 	}
-	if k, ok := raw.(*rsa.PrivateKey); ok && (k.N.BitLen() > maxRSABits || len(k.Primes) != 2) {
-		return nil, errors.ErrUnsupported
+	if k, ok := raw.(*rsa.PrivateKey); ok {
+		if k.N.BitLen() > maxRSABits || len(k.Primes) != 2 {
+			return nil, errors.ErrUnsupported
+		}
+		k.Precompute() // now, since later more than one may use the key
+		if err := k.Validate(); err != nil {
+			return nil, err
+		}
 	}
 	s, err := gossh.NewSignerFromKey(raw)
 	if err != nil {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/base64"
 	"fmt"
-	"strconv"
 	"strings"
 
 	gossh "golang.org/x/crypto/ssh"
@@ -170,13 +169,16 @@ func parseBlobFile(f *file) (*PublicKey, error) {
 
 func marshalBlob(k *PublicKey) ([]byte, error) { return k.Key.Marshal(), nil }
 
+// maxNumber bounds a number in base64, generously.
+const maxNumber = maxRSABits / 4
+
 // number is a field of JWK or XML: a big-endian number in base64.
 func number(enc *base64.Encoding, name, s string) ([]byte, error) {
 	if s == "" {
 		return nil, bad(name, "is missing")
 	}
-	if len(s) > maxRSABits/4 {
-		return nil, bad(name, "%s characters are too long", strconv.Itoa(len(s)))
+	if len(s) > maxNumber {
+		return nil, bad(name, "too long")
 	}
 	p, err := enc.DecodeString(s)
 	if err != nil {

@@ -267,6 +267,27 @@ func TestX509SHA1Rows(t *testing.T) {
 	}
 }
 
+// What AsyncSSH makes of each algorithm of RFC 6187.
+func TestX509AsyncSSH(t *testing.T) {
+	for _, a := range X509Algorithms() {
+		if a.Draft {
+			continue // it has none of these
+		}
+		k, err := ParseX509Key(readFile(t, "asyncssh/"+a.Name+".blob"))
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		var sig gossh.Signature
+		if err := gossh.Unmarshal(readFile(t, "asyncssh/"+a.Name+".sig"), &sig); err != nil {
+			t.Fatal(err)
+		}
+		if err := k.Verify([]byte("data to sign"), &sig); err != nil || k.Type() != a.Name {
+			t.Errorf("%s: %v", a.Name, err)
+		}
+	}
+}
+
 // The draft left the form of the key open: three are read.
 func TestX509DraftForms(t *testing.T) {
 	c := x509Cases(t)

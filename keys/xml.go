@@ -54,7 +54,11 @@ func decodeXML(f *file) (*xmlKey, error) {
 			depth--
 		case xml.CharData:
 			if depth == 2 {
-				k.values[name] += strings.Join(strings.Fields(string(t)), "")
+				v := k.values[name] + strings.Join(strings.Fields(string(t)), "")
+				if len(v) > maxNumber { // here, since comments may cut it into many pieces
+					return nil, bad(clip(name), "too long")
+				}
+				k.values[name] = v
 			}
 		case xml.Directive:
 			return nil, bad("", "a document type")
