@@ -419,7 +419,7 @@ func TestZlibSizes(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	var all []byte
 	var pieces []int
-	for kind := range len(kinds) {
+	for kind := range kinds {
 		for _, n := range []int{1, 2, 100, deflatePiece - 10, deflatePiece - 9, deflatePiece, 32 << 10, 36 << 10, 100_000, maxPiece, maxPiece + 1, 300_000} {
 			all = append(all, kinds[kind](r, n)...)
 			pieces = append(pieces, n)
