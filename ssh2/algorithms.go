@@ -19,6 +19,7 @@ const (
 	HostKeyAlgorithm                          // Config.HostKeyAlgorithms
 	Cipher                                    // Config.Ciphers
 	MAC                                       // Config.MACs
+	Compression                               // Config.Compression
 	UserKeyAlgorithm                          // ServerAuth and ClientConfig.PublicKeyAlgorithms
 )
 
@@ -32,6 +33,7 @@ var algorithmKinds = []struct {
 	{HostKeyAlgorithm, "host key", transport.HostKeyAlgorithms},
 	{Cipher, "cipher", func() []alg.Row { return metas(slices.Collect(seal.Ciphers())) }},
 	{MAC, "MAC", func() []alg.Row { return metas(slices.Collect(seal.MACs())) }},
+	{Compression, "compression", func() []alg.Row { return metas(transport.Compressions()) }},
 	{UserKeyAlgorithm, "user key", func() []alg.Row { return metas(keyAlgs) }},
 }
 
@@ -59,7 +61,8 @@ type Algorithm struct {
 	// Name is what an AlgList calls it.
 	Name string
 	// Profile is the first profile that has it: Modern algorithms are on by
-	// default, Legacy ones are weak or broken.
+	// default, Legacy ones are weak or broken. No profile compresses: methods
+	// other than none must be named.
 	Profile Profile
 	// Aliases are other names on the wire for the same, each with a row of its own.
 	Aliases []string

@@ -269,7 +269,7 @@ func (d *Decoder) run(out []byte, done int, src []byte) (now int, rest []byte, f
 				done++
 			case symbol == endOfBlock:
 				d.state = blockHeader
-			case symbol-endOfBlock > len(lengths):
+			case symbol-endOfBlock > len(lengthBase):
 				return done, src, false, ErrSymbol
 			default:
 				d.symbol, d.state = symbol-endOfBlock-1, lengthExtra
@@ -284,18 +284,18 @@ func (d *Decoder) run(out []byte, done int, src []byte) (now int, rest []byte, f
 			d.state = litSymbol
 
 		case lengthExtra:
-			e := lengths[d.symbol]
-			if d.n < uint(e.bits) {
+			n := uint(lengthBits[d.symbol])
+			if d.n < n {
 				return done, src, false, nil
 			}
-			d.length, d.state = int(e.base)+d.take(uint(e.bits)), distSymbol
+			d.length, d.state = int(lengthBase[d.symbol])+d.take(n), distSymbol
 
 		case distSymbol:
 			symbol, n := d.dist.look(d.bits, d.n)
 			switch {
 			case symbol == needBits:
 				return done, src, false, nil
-			case symbol == noCode || symbol >= len(distances):
+			case symbol == noCode || symbol >= len(distanceBase):
 				return done, src, false, ErrSymbol
 			}
 			d.bits >>= n
@@ -303,11 +303,11 @@ func (d *Decoder) run(out []byte, done int, src []byte) (now int, rest []byte, f
 			d.symbol, d.state = symbol, distExtra
 
 		case distExtra:
-			e := distances[d.symbol]
-			if d.n < uint(e.bits) {
+			n := uint(distanceBits[d.symbol])
+			if d.n < n {
 				return done, src, false, nil
 			}
-			d.distance = int(e.base) + d.take(uint(e.bits))
+			d.distance = int(distanceBase[d.symbol]) + d.take(n)
 			if d.distance > d.filled+done {
 				return done, src, false, ErrDistance
 			}
