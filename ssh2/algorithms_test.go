@@ -43,7 +43,11 @@ A list of one's own names it whatever the profile, as in ` + "`+hmac-sha1`" + `;
 			kind = a.Kind
 			fmt.Fprintf(&b, "\n## %s\n\n| name | profile | reference | the same as |\n|---|---|---|---|\n", strings.ToUpper(kind.String()[:1])+kind.String()[1:])
 		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", a.Name, a.Profile, a.Reference, strings.Join(a.Aliases, ", "))
+		profile := a.Profile.String()
+		if a.Kind == Compression && a.Profile != Modern {
+			profile = "none: by name only"
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", a.Name, profile, a.Reference, strings.Join(a.Aliases, ", "))
 	}
 	return b.String()
 }
@@ -74,6 +78,9 @@ func TestAlgorithms(t *testing.T) {
 		o, err := (&Config{Profile: p}).resolve()
 		if err != nil {
 			t.Fatal(err)
+		}
+		if !slices.Equal(o.compress, []string{"none"}) {
+			t.Errorf("%s offers compression %q", p, o.compress)
 		}
 		for kind, offered := range map[AlgorithmKind][]string{KeyExchange: o.kex, HostKeyAlgorithm: o.hostKeys, Cipher: o.ciphers, MAC: o.macs} {
 			for _, a := range Algorithms() {
