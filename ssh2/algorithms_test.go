@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/fairlead-ssh/fairlead/internal/kex"
 )
 
 var update = flag.Bool("update", false, "write generated documents anew")
@@ -48,6 +50,19 @@ A list of one's own names it whatever the profile, as in ` + "`+hmac-sha1`" + `;
 			profile = "none: by name only"
 		}
 		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", a.Name, profile, a.Reference, strings.Join(a.Aliases, ", "))
+	}
+	fmt.Fprintf(&b, `
+## Key exchange by the GSS-API
+
+Known only where ` + "`ServerAuth.GSSAPI` or `ClientConfig.GSSKeyExchange`" + ` provides a mechanism, and then offered before all other key exchanges. What the star stands
+for names the mechanism (RFC 4462 section 2.3); for Kerberos, which package gssapi provides, it is toWM5Slw5Ew8Mqkay+al2g==. The host key algorithm null (RFC 4462
+section 5) is offered along with them, behind all others.
+
+| name | profile | reference |
+|---|---|---|
+`)
+	for _, r := range kex.GSSRows(fakeOID) {
+		fmt.Fprintf(&b, "| %s* | %s | %s |\n", strings.TrimSuffix(r.Name, kex.GSSSuffix(fakeOID)), profileOf(r.Status), r.Reference)
 	}
 	return b.String()
 }

@@ -347,6 +347,38 @@ func TestCVE_7_3_GSSAPIUnknownUsers(t *testing.T) {
 	expectAuth(t, run("alice"), run("nobody")...)
 }
 
+// A malformed request, token or MIC, and a good one of somebody who may not:
+// the same message, after the same time, whether the user is there or not.
+func TestCVE_7_1_GSSAPIRefusalsLookAlike(t *testing.T) { // and cves 7.2
+	req := func(user string) []byte { return reqGSS(user, fakeOID) }
+	for name, in := range map[string]func(user string) [][]byte{
+		"request":  func(u string) [][]byte { return [][]byte{append(req(u), 0)} },
+		"token":    func(u string) [][]byte { return [][]byte{req(u), gssToken("")} },
+		"MIC":      func(u string) [][]byte { return [][]byte{req(u), gssToken("0 bob@R false"), msg.Append(nil, &msg.GSSMIC{})} },
+		"wrong":    func(u string) [][]byte { return [][]byte{req(u), gssToken("0 bob@R false"), gssMIC(u, "x@R")} },
+		"not told": func(u string) [][]byte { return [][]byte{req(u), gssToken("0 bob@R false"), gssMIC(u, "bob@R")} },
+		"keyex":    func(u string) [][]byte { return [][]byte{reqKeyex(u, "bob@R")} },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			for _, user := range []string{"alice", "nobody"} {
+				asked := 0
+				l := authRun{
+					keyex: &fakeContext{f: &fakeGSS{}, st: GSSState{Initiator: "bob@R", Integrity: true}},
+					auth: ServerAuth{
+						MinFailureDelay: time.Second,
+						GSSAPI:          &GSSServer{Mechanisms: []GSSAcceptor{&fakeGSS{}}, Allow: sameName(&asked)},
+					},
+				}
+				start := time.Now()
+				out := l.run(t, in(user)...)
+				if got := time.Since(start); out[len(out)-1] != "failure gssapi-keyex,gssapi-with-mic" || got != time.Second {
+					t.Errorf("%s as %s: %q after %v", name, user, out, got)
+				}
+			}
+		})
+	}
+}
+
 func TestAuthGSSKeyex(t *testing.T) { // RFC 4462 section 4
 	known := &fakeContext{f: &fakeGSS{}, st: GSSState{Initiator: "alice@R", Integrity: true, Mutual: true}}
 	const fail = "failure gssapi-keyex"

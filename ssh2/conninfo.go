@@ -32,7 +32,8 @@ type ConnInfo struct {
 	SessionID []byte
 	// Kex and HostKeyAlgorithm are what the last key exchange was done with.
 	Kex, HostKeyAlgorithm string
-	// HostKey is the server's; of either role.
+	// HostKey is the server's; of either role. Nil if a GSS-API key exchange made
+	// do without.
 	HostKey gossh.PublicKey
 	// In and Out are the algorithms for what we receive and send.
 	In, Out Direction
