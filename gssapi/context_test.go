@@ -558,6 +558,35 @@ func FuzzAccept(f *testing.F) {
 	})
 }
 
+// FuzzAuthenticator gives the acceptor authenticators of somebody who has a ticket.
+func FuzzAuthenticator(f *testing.F) {
+	r := newRealm(f, etypeID.AES256_CTS_HMAC_SHA1_96)
+	a := r.acceptor()
+	i := r.ticket(true, nil)
+	auth, err := types.NewAuthenticator(i.realm, i.name)
+	r.check(err)
+	auth.Cksum = types.Checksum{CksumType: checksumType, Checksum: appendChecksum(flagInteg)}
+	plain, err := auth.Marshal()
+	r.check(err)
+	f.Add(plain)
+	f.Add([]byte("\x62\x00"))
+	f.Fuzz(func(t *testing.T, plain []byte) {
+		enc, err := crypto.GetEncryptedData(plain, i.session, 11, 0)
+		if err != nil {
+			return // too long or too short to encrypt
+		}
+		req := messages.APReq{PVNO: 5, MsgType: msgAPReq, APOptions: types.NewKrbFlags(), Ticket: i.ticket, EncryptedAuthenticator: enc}
+		message, err := req.Marshal()
+		r.check(err)
+		c := accept(t, a)
+		if _, done, err := c.Step(t.Context(), frame(idAPReq, message)); done != (err == nil) || done && c.State().Initiator != "alice@"+testRealm {
+			t.Fatalf("done %t, state %+v, error %v", done, c.State(), err)
+		} else if err != nil && strings.Contains(err.Error(), "malformed input") {
+			t.Fatal(err) // a panic of the library that could be prevented
+		}
+	})
+}
+
 // FuzzAnswer gives the initiator answers of anything.
 func FuzzAnswer(f *testing.F) {
 	r := newRealm(f, etypeID.AES256_CTS_HMAC_SHA1_96)

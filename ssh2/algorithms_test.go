@@ -54,7 +54,7 @@ A list of one's own names it whatever the profile, as in ` + "`+hmac-sha1`" + `;
 	fmt.Fprintf(&b, `
 ## Key exchange by the GSS-API
 
-Known only where ` + "`ServerAuth.GSSAPI` or `ClientConfig.GSSKeyExchange`" + ` provides a mechanism, and then offered before all other key exchanges. What the star stands
+Known only where `+"`ServerAuth.GSSAPI` or `ClientConfig.GSSKeyExchange`"+` provides a mechanism, and then offered before all other key exchanges. What the star stands
 for names the mechanism (RFC 4462 section 2.3); for Kerberos, which package gssapi provides, it is toWM5Slw5Ew8Mqkay+al2g==. The host key algorithm null (RFC 4462
 section 5) is offered along with them, behind all others.
 

@@ -352,9 +352,11 @@ func TestCVE_7_3_GSSAPIUnknownUsers(t *testing.T) {
 func TestCVE_7_1_GSSAPIRefusalsLookAlike(t *testing.T) { // and cves 7.2
 	req := func(user string) []byte { return reqGSS(user, fakeOID) }
 	for name, in := range map[string]func(user string) [][]byte{
-		"request":  func(u string) [][]byte { return [][]byte{append(req(u), 0)} },
-		"token":    func(u string) [][]byte { return [][]byte{req(u), gssToken("")} },
-		"MIC":      func(u string) [][]byte { return [][]byte{req(u), gssToken("0 bob@R false"), msg.Append(nil, &msg.GSSMIC{})} },
+		"request": func(u string) [][]byte { return [][]byte{append(req(u), 0)} },
+		"token":   func(u string) [][]byte { return [][]byte{req(u), gssToken("")} },
+		"MIC": func(u string) [][]byte {
+			return [][]byte{req(u), gssToken("0 bob@R false"), msg.Append(nil, &msg.GSSMIC{})}
+		},
 		"wrong":    func(u string) [][]byte { return [][]byte{req(u), gssToken("0 bob@R false"), gssMIC(u, "x@R")} },
 		"not told": func(u string) [][]byte { return [][]byte{req(u), gssToken("0 bob@R false"), gssMIC(u, "bob@R")} },
 		"keyex":    func(u string) [][]byte { return [][]byte{reqKeyex(u, "bob@R")} },
