@@ -18,6 +18,7 @@ type soak struct {
 	cipher, mac, compress  string
 	fromClient, fromServer uint64 // octets after which they ask for new keys; 0: they do not
 	calls                  int    // of Rekey, on both ends besides
+	strict                 StrictKex
 	link                   netsim.Link
 	size                   int // octets each way
 }
@@ -32,6 +33,7 @@ func (s *soak) run(t *testing.T) (exchanges int) {
 	cc.Ciphers, cc.MACs, cc.Compress = []string{s.cipher}, []string{s.mac}, []string{s.compress}
 	sc.Compress = cc.Compress
 	cc.RekeyBytes, sc.RekeyBytes = s.fromClient, s.fromServer
+	cc.Strict = s.strict
 	a, b := netsim.Pipe(s.link, s.link)
 	client, server := New(a, cc), New(b, sc)
 	errs := make(chan error, 1)
@@ -91,7 +93,7 @@ func (s *soak) run(t *testing.T) (exchanges int) {
 	senders.Wait()
 	seen.Wait()
 	ci, si := client.Info(), server.Info()
-	if ci.Out.Compression != s.compress || ci.In.Cipher != s.cipher || ci.In != si.Out || ci.Out != si.In {
+	if ci.Strict != (s.strict == StrictOffer) || ci.Out.Compression != s.compress || ci.In.Cipher != s.cipher || ci.In != si.Out || ci.Out != si.In {
 		t.Errorf("client %+v, %+v; server %+v, %+v", ci.In, ci.Out, si.In, si.Out)
 	}
 	_ = client.Close()
@@ -102,7 +104,7 @@ func (s *soak) run(t *testing.T) (exchanges int) {
 // TestW35_Soak takes every cipher through changes of keys every 4 KiB, asked
 // for by the client, by the server and by both, in clear and compressed; every
 // MAC and every compression method has its turn as well, and so have reads of
-// one octet.
+// one octet and sequence numbers that go on over NEWKEYS.
 func TestW35_Soak(t *testing.T) {
 	const every = 4 << 10
 	size := 64 << 10
@@ -125,6 +127,9 @@ func TestW35_Soak(t *testing.T) {
 			s.fromClient, s.fromServer, s.calls, s.size = i.client, i.server, i.calls, size
 			if s.link = (netsim.Link{}); turn%3 == 0 {
 				s.link.MaxRead = 1
+			}
+			if s.strict = StrictOffer; turn%2 == 1 {
+				s.strict = StrictOff
 			}
 			turn++
 			t.Run(s.cipher+" "+s.mac+" "+s.compress+" "+i.name, func(t *testing.T) {
