@@ -129,7 +129,9 @@ func (c *Conn) end(err error) {
 		w.deliver(answer{err: c.lost()})
 	}
 	c.listening.end(c.lost())
-	c.bindings.end()
+	if bs := c.bindings.end(); len(bs) > 0 {
+		c.goHandler(func() { closeAll(bs) }) // which may be code of the user
+	}
 	c.stop(err)
 	close(c.done)
 }

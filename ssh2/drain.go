@@ -21,7 +21,7 @@ func (c *Conn) drain() {
 	}
 	c.onShutdown = nil
 	c.mu.Unlock()
-	c.bindings.end()
+	closeAll(c.bindings.end())
 	c.leaveIfIdle()
 }
 
@@ -46,7 +46,7 @@ func (c *Conn) lookAtDrain() {
 	c.mu.Lock()
 	channels := slices.Clone(c.channels)
 	c.mu.Unlock()
-	busy := slices.ContainsFunc(channels, func(ch *Channel) bool {
+	busy := len(c.forwards) > 0 || slices.ContainsFunc(channels, func(ch *Channel) bool {
 		if ch == nil {
 			return false
 		}

@@ -137,7 +137,7 @@ func testOpenRows(t *testing.T, rows []openRow) {
 				t.Errorf("looks up %q", host)
 			}
 			var ips []netip.Addr
-			for _, s := range strings.Fields(row.ips) {
+			for s := range strings.FieldsSeq(row.ips) {
 				ips = append(ips, netip.MustParseAddr(s))
 			}
 			return ips, nil
@@ -738,6 +738,31 @@ func (l *oneConn) Accept() (net.Conn, error) {
 }
 func (l *oneConn) Addr() net.Addr { return l.addr }
 func (l *oneConn) Close() error   { l.once.Do(func() { close(l.done) }); return nil }
+
+// TestListenAgainAtOnce: a listener that takes the place of another one stays.
+func TestListenAgainAtOnce(t *testing.T) {
+	leakCheck(t)
+	c := forwardPair(t, ForwardPolicy{PermitListen: []string{"localhost:*"}})
+	port := 0
+	for range repeat(200) {
+		l, err := c.Listen(t.Context(), "tcp", HostPort{"localhost", port}.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		port = l.(*Listener).Port()
+		_ = l.Close()
+	}
+	l, err := c.Listen(t.Context(), "tcp", HostPort{"localhost", port}.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Ping(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := l.(*Listener).Cancel(t.Context()); err != nil {
+		t.Errorf("the server has forgotten it: %v", err)
+	}
+}
 
 // TestCVE_5_16_ForwardsRace: listeners and connections are opened and closed from
 // both ends at once.

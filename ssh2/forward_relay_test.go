@@ -243,7 +243,9 @@ func TestRelayTargetDies(t *testing.T) {
 func TestRelayBackPressure(t *testing.T) {
 	relayTest(t, true, func(t *testing.T, p *pair, nc *forwardConn, g *target) {
 		var sent int
+		ended := make(chan struct{})
 		go func() {
+			defer close(ended)
 			for {
 				n, err := g.out.Write(make([]byte, 32<<10))
 				sent += n
@@ -262,6 +264,7 @@ func TestRelayBackPressure(t *testing.T) {
 			t.Errorf("%d octets wait", q)
 		}
 		_ = nc.Close()
+		<-ended
 	})
 }
 
@@ -336,7 +339,14 @@ func TestShutdownWaitsForForwards(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := p.Listen(t.Context(), "tcp", ":0"); err != nil {
+		lc, err := p.Listen(t.Context(), "tcp", ":0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		g2 := newTarget(true)
+		l.next <- g2.conn()
+		in, err := lc.Accept()
+		if err != nil {
 			t.Fatal(err)
 		}
 		over := make(chan error, 1)
@@ -362,6 +372,13 @@ func TestShutdownWaitsForForwards(t *testing.T) {
 		g.out.stop(io.EOF, nil)
 		_, _ = io.ReadAll(nc)
 		_ = nc.Close()
+		time.Sleep(time.Hour)
+		select {
+		case err := <-over:
+			t.Errorf("cut off: %v", err)
+		default:
+		}
+		_ = in.Close()
 		if err := <-over; err != nil {
 			t.Error(err)
 		}

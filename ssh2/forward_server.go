@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -42,13 +43,12 @@ func (g *bindings) room(most int) bool {
 	return !g.over && len(g.all) < most
 }
 
-// add adds b. It reports false, having closed b, if the connection has ended or
-// has such a listener already.
+// add adds b. It reports false if the connection has ended or has such a listener
+// already.
 func (g *bindings) add(b *binding) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.over || g.all[b.key()] != nil {
-		_ = b.l.Close()
 		return false
 	}
 	if g.all == nil {
@@ -61,25 +61,41 @@ func (g *bindings) add(b *binding) bool {
 // drop closes a listener and tells whether there was one.
 func (g *bindings) drop(k bindKey) bool {
 	g.mu.Lock()
-	defer g.mu.Unlock()
 	b := g.all[k]
+	delete(g.all, k)
+	g.mu.Unlock()
 	if b == nil {
 		return false
 	}
-	delete(g.all, k)
 	_ = b.l.Close()
 	return true
 }
 
-// end closes all listeners, for good.
-func (g *bindings) end() {
+// gone closes b, whose place another listener may have taken by now.
+func (g *bindings) gone(b *binding) {
+	g.mu.Lock()
+	if g.all[b.key()] == b {
+		delete(g.all, b.key())
+	}
+	g.mu.Unlock()
+	_ = b.l.Close()
+}
+
+// end takes out all listeners, for good. They may be of the user's making, and
+// so are for the caller to close, on a goroutine that may wait.
+func (g *bindings) end() []*binding {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.over = true
-	for _, b := range g.all {
+	all := slices.Collect(maps.Values(g.all))
+	g.all = nil
+	return all
+}
+
+func closeAll(bs []*binding) {
+	for _, b := range bs {
 		_ = b.l.Close()
 	}
-	g.all = nil
 }
 
 // forwardHandlers returns the handlers of channels and requests with those of
@@ -202,6 +218,7 @@ func (p *ForwardPolicy) listen(c *Conn, at net.Addr, listen func() (net.Listener
 // let the server choose a port could not tell what they belong to.
 func (p *ForwardPolicy) bind(c *Conn, r *Request, b *binding) bool {
 	if !c.bindings.add(b) {
+		_ = b.l.Close()
 		return false
 	}
 	r.AfterReply(func() { c.goHandler(func() { p.accept(c, b) }) })
@@ -220,7 +237,7 @@ func serveCancelUnix(_ context.Context, c *Conn, r *Request) (bool, []byte) {
 
 // accept forwards the connections that come in at b, until it is closed.
 func (p *ForwardPolicy) accept(c *Conn, b *binding) {
-	defer c.bindings.drop(b.key())
+	defer c.bindings.gone(b)
 	var pause time.Duration
 	for {
 		nc, err := b.l.Accept()

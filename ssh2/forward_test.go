@@ -311,11 +311,7 @@ func TestListenCloseLeavesConnections(t *testing.T) {
 
 func TestUnixBothWays(t *testing.T) {
 	leakCheck(t)
-	dir, err := os.MkdirTemp("", "fl") // short: a socket's path has 100 octets
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	dir := shortDir(t)
 	path := filepath.Join(dir, "s")
 	c := forwardPair(t, ForwardPolicy{PermitSockets: []string{path}, Sockets: SocketDir{Path: dir}})
 	l, err := c.Listen(t.Context(), "unix", path)
@@ -372,11 +368,7 @@ func TestUnixBothWays(t *testing.T) {
 // TestForwardEndsWithTheConnection: no listener, goroutine or socket stays.
 func TestForwardEndsWithTheConnection(t *testing.T) {
 	leakCheck(t)
-	dir, err := os.MkdirTemp("", "fl")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	dir := shortDir(t)
 	addr := serveTCP(t, func(nc net.Conn) { _, _ = io.Copy(io.Discard, nc) })
 	s := forwardServer(ForwardPolicy{PermitOpen: []string{addr}, PermitListen: []string{"localhost:*"}, Sockets: SocketDir{Path: dir}})
 	p := dialPair(t, s, testClient(), netsim.Link{}, netsim.Link{})

@@ -30,13 +30,6 @@ func forwardedMsg(id uint32, host string, port uint32) *msg.ChannelOpen {
 	}
 }
 
-func directMsg(id uint32, host string, port uint32) *msg.ChannelOpen {
-	return &msg.ChannelOpen{
-		Type: "direct-tcpip", Sender: id, Window: 1 << 20, MaxPacket: 32 << 10,
-		Extra: wire.Append(nil, &msg.TCPChannel{Addr: host, Port: port, Origin: "192.0.2.9", OriginPort: 999}),
-	}
-}
-
 // listenScript has the client listen at addr while the script answers.
 func listenScript(t *testing.T, p *script, c *Client, network, addr string, answer msg.Message, want msg.Message) *Listener {
 	t.Helper()

@@ -29,7 +29,7 @@ func (s *Server) Addrs() []net.Addr {
 	_ = s.prepare()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var all []net.Addr
+	all := make([]net.Addr, 0, len(s.listeners))
 	for l := range s.listeners {
 		all = append(all, l.Addr())
 	}
