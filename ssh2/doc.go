@@ -23,6 +23,17 @@
 //
 // Key material is golang.org/x/crypto/ssh's: PublicKey, Signer, Certificate.
 //
+// # Forwarding
+//
+// Client.DialContext and Client.Listen are net's from the server's place, for TCP
+// and for Unix sockets. A server forwards what Server.Forward permits, which is
+// nothing until it says so:
+//
+//	s.Forward = ssh2.ForwardPolicy{
+//		PermitOpen:   []string{"db.internal:5432"},
+//		PermitListen: []string{"localhost:*"},
+//	}
+//
 // # Goroutines and back-pressure
 //
 // An idle connection has two goroutines, a reader and a writer. The reader

@@ -119,7 +119,7 @@ func (p ForwardPolicy) prepare() (ForwardPolicy, error) {
 		rules, err := ParseOpenRules(p.PermitOpen...)
 		switch {
 		case err != nil:
-			return fail("permit open", err)
+			return ForwardPolicy{}, err
 		case p.DialTCP != nil:
 			return fail("permit open", errBoth)
 		}
@@ -129,7 +129,7 @@ func (p ForwardPolicy) prepare() (ForwardPolicy, error) {
 		rules, err := ParseListenRules(p.GatewayPorts, p.PermitListen...)
 		switch {
 		case err != nil:
-			return fail("permit listen", err)
+			return ForwardPolicy{}, err
 		case p.ListenTCP != nil:
 			return fail("permit listen", errBoth)
 		}

@@ -144,13 +144,14 @@ type OpenRules struct {
 //
 // The last two do not mean loopback and link-local addresses, nor others by
 // which a machine talks to itself or to its cloud: these must be named. Names are
-// resolved once, and only the addresses that are permitted are connected to.
+// resolved once, and only the addresses that are permitted are connected to. A
+// rule that cannot be read is a *ConfigError.
 func ParseOpenRules(rules ...string) (*OpenRules, error) {
 	o := &OpenRules{}
 	for _, s := range rules {
 		r, err := parseAddrRule(s)
 		if err != nil {
-			return nil, err
+			return nil, &ConfigError{"forward: permit open", err}
 		}
 		o.rules = append(o.rules, r)
 	}
@@ -253,18 +254,21 @@ type ListenRules struct {
 // Without gateway clients that ask for other addresses than "localhost" get that
 // nevertheless, as with sshd's GatewayPorts no. With it they get what they ask
 // for if it is permitted: "" and "*" are all addresses, "0.0.0.0" and "::" those
-// of one family, "localhost" the loopback addresses of both.
+// of one family, "localhost" the loopback addresses of both. A rule that cannot
+// be read is a *ConfigError.
 func ParseListenRules(gateway bool, rules ...string) (*ListenRules, error) {
 	o := &ListenRules{gateway: gateway}
 	for _, s := range rules {
 		r, err := parseAddrRule(s)
 		switch {
 		case err != nil:
-			return nil, err
 		case r.below != "" || r.name != "" && r.name != "localhost" || r.network.IsValid() && !r.network.IsSingleIP():
-			return nil, fmt.Errorf("rule %q: the host is neither localhost nor an address nor *", s)
+			err = fmt.Errorf("rule %q: the host is neither localhost nor an address nor *", s)
 		case !gateway && r.network.IsValid():
-			return nil, fmt.Errorf("rule %q names an address, which needs gateway ports", s)
+			err = fmt.Errorf("rule %q names an address, which needs gateway ports", s)
+		}
+		if err != nil {
+			return nil, &ConfigError{"forward: permit listen", err}
 		}
 		o.rules = append(o.rules, r)
 	}
