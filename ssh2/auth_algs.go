@@ -7,6 +7,7 @@ import (
 	gossh "golang.org/x/crypto/ssh"
 
 	"github.com/fairlead-ssh/fairlead/internal/alg"
+	"github.com/fairlead-ssh/fairlead/keys"
 )
 
 // keyAlg is a public key algorithm as it is named in a request: what the key
@@ -26,7 +27,7 @@ func (k *keyAlg) isCert() bool { return strings.HasSuffix(k.blob, "-cert-v01@ope
 func (k *keyAlg) isSK() bool { return strings.HasPrefix(k.sig, "sk-") }
 
 // keyAlgs are the public key algorithms for users, by preference.
-var keyAlgs = []keyAlg{
+var keyAlgs = append([]keyAlg{
 	plainKey(gossh.KeyAlgoED25519, alg.Default, "RFC 8709"),
 	certKey(gossh.CertAlgoED25519v01, gossh.CertAlgoED25519v01, gossh.KeyAlgoED25519, alg.Default),
 	plainKey(gossh.KeyAlgoSKED25519, alg.Default, "OpenSSH PROTOCOL.u2f"),
@@ -46,7 +47,24 @@ var keyAlgs = []keyAlg{
 	plainKey(gossh.KeyAlgoRSA, alg.Legacy, "RFC 4253 section 6.6"),
 	certKey(gossh.CertAlgoRSAv01, gossh.CertAlgoRSAv01, gossh.KeyAlgoRSA, alg.Legacy),
 	plainKey("ssh-dss", alg.Legacy, "RFC 4253 section 6.6"),
+}, x509Keys()...)
+
+// x509Keys are the rows of keys inside X.509 certificates (RFC 6187).
+func x509Keys() (rows []keyAlg) {
+	for _, x := range keys.X509Algorithms() {
+		status := alg.Offered
+		if x.SHA1 {
+			status = alg.Legacy
+		}
+		rows = append(rows, keyAlg{alg.Row{Name: x.Name, Status: status, Reference: x.Reference}, x.Name, x.Signature})
+	}
+	return rows
 }
+
+// isX509 tells whether the key is an X.509 certificate.
+func (k *keyAlg) isX509() bool { return isX509(k.blob) }
+
+func isX509(typ string) bool { return strings.HasPrefix(typ, "x509v3-") }
 
 // sigHashes are the hash functions of the signature formats that name one.
 var sigHashes = map[string]crypto.Hash{
@@ -58,6 +76,9 @@ var sigHashes = map[string]crypto.Hash{
 	gossh.KeyAlgoRSASHA256:  crypto.SHA256,
 	gossh.KeyAlgoRSA:        crypto.SHA1,
 	"ssh-dss":               crypto.SHA1,
+	"rsa2048-sha256":        crypto.SHA256,
+	"x509v3-sign-rsa":       crypto.SHA1,
+	"x509v3-sign-dss":       crypto.SHA1,
 }
 
 // plainKey is the row of an algorithm that has one name for all three.

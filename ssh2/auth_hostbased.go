@@ -13,6 +13,7 @@ import (
 
 	"github.com/fairlead-ssh/fairlead/internal/msg"
 	"github.com/fairlead-ssh/fairlead/internal/wire"
+	"github.com/fairlead-ssh/fairlead/keys"
 )
 
 // maxHostName is the longest name that a host has in the DNS.
@@ -48,7 +49,7 @@ func (s *authServer) hostBased(ctx context.Context, at *AuthAttempt, fields []by
 	}
 	at.Algorithm = f.Algorithm
 	row := findKeyAlg(f.Algorithm)
-	if row == nil || row.isSK() || !slices.Contains(s.hostAlgs, row.Name) {
+	if row == nil || row.isSK() || row.isX509() || !slices.Contains(s.hostAlgs, row.Name) {
 		return refused("algorithm not allowed"), nil, nil
 	}
 	claim := &HostBasedClaim{Host: strings.TrimSuffix(f.Host, "."), User: f.User, Algorithm: f.Algorithm}
@@ -116,8 +117,11 @@ func hostBasedData(sessionID []byte, user, service string, f *msg.HostBasedField
 
 // bareKey is the key that a certificate vouches for, or key itself.
 func bareKey(key gossh.PublicKey) gossh.PublicKey {
-	if cert, ok := key.(*gossh.Certificate); ok {
-		return cert.Key
+	switch k := key.(type) {
+	case *gossh.Certificate:
+		return k.Key
+	case *keys.X509PublicKey:
+		return k.Plain()
 	}
 	return key
 }

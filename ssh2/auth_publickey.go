@@ -13,6 +13,7 @@ import (
 
 	"github.com/fairlead-ssh/fairlead/internal/msg"
 	"github.com/fairlead-ssh/fairlead/internal/wire"
+	"github.com/fairlead-ssh/fairlead/keys"
 )
 
 const (
@@ -99,6 +100,13 @@ func (s *authServer) publicKey(ctx context.Context, at *AuthAttempt, fields []by
 // passed all checks of the library and comes with limits.
 func (s *authServer) judgeKey(ctx context.Context, at AuthAttempt, key gossh.PublicKey, terms Limits) (v Verdict, err error) {
 	cert, isCert := key.(*gossh.Certificate)
+	if x, ok := key.(*keys.X509PublicKey); ok {
+		v = s.auth.X509.judge(ctx, &at, x)
+		if ctx.Err() != nil {
+			return Verdict{}, context.Cause(ctx)
+		}
+		return v, nil
+	}
 	switch {
 	case !isCert && s.auth.PublicKey == nil:
 		return refused("only certificates are accepted"), nil
@@ -148,7 +156,13 @@ func (k *keyAlg) parse(blob []byte, minRSA int) (gossh.PublicKey, error) {
 	}
 	// Certificates in certificates are refused inside, before they are parsed:
 	// the depth of recursion is not the client's to choose (cves 2.19).
-	key, err := gossh.ParsePublicKey(blob)
+	var key gossh.PublicKey
+	var err error
+	if k.isX509() {
+		key, err = parseX509(blob)
+	} else {
+		key, err = gossh.ParsePublicKey(blob)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("key: %w", err)
 	}

@@ -140,6 +140,9 @@ func (m *publicKeyMethod) try(ctx context.Context, c *authClient) (authOutcome, 
 
 // factorOf is what makes a key one factor, with a certificate or without.
 func factorOf(key gossh.PublicKey) []byte {
+	if isX509(key.Type()) {
+		return bareKey(key).Marshal()
+	}
 	blob := key.Marshal()
 	// An agent's keys are not parsed yet.
 	if parsed, err := gossh.ParsePublicKey(blob); err == nil {
@@ -232,7 +235,8 @@ func (c *authClient) chooseAlgs(s gossh.Signer) (rows []*keyAlg) {
 func canSign(s gossh.Signer, format string) bool {
 	switch s := s.(type) {
 	case gossh.MultiAlgorithmSigner:
-		return slices.Contains(s.Algorithms(), format)
+		typ := s.PublicKey().Type()
+		return slices.Contains(s.Algorithms(), format) || isX509(typ) && slices.Contains(s.Algorithms(), typ)
 	case gossh.AlgorithmSigner:
 		return true
 	}

@@ -34,7 +34,7 @@ type serverMethod struct {
 var serverMethods = []serverMethod{
 	{MethodNone, func(a *ServerAuth) bool { return a.None != nil }, (*authServer).none},
 	{MethodPublicKey, func(a *ServerAuth) bool {
-		return a.PublicKey != nil || a.UserCAs != nil && a.UserCAs.Authority != nil
+		return a.PublicKey != nil || a.UserCAs != nil && a.UserCAs.Authority != nil || a.X509.configured()
 	}, (*authServer).publicKey},
 	{MethodPassword, func(a *ServerAuth) bool { return a.Password != nil }, (*authServer).password},
 	{MethodInteractive, func(a *ServerAuth) bool { return a.Interactive != nil }, (*authServer).interactive},

@@ -184,6 +184,9 @@ type ServerAuth struct {
 	PublicKey func(context.Context, *AuthAttempt, gossh.PublicKey) Verdict
 	// UserCAs accepts OpenSSH certificates. Nil refuses them.
 	UserCAs *UserCAs
+	// X509 accepts keys inside X.509 certificates. Nil refuses them. Their
+	// algorithms must be named in PublicKeyAlgorithms besides.
+	X509 *X509Users
 	// Interactive holds a conversation (RFC 4256), in as many rounds as it wants.
 	Interactive func(context.Context, *AuthAttempt, Asker) Verdict
 	// HostBased lets users in whom another host vouches for (RFC 4252 section
@@ -221,7 +224,7 @@ type ServerAuth struct {
 	// in it is refused before the key is looked at.
 	PublicKeyAlgorithms AlgList
 	// HostBasedAlgorithms is the same for the keys of hosts that vouch for
-	// their users; security keys are no such keys. It is not announced.
+	// their users; security keys and X.509 certificates are no such keys. It is not announced.
 	HostBasedAlgorithms AlgList
 	// HideKeys makes the answer to an unsigned offer of a key always yes, so
 	// that nobody can find out which keys may log in without holding them.

@@ -9,11 +9,13 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	gossh "golang.org/x/crypto/ssh"
 
 	"github.com/fairlead-ssh/fairlead/internal/alg"
 	"github.com/fairlead-ssh/fairlead/internal/msg"
+	"github.com/fairlead-ssh/fairlead/keys"
 )
 
 // A hostAlgorithm is one name that a host key can be negotiated by.
@@ -24,8 +26,9 @@ type hostAlgorithm struct {
 }
 
 // hostAlgorithms is in order of preference: certificates before bare keys,
-// short keys before RSA, and SHA-1 last of all.
-var hostAlgorithms = []hostAlgorithm{
+// short keys before RSA, and SHA-1 last of all but X.509, of which nothing is
+// offered unless it is named.
+var hostAlgorithms = append([]hostAlgorithm{
 	certificate(gossh.CertAlgoED25519v01, gossh.CertAlgoED25519v01, gossh.KeyAlgoED25519),
 	certificate(gossh.CertAlgoECDSA256v01, gossh.CertAlgoECDSA256v01, gossh.KeyAlgoECDSA256),
 	certificate(gossh.CertAlgoECDSA384v01, gossh.CertAlgoECDSA384v01, gossh.KeyAlgoECDSA384),
@@ -42,7 +45,24 @@ var hostAlgorithms = []hostAlgorithm{
 	legacy(bare(gossh.KeyAlgoRSA, gossh.KeyAlgoRSA, "RFC 4253")),
 	legacy(certificate(certDSA, certDSA, keyDSA)),
 	legacy(bare(keyDSA, keyDSA, "RFC 4253")),
+}, x509Algorithms()...)
+
+// x509Algorithms are the rows of keys inside X.509 certificates (RFC 6187).
+// Whether a certificate is to be trusted is for Config.HostKey to say.
+func x509Algorithms() (rows []hostAlgorithm) {
+	for _, x := range keys.X509Algorithms() {
+		a := bare(x.Name, x.Name, x.Reference)
+		a.signature, a.Status = x.Signature, alg.Offered
+		if x.SHA1 {
+			a.Status = alg.Legacy
+		}
+		rows = append(rows, a)
+	}
+	return rows
 }
+
+// isX509 tells whether keys of the algorithm are X.509 certificates.
+func (a hostAlgorithm) isX509() bool { return strings.HasPrefix(a.key, "x509v3-") }
 
 // DSA keys have 1024 bits, their signatures twice 160 (RFC 4253 section 6.6).
 const (
@@ -95,7 +115,7 @@ func canSign(s gossh.Signer, a hostAlgorithm) bool {
 		return false
 	}
 	if m, ok := s.(gossh.MultiAlgorithmSigner); ok {
-		return slices.Contains(m.Algorithms(), a.signature)
+		return slices.Contains(m.Algorithms(), a.signature) || a.isX509() && slices.Contains(m.Algorithms(), a.Name)
 	}
 	if _, ok := s.(gossh.AlgorithmSigner); ok {
 		return true
@@ -155,7 +175,7 @@ func (s *hostSigner) sign(hash []byte) ([]byte, error) {
 	}
 	// A faulty RSA signature gives the private key away (cves 3.9). Checking
 	// one costs a hundredth of making it.
-	if s.a.key == gossh.KeyAlgoRSA || s.a.key == gossh.CertAlgoRSAv01 {
+	if s.a.key == gossh.KeyAlgoRSA || s.a.key == gossh.CertAlgoRSAv01 || s.a.isX509() {
 		if err := s.PublicKey().Verify(hash, sig); err != nil {
 			return nil, errors.New("host key: signer made a wrong signature")
 		}
@@ -203,7 +223,12 @@ func (c *Conn) parseHostKey(name string, blob []byte) (key, base gossh.PublicKey
 	if err := checkKeyBlob(blob, a.key); err != nil {
 		return nil, nil, a, err
 	}
-	if key, err = gossh.ParsePublicKey(blob); err != nil {
+	if a.isX509() {
+		key, err = parseX509(blob)
+	} else {
+		key, err = gossh.ParsePublicKey(blob)
+	}
+	if err != nil {
 		return nil, nil, a, fmt.Errorf("key: %w", err)
 	}
 	if key.Type() != a.key {
@@ -222,6 +247,15 @@ func (c *Conn) parseHostKey(name string, blob []byte) (key, base gossh.PublicKey
 	return key, base, a, c.checkStrength(base, a)
 }
 
+// parseX509 keeps a nil pointer from becoming an interface that is not nil.
+func parseX509(blob []byte) (gossh.PublicKey, error) {
+	key, err := keys.ParseX509Key(blob)
+	if err != nil {
+		return nil, err
+	}
+	return key, nil
+}
+
 // checkStrength refuses keys that are too small, and DSA unless the algorithm
 // negotiated is of DSA.
 func (c *Conn) checkStrength(key gossh.PublicKey, a hostAlgorithm) error {
@@ -235,7 +269,7 @@ func (c *Conn) checkStrength(key gossh.PublicKey, a hostAlgorithm) error {
 			return fmt.Errorf("RSA key of %d bits, %d are the least", k.N.BitLen(), least)
 		}
 	case *dsa.PublicKey:
-		if a.signature != keyDSA {
+		if a.signature != keyDSA && a.signature != "x509v3-sign-dss" {
 			return errors.New("DSA keys are not accepted")
 		}
 		if k.P.BitLen() != 1024 || k.Q.BitLen() != 160 {

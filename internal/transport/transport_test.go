@@ -183,7 +183,7 @@ func TestEveryAlgorithm(t *testing.T) {
 	})
 	for _, a := range hostAlgorithms {
 		if a.key == a.Name || a.Name == gossh.KeyAlgoRSASHA256 || a.Name == gossh.KeyAlgoRSASHA512 {
-			if len(a.key) < 20 { // certificates have a test of their own
+			if len(a.key) < 20 && !a.isX509() { // certificates have tests of their own
 				try(a.Name, func(c *Config) { c.HostKeys = []string{a.Name} })
 			}
 		}
