@@ -45,8 +45,8 @@ type KnownHosts struct {
 
 // A KnownHost is a line of a known_hosts file.
 type KnownHost struct {
-	File      string
-	Line      int // from 1; 0 if it was added since
+	File      string // as it was named to ReadKnownHosts
+	Line      int    // from 1; 0 if it was added since
 	Authority bool
 	Key       gossh.PublicKey
 }
