@@ -9,10 +9,8 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"net"
 	"os"
-	"os/exec"
 	"os/signal"
 	"strings"
 	"syscall"
@@ -31,6 +29,8 @@ type options struct {
 	hostKeys                                         []string
 	kex, hostKeyAlgorithms, ciphers, macs            string
 	rekeyBytes                                       uint64
+	env                                              []string
+	terminals, x11, agent                            bool
 }
 
 func main() {
@@ -56,6 +56,13 @@ func parseFlags() *options {
 	flag.StringVar(&o.ciphers, "ciphers", "", "cipher `LIST`")
 	flag.StringVar(&o.macs, "macs", "", "MAC `LIST`")
 	flag.Uint64Var(&o.rekeyBytes, "rekey-bytes", 0, "ask for new keys after this many `OCTETS`")
+	flag.Func("env", "`NAME` of a variable that clients may set, exact or ending in *; may be repeated", func(name string) error {
+		o.env = append(o.env, name)
+		return nil
+	})
+	flag.BoolVar(&o.terminals, "terminals", false, "allow terminals (Linux), and shells")
+	flag.BoolVar(&o.x11, "x11", false, "allow X11 forwarding")
+	flag.BoolVar(&o.agent, "agent", false, "allow agent forwarding")
 	flag.Parse()
 	return o
 }
@@ -112,8 +119,12 @@ func newServer(o *options) (*ssh2.Server, error) {
 			MACs:              ssh2.AlgList(o.macs),
 			Rekey:             ssh2.RekeyLimits{Bytes: o.rekeyBytes},
 		},
-		HostKeys: hostKeys,
-		Auth:     auth,
+		HostKeys:             hostKeys,
+		Auth:                 auth,
+		AcceptEnv:            o.env,
+		AllowPTY:             o.terminals,
+		AllowX11:             o.x11,
+		AllowAgentForwarding: o.agent,
 		OnEnd: func(c *ssh2.Conn, _ error) {
 			fmt.Printf("connection ended: %d key exchanges\n", c.Info().KeyExchanges)
 		},
@@ -128,7 +139,7 @@ func newServer(o *options) (*ssh2.Server, error) {
 	}
 	s.Session = func(ctx context.Context, s *ssh2.ServerSession) {
 		switch {
-		case s.Kind == ssh2.Exec:
+		case s.Kind == ssh2.Exec, s.Kind == ssh2.Shell && o.terminals:
 			execute(ctx, s)
 		case s.Kind == ssh2.Subsystem && s.Subsystem == "sftp" && files != nil:
 			info := s.Conn().Info()
@@ -140,39 +151,6 @@ func newServer(o *options) (*ssh2.Server, error) {
 		}
 	}
 	return s, nil
-}
-
-// execute runs the session's command and passes its streams and its exit status on.
-func execute(ctx context.Context, s *ssh2.ServerSession) {
-	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", s.Command)
-	cmd.Stdout, cmd.Stderr = s, s.Stderr()
-	// By hand: with cmd.Stdin = s, Wait would wait for the client's end of input, which a client may never send.
-	stdin, err := cmd.StdinPipe()
-	if err == nil {
-		err = cmd.Start()
-	}
-	if err != nil {
-		fmt.Fprintf(s.Stderr(), "execserver: %v\n", err)
-		s.Exit(127)
-		return
-	}
-	go func() {
-		_, _ = io.Copy(stdin, s) // ends with the session; that the command does not read is no error
-		_ = stdin.Close()
-	}()
-	err = cmd.Wait()
-	var exit *exec.ExitError
-	switch {
-	case err == nil:
-		s.Exit(0)
-	case errors.As(err, &exit) && exit.Exited():
-		s.Exit(uint32(exit.ExitCode()))
-	case errors.As(err, &exit):
-		status, _ := exit.Sys().(syscall.WaitStatus)
-		s.ExitSignal(ssh2.SignalOf(status.Signal()), status.CoreDump(), "")
-	default:
-		s.Exit(1)
-	}
 }
 
 // newAuth lets one user in, by password or key, whichever was given.
