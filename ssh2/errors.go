@@ -9,7 +9,18 @@ import (
 	"github.com/fairlead-ssh/fairlead/internal/transport"
 )
 
-// Errors of the transport that callers branch on.
+// Errors of the transport that callers branch on. With those below, and those
+// of package net, errors.As and errors.Is tell where an error comes from:
+//
+//	*net.DNSError                     the name of the server was not found
+//	*net.OpError, syscall errors      the connection below, when dialling or later
+//	*TimeoutError, *DeadPeerError,    something took too long: all that are
+//	context.DeadlineExceeded          net.Errors say so by Timeout
+//	*NegotiationError, *HostKeyError  the handshake; *KnownHostsError in the latter
+//	*AuthError                        the login; in it *AgentError if an agent failed
+//	*DisconnectError                  one side said goodbye, for a reason
+//	*ProtocolError                    the peer broke the protocol
+//	*ConfigError                      a setting, before anything was sent
 type (
 	// A ProtocolError is a violation of the protocol by the peer. It has
 	// ended the connection.
