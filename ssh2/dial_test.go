@@ -62,6 +62,16 @@ func listenFor(t *testing.T, s *Server, network, addr string) net.Addr {
 	return s.Addrs()[0]
 }
 
+// connsOf returns the n connections of a server, the last of which its client may
+// know to be there before the server does.
+func connsOf(t *testing.T, s *Server, n int) (all []*Conn) {
+	t.Helper()
+	if !eventually(func() bool { all = slices.Collect(s.Conns()); return len(all) == n }) {
+		t.Fatalf("%d connections, want %d", len(all), n)
+	}
+	return all
+}
+
 // TestDialLocalAddr: connecting from an address and a port of one's own is a
 // matter of ClientConfig.Dial.
 func TestDialLocalAddr(t *testing.T) {
@@ -80,7 +90,7 @@ func TestDialLocalAddr(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	for conn := range s.Conns() {
+	for _, conn := range connsOf(t, s, 1) {
 		if got := conn.Info().RemoteAddr.String(); got != from.String() {
 			t.Errorf("the server sees %s, want %s", got, from)
 		}
@@ -195,7 +205,7 @@ func TestSetNoDelay(t *testing.T) {
 	if err := errors.Join(c.SetNoDelay(false), c.SetNoDelay(true)); err != nil || !slices.Equal(nc.set, []bool{false, true}) {
 		t.Errorf("%v, %v", nc.set, err)
 	}
-	for conn := range s.Conns() { // the server's end is no TCP
+	for _, conn := range connsOf(t, s, 1) { // the server's end is no TCP
 		if err := conn.SetNoDelay(true); !errors.Is(err, errors.ErrUnsupported) {
 			t.Error(err)
 		}
@@ -228,7 +238,7 @@ func TestListenAndServe(t *testing.T) {
 		clients = append(clients, c)
 	}
 	var users []string
-	for c := range s.Conns() {
+	for _, c := range connsOf(t, s, 3) {
 		users = append(users, c.User())
 	}
 	if s.NumConns() != 3 || strings.Join(users, "") != "uuu" {

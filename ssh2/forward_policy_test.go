@@ -306,7 +306,7 @@ func TestCVE_10_9_EachForwardIsItsOwn(t *testing.T) {
 					}
 				}
 				if limited {
-					for conn := range s.Conns() {
+					for _, conn := range connsOf(t, s, 1) {
 						if _, err := conn.OpenForwardedTCP(t.Context(), HostPort{"x", 1}, nil); !errors.Is(err, errNoForwarding) {
 							t.Errorf("forwarded-tcpip to a user who may not: %v", err)
 						}
