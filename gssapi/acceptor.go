@@ -136,8 +136,7 @@ func (c *accepting) Step(_ context.Context, token []byte) (out []byte, done bool
 		return nil, false, errors.New("gssapi: token: not of an initiator")
 	}
 	out, err = c.accept(message)
-	var refused messages.KRBError
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[messages.KRBError](err); ok {
 		// The client may learn why: so RFC 4120 section 3.2.3 wants it.
 		if text, e := refused.Marshal(); e == nil {
 			out = frame(idKrbError, text)

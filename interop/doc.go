@@ -6,6 +6,8 @@
 //
 // The tests print tables, first of all: TestMatrix the clients and operations, TestAlgorithms the clients and
 // algorithms. The tests named TestOwnClient turn it round: our client against OpenSSH's sshd and AsyncSSH's server.
+// TestGSSOpenSSHClient and TestGSSOwnClient log in by tickets of MIT's KDC (Debian: krb5-kdc, krb5-admin-server, krb5-user),
+// with OpenSSH as Debian patches it.
 // Package bench, below, compares our server's speed with that of x/crypto/ssh and pkg/sftp.
 //
 //	go test ./...            # in this directory; -short moves 64 MiB instead of 1 GiB
