@@ -182,6 +182,14 @@ func TestX509HostKeyRefused(t *testing.T) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
+	k := parseKnown(t)
+	k.Unknown = func(context.Context, *HostKeyInfo) error { t.Error("asked about a certificate"); return nil }
+	if err := k.CheckHostKey(t.Context(), &HostKeyInfo{Addr: "host:22", Key: good}); !errors.Is(err, ErrHostUnknown) {
+		t.Error(err)
+	}
+	if err := k.Add("host:22", good, false); err == nil {
+		t.Error("a certificate was added")
+	}
 	var e *keys.X509Error
 	if err := X509HostKey(other.roots()).CheckHostKey(t.Context(), &HostKeyInfo{Addr: "host:22", Key: good}); !errors.As(err, &e) {
 		t.Errorf("error is %v, want an X509Error", err)

@@ -350,7 +350,7 @@ func (k *KnownHosts) CheckHostKey(ctx context.Context, h *HostKeyInfo) error {
 		addr = h.Remote.String()
 	}
 	err := k.check(addr, h.Key)
-	if _, cert := h.Key.(*gossh.Certificate); errors.Is(err, ErrHostUnknown) && k.Unknown != nil && !cert {
+	if _, cert := h.Key.(*gossh.Certificate); errors.Is(err, ErrHostUnknown) && k.Unknown != nil && !cert && !isX509(h.Key.Type()) {
 		return k.Unknown(ctx, h)
 	}
 	return err

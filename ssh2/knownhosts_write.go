@@ -29,7 +29,7 @@ func KnownHostLine(addr string, key gossh.PublicKey, hashed bool) (string, error
 	if strings.ContainsAny(host, "*?,!|@#[]") || port != "" && badPort != nil {
 		return "", fmt.Errorf("ssh2: known hosts: %+q cannot stand in a file", clip(host))
 	}
-	if _, ok := key.(*gossh.Certificate); ok {
+	if _, ok := key.(*gossh.Certificate); ok || isX509(key.Type()) {
 		return "", errors.New("ssh2: known hosts: a certificate is known by its authority")
 	}
 	name := knownName(host, port)
