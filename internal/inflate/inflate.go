@@ -35,6 +35,12 @@ const (
 	windowMask = windowSize - 1
 )
 
+// Begins tells whether p begins with the two octets that a stream does (RFC
+// 1950 section 2.2), whatever a [Decoder] makes of the rest.
+func Begins(p []byte) bool {
+	return len(p) >= 2 && p[0]&15 == 8 && p[0]>>4 <= 7 && (int(p[0])<<8|int(p[1]))%31 == 0
+}
+
 // state is what is expected next.
 type state uint8
 
@@ -147,8 +153,8 @@ func (d *Decoder) run(out []byte, done int, src []byte) (now int, rest []byte, f
 			if d.n < 16 {
 				return done, src, false, nil
 			}
-			cmf, flags := d.take(8), d.take(8)
-			if cmf&15 != 8 || cmf>>4 > 7 || (cmf<<8|flags)%31 != 0 {
+			cmf, flags := byte(d.take(8)), byte(d.take(8))
+			if !Begins([]byte{cmf, flags}) {
 				return done, src, false, ErrHeader
 			}
 			if flags&0x20 != 0 {

@@ -351,6 +351,14 @@ func TestRefused(t *testing.T) {
 			w.put(0x7F<<1|1, 8)
 			w.put(0x6D<<1|1, 8)
 		}), ErrCodes},
+		{"one distance of two bits", bits(func(w *bitWriter) {
+			// Lengths of 0 many times, of 1 and of 2, in 1, 2 and 2 bits.
+			dynamic(w, 257, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 2)
+			w.put(127<<1, 8) // 138 literals that do not occur
+			w.put(107<<1, 8) // 118
+			w.code(0b10, 2)  // the end of block: 1 bit
+			w.code(0b11, 2)  // the distance: 2
+		}), ErrCodes},
 		{"length 286", bits(func(w *bitWriter) { w.put(0b010, 3); w.code(0b11000110, 8) }), ErrSymbol},
 		{"distance 30", bits(func(w *bitWriter) { w.put(0b010, 3); w.code(1, 7); w.code(30, 5) }), ErrSymbol},
 		{"distance 1 at the beginning", bits(func(w *bitWriter) { w.put(0b010, 3); w.code(1, 7); w.code(0, 5) }), ErrDistance},

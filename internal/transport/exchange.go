@@ -462,8 +462,7 @@ func (c *Conn) newKeys(x *run) error {
 	c.mu.Lock()
 	c.info.KeyExchanges++
 	c.mu.Unlock()
-	c.endKex()
-	c.tellKex()
+	c.tellKex(c.endKex())
 	return nil
 }
 

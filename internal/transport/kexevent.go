@@ -45,14 +45,10 @@ func (o *outbox) beganKex(why KexReason) {
 }
 
 // tellKex hands the event to whoever wants it.
-func (c *Conn) tellKex() {
+func (c *Conn) tellKex(why KexReason, began time.Time) {
 	if c.cfg.OnKex == nil {
 		return
 	}
-	o := &c.out
-	o.mu.Lock()
-	why, began := o.kexWhy, o.kexBegan
-	o.mu.Unlock()
 	c.mu.Lock()
 	e := &KexEvent{
 		Number: c.info.KeyExchanges, Reason: why,

@@ -129,3 +129,48 @@ func TestKexEvents(t *testing.T) {
 		}
 	}
 }
+
+// What is told of an exchange is not what somebody has begun since, who waited
+// for its end: a time below a round trip would be.
+func TestKexEventIsOfTheExchangeThatEnded(t *testing.T) {
+	testKeys()
+	synctest.Test(t, func(t *testing.T) {
+		cc, sc := testConfigs()
+		var told events
+		told.listen(cc)
+		link := netsim.Link{Delay: 10 * time.Millisecond}
+		a, b := netsim.Pipe(link, link)
+		client, server := New(a, cc), New(b, sc)
+		var wg sync.WaitGroup
+		for _, c := range []*Conn{client, server} {
+			wg.Go(func() {
+				if err := c.Handshake(t.Context()); err != nil {
+					t.Error(err)
+					return
+				}
+				c.SetPhase(msg.Open)
+				_ = drain(c, nil)
+			})
+		}
+		time.Sleep(time.Second)
+		var callers sync.WaitGroup
+		for range 4 {
+			callers.Go(func() {
+				for range 200 {
+					if err := client.Rekey(t.Context()); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		callers.Wait()
+		synctest.Wait()
+		for _, e := range told.all {
+			if e.Duration < 2*link.Delay {
+				t.Errorf("exchange %d took %v", e.Number, e.Duration)
+			}
+		}
+		_ = client.Close()
+		wg.Wait()
+	})
+}

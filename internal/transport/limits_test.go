@@ -586,6 +586,41 @@ func TestCVE_7_6_CBCLengthDoesNotShow(t *testing.T) {
 	}
 }
 
+// A hider counts what a CBC opener is given to work on.
+type hider struct {
+	seal.Discarder
+	seen int
+}
+
+func (h *hider) Open(nonce uint64, seq uint32, pkt []byte) ([]byte, error) {
+	h.seen += len(pkt)
+	return h.Discarder.Open(nonce, seq, pkt)
+}
+
+func (h *hider) Discard(b []byte) {
+	h.seen += len(b)
+	h.Discarder.Discard(b)
+}
+
+// Every octet that is taken costs work, whatever the length was.
+func TestCVE_7_6_CBCWorkDoesNotShow(t *testing.T) {
+	change := func(cfg *Config) { cfg.Ciphers, cfg.MACs = []string{"aes128-cbc"}, []string{"hmac-sha2-256"} }
+	for _, length := range []uint32{5, 28, 32<<10 - 4} {
+		bothRoles(t, change, func(p *peer) {
+			p.Handshake()
+			synctest.Wait() // for the reader to wait
+			h := &hider{Discarder: p.c.opener.(seal.Discarder)}
+			p.c.opener = h
+			p.WriteWrong(p.packAs(length, 4, make([]byte, 59)))
+			p.WantDisconnect("wrong", ReasonMACError)
+			<-p.ended
+			if want := h.Discards(); h.seen != want && h.seen != want-16 { // without the head
+				p.t.Errorf("length %d: work for %d octets of %d", length, h.seen, want)
+			}
+		})
+	}
+}
+
 // The connection may also be lost while octets are discarded, or be closed here.
 func TestCVE_7_6_EndWhileDiscarding(t *testing.T) {
 	change := func(cfg *Config) { cfg.Ciphers, cfg.MACs = []string{"aes128-cbc"}, []string{"hmac-sha2-256"} }

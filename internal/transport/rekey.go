@@ -159,10 +159,12 @@ func (o *outbox) asking(yes bool) {
 	}
 }
 
-// endKex says that the exchange is over: both NEWKEYS have passed.
-func (c *Conn) endKex() {
+// endKex says that the exchange is over: both NEWKEYS have passed. It returns
+// why and when our side of it began, since the next one may begin at once.
+func (c *Conn) endKex() (why KexReason, began time.Time) {
 	o := &c.out
 	o.mu.Lock()
+	why, began = o.kexWhy, o.kexBegan
 	if o.kexTimer != nil {
 		o.kexTimer.Stop()
 	}
@@ -176,6 +178,7 @@ func (c *Conn) endKex() {
 	if c.open.Load() {
 		c.armRekeyTimer()
 	}
+	return why, began
 }
 
 // rekey runs a later key exchange, which the peer's KEXINIT p has joined or

@@ -209,9 +209,9 @@ func (i *inflation) release() {
 // next packet is read.
 func (c *Conn) inflate(p []byte) ([]byte, error) {
 	i := &c.zlib
-	// A stream begins with an octet whose lower half is 8. No message that a
-	// client may send before it has read USERAUTH_SUCCESS has such a number.
-	if i.early && p[0] <= msg.NumUserauthRequest && p[0]&15 != 8 {
+	// No message that a client may send before it has read USERAUTH_SUCCESS
+	// begins like a stream: KEXGSS_GROUPREQ comes near, but has a zero next.
+	if i.early && p[0] <= msg.NumUserauthRequest && !inflate.Begins(p) {
 		return p, nil
 	}
 	i.early = false

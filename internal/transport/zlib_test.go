@@ -222,6 +222,33 @@ func TestZlibClientDoesNotKnowYet(t *testing.T) {
 	})
 }
 
+// TestZlibWhatIsNoStream: every message that a client may send before it knows,
+// those of a key exchange included, is told from the beginning of a stream.
+func TestZlibWhatIsNoStream(t *testing.T) {
+	seen := 0
+	for _, row := range msg.Rows() {
+		if row.From&msg.Client == 0 || row.When&(msg.Rekey|msg.Open) == 0 || row.Number > msg.NumUserauthRequest {
+			continue
+		}
+		seen++
+		a, _ := connect(t)
+		_, sc := testConfigs()
+		c := New(a, sc)
+		c.zlib = inflation{mode: zlibOn, early: true}
+		p := sample(row.Number)
+		if row.Number == msg.NumKexGSSGroupReq {
+			p = msg.Append(nil, &msg.KexGEXRequest{Min: 2048, Preferred: 3072, Max: 8192, GSS: true})
+		}
+		if got, err := c.inflate(p); err != nil || !bytes.Equal(got, p) || !c.zlib.early {
+			t.Errorf("%s: %x, %v", row.Name, got, err)
+		}
+		c.zlib.release()
+	}
+	if seen < 10 {
+		t.Errorf("only %d messages", seen)
+	}
+}
+
 // TestZlibOneDirection: the directions have nothing to do with each other
 // (RFC 4253 §6.2).
 func TestZlibOneDirection(t *testing.T) {
