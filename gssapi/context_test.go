@@ -446,6 +446,13 @@ func TestPrintName(t *testing.T) {
 	}
 }
 
+func TestErrorsArePrintable(t *testing.T) {
+	got := printable(errors.New("KDC says \x1b[2J\r\nroot \u202e" + strings.Repeat("x", 2000))).Error()
+	if !strings.HasPrefix(got, "KDC says ?[2J??root ?xx") || len(got) != 1024 {
+		t.Errorf("%d octets: %q", len(got), got[:40])
+	}
+}
+
 func TestSameName(t *testing.T) {
 	allow := SameName("R")
 	for name, tt := range map[string]struct {

@@ -3,6 +3,7 @@ package gssapi_test
 import (
 	"context"
 	"fmt"
+	"net"
 
 	"github.com/fairlead-ssh/fairlead/gssapi"
 	"github.com/fairlead-ssh/fairlead/ssh2"
@@ -21,7 +22,12 @@ func ExampleNewAcceptor() {
 		KeyExchange: true,
 		Allow:       gssapi.SameName("EXAMPLE.ORG"),
 	}}}
-	_ = s // and Serve
+	l, err := net.Listen("tcp", ":22")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(s.Serve(l))
 }
 
 // A client that uses the tickets that kinit has got.

@@ -152,6 +152,18 @@ func (i *Initiator) Initiate(ctx context.Context, host string, mutual bool) (ssh
 	}
 }
 
+// printable is an error of the library with what a KDC says in it, which
+// nothing vouches for, made fit for a log.
+func printable(err error) error {
+	text := strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return '?'
+		}
+		return r
+	}, err.Error())
+	return errors.New(text[:min(len(text), 1024)])
+}
+
 // ticket returns a context with a ticket for a service, from the cache or the KDC.
 func (i *Initiator) ticket(service string) (c *initiating, err error) {
 	defer caught(&err)
@@ -168,11 +180,11 @@ func (i *Initiator) ticket(service string) (c *initiating, err error) {
 		}
 		defer cl.Destroy()
 	} else if err := cl.AffirmLogin(); err != nil {
-		return nil, fmt.Errorf("gssapi: login: %w", err)
+		return nil, fmt.Errorf("gssapi: login: %w", printable(err))
 	}
 	ticket, key, err := cl.GetServiceTicket(service)
 	if err != nil {
-		return nil, fmt.Errorf("gssapi: ticket for %s: %w", service, err)
+		return nil, fmt.Errorf("gssapi: ticket for %s: %w", strconv.QuoteToASCII(service), printable(err))
 	}
 	if _, err := encryption(key); err != nil {
 		return nil, err
