@@ -6,6 +6,7 @@ require (
 	github.com/fairlead-ssh/fairlead v0.0.0-00010101000000-000000000000
 	github.com/pkg/sftp v1.13.12
 	golang.org/x/crypto v0.58.0
+	golang.org/x/sys v0.49.0
 )
 
 require (
@@ -17,7 +18,6 @@ require (
 	github.com/jcmturner/rpc/v2 v2.0.3 // indirect
 	github.com/kr/fs v0.1.0 // indirect
 	golang.org/x/net v0.60.0 // indirect
-	golang.org/x/sys v0.49.0 // indirect
 )
 
 replace github.com/fairlead-ssh/fairlead => ../
