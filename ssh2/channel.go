@@ -186,7 +186,10 @@ func (s *stderr) Write(p []byte) (int, error) {
 
 // WritePacket sends b and its continuations in one piece. It owns b, also when
 // it fails, and waits while the peer's window is used up. See packet.Conn.
-func (ch *Channel) WritePacket(b *packet.Buf) error { return ch.flow.Write(b) }
+func (ch *Channel) WritePacket(b *packet.Buf) error {
+	ch.conn.idle.used()
+	return ch.flow.Write(b)
+}
 
 // MaxPacket is the largest payload that leaves in one piece. See packet.Conn.
 func (ch *Channel) MaxPacket() int {
@@ -199,6 +202,7 @@ func (ch *Channel) MaxPacket() int {
 func (ch *Channel) Write(p []byte) (int, error) { return ch.write(p, ch.flow.Write) }
 
 func (ch *Channel) write(p []byte, send func(*packet.Buf) error) (int, error) {
+	ch.conn.idle.used()
 	piece := min(ch.MaxPacket(), 32<<10)
 	for n := 0; n < len(p); {
 		b := packet.Get(min(len(p)-n, piece))

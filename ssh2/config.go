@@ -103,12 +103,17 @@ type KeepAlive struct {
 	Count    int           // 0 means 3
 }
 
-// Timeouts bound the phases before a connection is usable. Zero values mean
+// Timeouts bound the phases before a connection is usable, and how long it may
+// be of no use. Zero values mean
 // the defaults. A client's context applies besides.
 type Timeouts struct {
 	Ident time.Duration // 0 means 30 s
 	Kex   time.Duration // each key exchange, from when our KEXINIT has left; 0 means 60 s
 	Auth  time.Duration // all of authentication; 0 means 2 min on servers, none on clients
+	// Idle ends a connection, with a *TimeoutError, on which nothing of any
+	// channel has passed for so long; keepalives and key exchanges do not count.
+	// It may be noticed 1/16 later. 0 means never: a quiet session is no dead one.
+	Idle time.Duration
 }
 
 const (

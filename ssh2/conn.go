@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/fairlead-ssh/fairlead/internal/msg"
 	"github.com/fairlead-ssh/fairlead/internal/transport"
 )
 
@@ -34,6 +35,7 @@ type Conn struct {
 	proofs    atomic.Pointer[hostKeyProofs]
 	handlers  sync.WaitGroup
 	alive     keepAlive
+	idle      idle
 	bindings  bindings      // what the client of this server had it listen on
 	forwards  chan struct{} // a server's forwarded connections, in flight or being made
 	listening listening     // what a client asked its server to listen on
@@ -72,6 +74,7 @@ func newConn(ctx context.Context, t *transport.Conn, cfg *Config, auth authResul
 		slots:   make(chan struct{}, maxOutstanding),
 		done:    make(chan struct{}),
 	}
+	c.idle.after = max(cfg.Timeouts.Idle, 0)
 	c.ctx, c.stop = context.WithCancelCause(ctx)
 	c.rtt.Store(int64(t.Info().RTT))
 	c.line.serve, c.line.reply = c.serveGlobal, c.replyGlobal
@@ -81,6 +84,7 @@ func newConn(ctx context.Context, t *transport.Conn, cfg *Config, auth authResul
 // run reads until the connection ends. It returns how it ended.
 func (c *Conn) run() (err error) {
 	c.alive.start(c)
+	c.idle.start(c)
 	defer func() {
 		// A mistake of ours must end this connection and no other.
 		if v := recover(); v != nil {
@@ -94,6 +98,9 @@ func (c *Conn) run() (err error) {
 		if err != nil {
 			return err
 		}
+		if p[0] >= msg.NumChannelOpen && p[0] <= msg.NumChannelFailure {
+			c.idle.used()
+		}
 		if err := dispatch[p[0]](c, p); err != nil {
 			return err
 		}
@@ -103,6 +110,7 @@ func (c *Conn) run() (err error) {
 // end lets everyone know that the connection is over.
 func (c *Conn) end(err error) {
 	c.alive.end()
+	c.idle.end()
 	c.mu.Lock()
 	switch why := c.t.Err(); { // what came first: a keepalive, a Close, the peer
 	case c.why != nil:
