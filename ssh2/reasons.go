@@ -14,6 +14,7 @@ const (
 	DisconnectHostNotAllowed       DisconnectReason = transport.ReasonHostNotAllowed
 	DisconnectProtocolError        DisconnectReason = transport.ReasonProtocolError
 	DisconnectKexFailed            DisconnectReason = transport.ReasonKexFailed
+	DisconnectReserved             DisconnectReason = 4 // never sent by us
 	DisconnectMACError             DisconnectReason = transport.ReasonMACError
 	DisconnectCompressionError     DisconnectReason = transport.ReasonCompressionError
 	DisconnectServiceNotAvailable  DisconnectReason = transport.ReasonServiceNotAvailable
@@ -31,6 +32,7 @@ var disconnectNames = map[DisconnectReason]string{
 	DisconnectHostNotAllowed:       "host not allowed to connect",
 	DisconnectProtocolError:        "protocol error",
 	DisconnectKexFailed:            "key exchange failed",
+	DisconnectReserved:             "reserved",
 	DisconnectMACError:             "mac error",
 	DisconnectCompressionError:     "compression error",
 	DisconnectServiceNotAvailable:  "service not available",

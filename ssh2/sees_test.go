@@ -75,7 +75,7 @@ func TestWhatHandlersSee(t *testing.T) {
 // TestEveryDisconnectReason: each reason arrives as the number that was sent, and has a name.
 func TestEveryDisconnectReason(t *testing.T) {
 	leakCheck(t)
-	if len(disconnectNames) != 14 { // RFC 4253 section 11.1, 4 is reserved
+	if len(disconnectNames) != 15 { // RFC 4253 section 11.1
 		t.Errorf("%d reasons have names", len(disconnectNames))
 	}
 	for reason, name := range disconnectNames {
