@@ -130,6 +130,17 @@ func TestKexEvents(t *testing.T) {
 	}
 }
 
+// A sender that found the keys spent comes too late when others have exchanged
+// them by then, or compression has given back what was reserved.
+func TestKexNotBegunWithFreshKeys(t *testing.T) {
+	bothRoles(t, nil, func(p *peer) {
+		p.Open()
+		<-p.c.startKex(kexSpent)
+		p.Send(&msg.Ping{Data: []byte("x")})
+		p.Want("echo and no KEXINIT", msg.NumPong)
+	})
+}
+
 // What is told of an exchange is not what somebody has begun since, who waited
 // for its end: a time below a round trip would be.
 func TestKexEventIsOfTheExchangeThatEnded(t *testing.T) {

@@ -86,12 +86,13 @@ func (c *Conn) Rekey(ctx context.Context) error {
 
 // startKex sends our KEXINIT and closes the gate, unless that was done, and
 // returns a channel that is closed at the end of the exchange. why is for the
-// event of an exchange that it begins.
+// event of an exchange that it begins; for kexSpent the keys must still be: others
+// may have exchanged them, or compression have given back what was reserved.
 // What is given goes out right before KEXINIT.
 func (c *Conn) startKex(why KexReason, before ...urgent) <-chan struct{} {
 	o := &c.out
 	o.mu.Lock()
-	if o.kexDone != nil || o.err != nil {
+	if o.kexDone != nil || o.err != nil || why == kexSpent && !o.spent() {
 		done := o.kexDone
 		o.mu.Unlock()
 		for _, u := range before {
