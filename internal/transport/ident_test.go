@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+
+	"github.com/fairlead-ssh/fairlead/internal/msg"
 )
 
 // What a server says before its ident reaches the configuration, up to a bound.
@@ -71,6 +73,21 @@ func TestIdentNotAdmitted(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A server that does not choose by ident has its KEXINIT out before it has heard
+// anything (ADR 0012).
+func TestKexInitGoesWithIdent(t *testing.T) {
+	_, sc := testConfigs()
+	script(t, sc, func(p *peer) {
+		line, err := p.r.ReadString('\n')
+		p.check(err)
+		p.theirIdent = strings.TrimSuffix(line, "\r\n")
+		p.theirInit = p.Want("KEXINIT unasked", msg.NumKexInit)
+		p.Write([]byte(p.ident + "\r\n"))
+		p.Kex()
+		<-p.ready
+	})
 }
 
 // A server that chooses by ident says nothing but its own until it knows the client's.

@@ -88,6 +88,15 @@ func TestCVE_4_2_W36_Timeouts(t *testing.T) {
 	})
 }
 
+// No configuration makes keys serve longer than the cipher and RFC 4344 allow.
+func TestRekeyLimitsAreBounds(t *testing.T) {
+	cc, _ := testConfigs()
+	cc.RekeyBytes, cc.RekeyPackets = 1<<60, 1<<60
+	if got := New(nil, cc).limitOf(8 << 20); got != (limit{8 << 20, DefaultRekeyPackets}) {
+		t.Errorf("limits %+v", got)
+	}
+}
+
 func TestRekeyInterval(t *testing.T) {
 	bothRoles(t, func(c *Config) { c.RekeyInterval = time.Minute }, func(p *peer) {
 		p.Open()
