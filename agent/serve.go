@@ -143,11 +143,9 @@ func sign(a sshagent.Agent, key gossh.PublicKey, data []byte, flags sshagent.Sig
 // are added are written.
 func passOn(a sshagent.Agent, request []byte) ([]byte, error) {
 	one := &exchange{in: append(binary.BigEndian.AppendUint32(nil, uint32(len(request))), request...)}
-	if err := sshagent.ServeAgent(a, one); err != nil && !errors.Is(err, io.EOF) {
-		return []byte{numFailure}, err
-	}
+	err := sshagent.ServeAgent(a, one) // io.EOF after the one request
 	if len(one.out) < 5 {
-		return []byte{numFailure}, errors.New("no answer")
+		return []byte{numFailure}, fmt.Errorf("no answer: %w", err)
 	}
 	return one.out[4:], nil
 }

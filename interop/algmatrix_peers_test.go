@@ -126,8 +126,10 @@ func opensshMatrixClient(t *testing.T) func(context.Context, int) error {
 	if err := os.WriteFile(known, line, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	args := []string{"-F", "none", "-l", userName, "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=" + known,
-		"-o", "GlobalKnownHostsFile=/dev/null", "-o", "UpdateHostKeys=no"}
+	args := []string{
+		"-F", "none", "-l", userName, "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=" + known,
+		"-o", "GlobalKnownHostsFile=/dev/null", "-o", "UpdateHostKeys=no",
+	}
 	for _, s := range settings {
 		args = append(args, "-o", strings.Replace(s, " ", "=", 1))
 	}

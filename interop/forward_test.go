@@ -86,7 +86,7 @@ func dialEcho(t *testing.T, network, addr string, data []byte) {
 		if time.Now().After(end) {
 			t.Fatalf("nothing listens: %v", err)
 		}
-		time.Sleep(20 * time.Millisecond) //nolint:forbidigo // another process is about to listen
+		time.Sleep(20 * time.Millisecond) // another process is about to listen
 	}
 }
 
@@ -283,7 +283,7 @@ func socksEcho(proxy, addr string, data []byte) error {
 		if time.Now().After(end) {
 			return err
 		}
-		time.Sleep(20 * time.Millisecond) //nolint:forbidigo // another process is about to listen
+		time.Sleep(20 * time.Millisecond) // another process is about to listen
 	}
 	hello := append([]byte{5, 1, 0, 5, 1, 0, 3, byte(len(at.Host))}, at.Host...)
 	hello = append(hello, byte(at.Port>>8), byte(at.Port))

@@ -101,4 +101,5 @@ type panicDir struct {
 }
 
 func (d *panicDir) Next(context.Context, int) ([]sftp.Entry, error) { d.fs.check(); return nil, nil }
-func (d *panicDir) Close(error) error                               { d.fs.closed++; d.fs.check(); return nil }
+
+func (d *panicDir) Close(error) error { d.fs.closed++; d.fs.check(); return nil }

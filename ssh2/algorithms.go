@@ -57,7 +57,7 @@ func (k AlgorithmKind) String() string {
 
 // An Algorithm is one that this library has.
 type Algorithm struct {
-	Kind AlgorithmKind
+	Kind AlgorithmKind // what it is for
 	// Name is what an AlgList calls it.
 	Name string
 	// Profile is the first profile that has it: Modern algorithms are on by

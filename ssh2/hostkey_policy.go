@@ -84,7 +84,7 @@ func FixedHostKey(keys ...gossh.PublicKey) HostKeyPolicy { return fixedHostKey(k
 type fixedHostKey []gossh.PublicKey
 
 func (f fixedHostKey) Prefer(_ string, offered []string) []string {
-	var types []string
+	types := make([]string, 0, len(f))
 	for _, k := range f {
 		types = append(types, k.Type())
 	}

@@ -134,7 +134,7 @@ func TestW7_AlgorithmsFor(t *testing.T) {
 		_, err := refusedBoth(t, s, old(version))
 		var e *IdentError
 		var ce *ConfigError
-		if !errors.As(err, &e) || want == errTest && !errors.Is(err, errTest) || want != errTest && !errors.As(err, &ce) {
+		if !errors.As(err, &e) || errors.Is(want, errTest) && !errors.Is(err, errTest) || !errors.Is(want, errTest) && !errors.As(err, &ce) {
 			t.Errorf("%s: %v", version, err)
 		}
 	}

@@ -78,8 +78,8 @@ const (
 	PARENB TerminalOpcode = 92 // parity
 	PARODD TerminalOpcode = 93 // odd parity, else even
 
-	TTY_OP_ISPEED TerminalOpcode = 128 //nolint:revive // the RFC's name
-	TTY_OP_OSPEED TerminalOpcode = 129 //nolint:revive // the RFC's name
+	TTY_OP_ISPEED TerminalOpcode = 128
+	TTY_OP_OSPEED TerminalOpcode = 129
 )
 
 const (

@@ -157,9 +157,9 @@ func (l *lending) admitX11(ctx context.Context, ch *Channel, origin X11Origin) (
 		return nil, nil, err
 	}
 	if x.Display != nil {
-		return nc, setup.append(nil, x.Display.Protocol, x.Display.Cookie), nil
+		return nc, setup.message(x.Display.Protocol, x.Display.Cookie), nil
 	}
-	return nc, setup.append(nil, setup.protocol, setup.data), nil
+	return nc, setup.message(setup.protocol, setup.data), nil
 }
 
 // tell writes the last words on a channel. They fit the window of any program

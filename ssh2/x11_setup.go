@@ -54,18 +54,17 @@ func readX11Setup(r io.Reader) (*x11Setup, error) {
 	return &s, nil
 }
 
-// append appends the message with another authorization.
-func (s *x11Setup) append(b []byte, protocol string, data []byte) []byte {
+// message returns the message with another authorization.
+func (s *x11Setup) message(protocol string, data []byte) []byte {
 	letter := byte('B')
 	if s.order == binary.ByteOrder(binary.LittleEndian) {
 		letter = 'l'
 	}
-	head := make([]byte, x11SetupHead)
-	head[0] = letter
+	b := make([]byte, x11SetupHead)
+	b[0] = letter
 	for i, v := range []int{int(s.major), int(s.minor), len(protocol), len(data)} {
-		s.order.PutUint16(head[2+2*i:], uint16(v))
+		s.order.PutUint16(b[2+2*i:], uint16(v))
 	}
-	b = append(b, head...)
 	b = append(append(b, protocol...), make([]byte, pad4(len(protocol))-len(protocol))...)
 	return append(append(b, data...), make([]byte, pad4(len(data))-len(data))...)
 }

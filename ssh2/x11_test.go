@@ -95,7 +95,7 @@ func TestX11CookieIsReplaced(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, _ = ch.Write(append(setup.append(nil, setup.protocol, setup.data), "hello"...))
+		_, _ = ch.Write(append(setup.message(setup.protocol, setup.data), "hello"...))
 		got := <-seen
 		if got == nil || got.order != setup.order || got.major != 11 || got.protocol != MITMagicCookie || !bytes.Equal(got.data, realCookie) {
 			t.Errorf("display got %+v", got)
@@ -129,7 +129,7 @@ func TestX11CookieIsRandom(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, _ = ch.Write(orders[0].append(nil, MITMagicCookie, ss.X11.Cookie))
+		_, _ = ch.Write(orders[0].message(MITMagicCookie, ss.X11.Cookie))
 		if got := <-seen; got == nil || !bytes.Equal(got.data, ss.X11.Cookie) {
 			t.Errorf("display got %+v", got)
 		}
@@ -153,11 +153,11 @@ func TestX11WrongCookies(t *testing.T) {
 	}})
 	good := orders[0]
 	for what, b := range map[string][]byte{
-		"other cookie":   good.append(nil, MITMagicCookie, []byte("0123456789abcdeF")),
-		"short cookie":   good.append(nil, MITMagicCookie, testCookie[:15]),
-		"long cookie":    good.append(nil, MITMagicCookie, append(slices.Clone(testCookie), 0)),
-		"no cookie":      good.append(nil, "", nil),
-		"other protocol": good.append(nil, "XDM-AUTHORIZATION-1", testCookie),
+		"other cookie":   good.message(MITMagicCookie, []byte("0123456789abcdeF")),
+		"short cookie":   good.message(MITMagicCookie, testCookie[:15]),
+		"long cookie":    good.message(MITMagicCookie, append(slices.Clone(testCookie), 0)),
+		"no cookie":      good.message("", nil),
+		"other protocol": good.message("XDM-AUTHORIZATION-1", testCookie),
 	} {
 		ch, err := ss.OpenX11(t.Context(), "", 0)
 		if err != nil {
@@ -202,7 +202,7 @@ func TestX11Single(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, _ = ch.Write(orders[1].append(nil, MITMagicCookie, testCookie))
+	_, _ = ch.Write(orders[1].message(MITMagicCookie, testCookie))
 	<-seen
 	if _, err := ss.OpenX11(t.Context(), "", 0); !errors.Is(err, errX11Single) {
 		t.Errorf("second: %v", err)
@@ -217,7 +217,7 @@ func TestX11Single(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, _ = ch2.Write(orders[1].append(nil, MITMagicCookie, testCookie)) // the cookie that is used up
+	_, _ = ch2.Write(orders[1].message(MITMagicCookie, testCookie)) // the cookie that is used up
 	if all, err := io.ReadAll(struct{ io.Reader }{ch2}); err != nil || !bytes.Equal(all, orders[1].refusal(errX11Single.Error())) {
 		t.Errorf("with the other session's cookie: %q, %v", all, err)
 	}
@@ -226,7 +226,7 @@ func TestX11Single(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, _ = ch2.Write(orders[1].append(nil, MITMagicCookie, realCookie))
+	_, _ = ch2.Write(orders[1].message(MITMagicCookie, realCookie))
 	if got := <-seen; got == nil || !bytes.Equal(got.data, realCookie) {
 		t.Errorf("display got %+v", got)
 	}
@@ -279,7 +279,7 @@ func TestCVE_11_1_X11OnlyWhileAsked(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, _ = ch.Write(orders[0].append(nil, MITMagicCookie, testCookie))
+	_, _ = ch.Write(orders[0].message(MITMagicCookie, testCookie))
 	<-seen
 	_ = sess.Close()
 	<-ss.Context().Done()
@@ -399,7 +399,7 @@ func TestListenX11(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, _ = nc.Write(append(orders[1].append(nil, d.Protocol, d.Cookie), "hello"...))
+	_, _ = nc.Write(append(orders[1].message(d.Protocol, d.Cookie), "hello"...))
 	if got := <-seen; got == nil || !bytes.Equal(got.data, realCookie) {
 		t.Errorf("display got %+v", got)
 	}
@@ -515,7 +515,7 @@ func FuzzXauthority(f *testing.F) {
 
 func FuzzX11Setup(f *testing.F) {
 	for _, s := range orders {
-		f.Add(s.append(nil, s.protocol, s.data))
+		f.Add(s.message(s.protocol, s.data))
 	}
 	f.Add([]byte{'l', 0, 11, 0, 0, 0, 0, 0, 0, 0, 0, 0})
 	f.Fuzz(func(t *testing.T, in []byte) {
@@ -523,7 +523,7 @@ func FuzzX11Setup(f *testing.F) {
 		if err != nil {
 			return
 		}
-		out := s.append(nil, s.protocol, s.data)
+		out := s.message(s.protocol, s.data)
 		again, err := readX11Setup(bytes.NewReader(out))
 		if err != nil || again.protocol != s.protocol || !bytes.Equal(again.data, s.data) || again.order != s.order || len(out) > len(in) {
 			t.Errorf("%x became %x: %v", in, out, err)

@@ -3,6 +3,7 @@ package kex
 import (
 	"encoding/binary"
 	"io"
+	"slices"
 )
 
 // The ring of sntrup761 is R = Z[x]/(x^p - x - 1).
@@ -317,8 +318,7 @@ func decodeDigits(b []byte, radix uint32) []uint16 {
 	}
 	// Then up again: take the digits apart.
 	digits := []uint16{uint16(top % radices[0])}
-	for r := len(rounds) - 1; r >= 0; r-- {
-		radices := rounds[r]
+	for r, radices := range slices.Backward(rounds) {
 		below := make([]uint16, len(radices))
 		for i, d := range digits {
 			x := lows[r][i].low + lows[r][i].lowRadix*uint32(d)

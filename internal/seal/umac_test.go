@@ -168,7 +168,7 @@ func TestUMACEveryLength(t *testing.T) {
 	for _, size := range []int{4, 8, 12, 16} {
 		a, _ := newUMAC(key, size)
 		slow := newSlowUMAC(key, size)
-		for n := range len(text) {
+		for n := range text {
 			if n > 1100 && n < 2000 {
 				continue
 			}

@@ -9,6 +9,7 @@ import (
 // KexReason says why a key exchange began.
 type KexReason uint8
 
+// The reasons.
 const (
 	KexFirst    KexReason = iota + 1 // the connection began
 	KexPeer                          // the peer began it

@@ -46,6 +46,7 @@ func (c *Conn) checkStrict(chosen *alg.Chosen) error {
 	}
 	var err *StrictKexError
 	switch c.cfg.Strict {
+	case StrictOffer, StrictOff:
 	case StrictRequire:
 		err = &StrictKexError{}
 	case StrictOrSafe:

@@ -304,7 +304,7 @@ func (p *Peer) Disconnect(reason ssh2.DisconnectReason, text string) {
 // A Message is one that a Peer got. Its methods take field after field; what
 // does not fit gives zero values, and Err tells.
 type Message struct {
-	Number  byte
+	Number  byte   // the first octet of Payload
 	Payload []byte // all of it, the number included
 	c       *wire.Coder
 }

@@ -65,8 +65,7 @@ func TestW42_ScriptedClient(t *testing.T) {
 			p.Send(ssh2test.MsgChannelData, uint32(99), []byte("to nobody"))
 			p.WantDisconnect("data for a channel that never was", ssh2.DisconnectProtocolError)
 		})
-		var bad *ssh2.ProtocolError
-		if !errors.As(err, &bad) {
+		if _, ok := errors.AsType[*ssh2.ProtocolError](err); !ok {
 			t.Errorf("served: %v", err)
 		}
 	})
