@@ -93,6 +93,7 @@ func TestCVE_3_1_DHPublicRange(t *testing.T) {
 			"p-1":                   plus(-1),
 			"p":                     plus(0),
 			"p+1":                   plus(1),
+			"p+2":                   plus(2), // K would be in range
 			"2p":                    content(new(big.Int).Lsh(g.P, 1)),
 			"-1":                    {0xff},
 			"-2":                    {0xfe},
