@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -41,6 +42,7 @@ type fakeGSS struct {
 	noIntegrity bool
 	noMutual    bool
 	wrongMIC    bool
+	stuck       atomic.Bool // steps wait for the end of their context
 
 	contexts int
 	hosts    []string
@@ -76,7 +78,11 @@ type fakeContext struct {
 
 var errFake = errors.New("the fake mechanism failed")
 
-func (c *fakeContext) Step(_ context.Context, token []byte) (out []byte, done bool, err error) {
+func (c *fakeContext) Step(ctx context.Context, token []byte) (out []byte, done bool, err error) {
+	if c.f.stuck.Load() {
+		<-ctx.Done()
+		return nil, false, context.Cause(ctx)
+	}
 	c.steps++
 	rounds := max(c.f.rounds, 1)
 	if c.steps == c.f.fail {
@@ -650,6 +656,24 @@ func TestGSSKeyExchangeIsOffByDefault(t *testing.T) {
 		}
 		if err := p.close(t); err != nil {
 			t.Log(err)
+		}
+	})
+}
+
+// TestW36_GSSStepEndsWithTheConnection: closing a connection does not wait for a
+// mechanism that waits for a server of its own.
+func TestW36_GSSStepEndsWithTheConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, cfg := gssPair()
+		s.HostKeys = nil // or later exchanges go by the host key
+		p := dialPair(t, s, cfg, netsim.Link{}, netsim.Link{})
+		cfg.GSSKeyExchange.Mechanisms[0].(*fakeGSS).stuck.Store(true)
+		start := time.Now()
+		go func() { _ = p.Rekey(context.Background()) }()
+		synctest.Wait() // both sides wait for the mechanism
+		_ = p.close(t)
+		if took := time.Since(start); took > 2*time.Second {
+			t.Errorf("took %v", took)
 		}
 	})
 }

@@ -102,9 +102,18 @@ func (c *Conn) forRekey(methods []string) []string {
 	return methods
 }
 
-// gssTime bounds what a mechanism may take, as it may ask others over the net.
+// gssTime bounds what a mechanism may take, as it may ask others over the net:
+// until the time of a key exchange is over, or the connection is.
 func (c *Conn) gssTime(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(ctx, or(c.cfg.KexTimeout, DefaultKexTimeout))
+	ctx, cancel := context.WithTimeout(ctx, or(c.cfg.KexTimeout, DefaultKexTimeout))
+	go func() { // ends with either
+		select {
+		case <-c.done:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, cancel
 }
 
 // gssClient is the client's half of RFC 4462 sections 2.1 and 2.2.
