@@ -42,7 +42,7 @@ type fakeGSS struct {
 	noIntegrity bool
 	noMutual    bool
 	wrongMIC    bool
-	stuck       atomic.Bool // steps wait for the end of their context
+	stuck       *atomic.Bool // if it is true, steps wait for the end of their context
 
 	contexts int
 	hosts    []string
@@ -79,7 +79,7 @@ type fakeContext struct {
 var errFake = errors.New("the fake mechanism failed")
 
 func (c *fakeContext) Step(ctx context.Context, token []byte) (out []byte, done bool, err error) {
-	if c.f.stuck.Load() {
+	if c.f.stuck != nil && c.f.stuck.Load() {
 		<-ctx.Done()
 		return nil, false, context.Cause(ctx)
 	}
@@ -666,8 +666,10 @@ func TestW36_GSSStepEndsWithTheConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, cfg := gssPair()
 		s.HostKeys = nil // or later exchanges go by the host key
+		stuck := new(atomic.Bool)
+		cfg.GSSKeyExchange.Mechanisms[0].(*fakeGSS).stuck = stuck
 		p := dialPair(t, s, cfg, netsim.Link{}, netsim.Link{})
-		cfg.GSSKeyExchange.Mechanisms[0].(*fakeGSS).stuck.Store(true)
+		stuck.Store(true)
 		start := time.Now()
 		go func() { _ = p.Rekey(context.Background()) }()
 		synctest.Wait() // both sides wait for the mechanism
