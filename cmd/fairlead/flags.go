@@ -7,6 +7,8 @@ import (
 	"io"
 	"log/slog"
 	"strings"
+
+	"github.com/fairlead-ssh/fairlead/ssh2"
 )
 
 // options is what the flags of "fairlead serve" say.
@@ -18,6 +20,7 @@ type options struct {
 	passwordFile   string
 	authorizedKeys string
 	readOnly       bool
+	profile        ssh2.Profile
 	logFormat      string
 	logLevel       slog.Level
 }
@@ -51,6 +54,7 @@ func parseFlags(args []string, stdout io.Writer) (*options, error) {
 	f.StringVar(&o.passwordFile, "password-file", "", "the first line of this `FILE` is the user's password")
 	f.StringVar(&o.authorizedKeys, "authorized-keys", "", "the keys in this `FILE` let the user in, in the format of OpenSSH")
 	f.BoolVar(&o.readOnly, "read-only", false, "refuse every change")
+	f.TextVar(&o.profile, "profile", ssh2.Modern, "offer the algorithms of this `PROFILE`: modern, compatible, or legacy, which are weak, for old devices")
 	f.StringVar(&o.logFormat, "log-format", "text", "log as `text|json`, to standard error")
 	f.TextVar(&o.logLevel, "log-level", slog.LevelInfo, "log from this `LEVEL` up: debug, info, warn or error")
 	f.BoolVar(&help, "h", false, "print this")

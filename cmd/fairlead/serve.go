@@ -92,7 +92,7 @@ func start(o *options, log *slog.Logger) (*daemon, error) {
 		Log:      log,
 	}
 	d.ssh = &ssh2.Server{
-		Config:   ssh2.Config{Log: log},
+		Config:   ssh2.Config{Log: log, Profile: o.profile},
 		HostKeys: hostKeys,
 		Auth:     d.user.auth(),
 		Session:  d.session,

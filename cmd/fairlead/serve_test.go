@@ -279,6 +279,7 @@ func TestServeRefusals(t *testing.T) {
 		{"not a command", []string{"srve"}},
 		{"no command", nil},
 		{"-nonsense", []string{"serve", "--nonsense"}},
+		{"modern, compatible and legacy", []string{"serve", "--profile", "old"}},
 		{"log-level", []string{"serve", "--log-level", "loud"}},
 		{"log-format", []string{"serve", "--log-format", "xml"}},
 		{"two directories", []string{"serve", "--root", dir, file}},
@@ -571,4 +572,28 @@ func TestServeLogins(t *testing.T) {
 		}
 	}
 	r.stop(t)
+}
+
+// TestServeProfile: old devices get in when they are meant to, and not otherwise.
+func TestServeProfile(t *testing.T) {
+	for _, c := range []struct {
+		args []string
+		in   bool
+	}{{nil, false}, {[]string{"--profile", "compatible"}, false}, {[]string{"--profile", "legacy"}, true}} {
+		home(t)
+		r := launch(t, c.args...)
+		client, err := ssh2.Dial(t.Context(), "tcp", r.addr, &ssh2.ClientConfig{
+			Config:  ssh2.Config{KeyExchanges: "diffie-hellman-group14-sha1", Ciphers: "aes128-cbc", MACs: "hmac-sha1"},
+			User:    defaultUser,
+			Auth:    []ssh2.AuthMethod{ssh2.Password(r.stdout.await(t, `password   (\S+)`)[1])},
+			HostKey: gossh.InsecureIgnoreHostKey(),
+		})
+		if (err == nil) != c.in {
+			t.Errorf("%q: %v", c.args, err)
+		}
+		if err == nil {
+			_ = client.Close()
+		}
+		r.stop(t)
+	}
 }
