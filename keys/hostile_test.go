@@ -11,6 +11,7 @@ import (
 	"math/big"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -64,6 +65,10 @@ func TestCVE_6_12_CostsAreCapped(t *testing.T) {
 		}
 		refused(t, edit[1], []byte(strings.Replace(ppk, edit[0], edit[1], 1)), edit[0][:strings.Index(edit[0], ":")])
 	}
+	// Argon2 takes 8 KiB for each lane, however little the file asks for.
+	lanes := regexp.MustCompile(`Argon2-Memory: \d+\nArgon2-Passes: \d+\nArgon2-Parallelism: \d+`)
+	refused(t, "many lanes", lanes.ReplaceAll([]byte(ppk), []byte("Argon2-Memory: 1\nArgon2-Passes: 4113\nArgon2-Parallelism: 255")), "Argon2-Passes")
+	refused(t, "one lane", lanes.ReplaceAll([]byte(ppk), []byte("Argon2-Memory: 1\nArgon2-Passes: 1048577\nArgon2-Parallelism: 1")), "Argon2-Passes")
 	var e pkcs8Encrypted
 	block, _ := pem.Decode(readFile(t, "openssl/ed25519-aes-256-cbc.pkcs8"))
 	if err := unmarshalDER(block.Bytes, &e); err != nil {

@@ -47,6 +47,20 @@ func (k *PrivateKey) Public() *PublicKey {
 	return &PublicKey{Key: k.Signer.PublicKey(), Comment: k.Comment, Format: k.Format}
 }
 
+// String returns type and fingerprint, and nothing that is secret.
+func (k PrivateKey) String() string {
+	if k.Signer == nil {
+		return "no key"
+	}
+	return k.Type() + " " + gossh.FingerprintSHA256(k.Signer.PublicKey())
+}
+
+// GoString is String: no verb of fmt for text prints the key itself.
+func (k PrivateKey) GoString() string { return k.String() }
+
+// LogValue is String for log/slog.
+func (k PrivateKey) LogValue() slog.Value { return slog.StringValue(k.String()) }
+
 // Type returns the full key type, such as "ssh-ed25519".
 func (k *PrivateKey) Type() string { return k.Signer.PublicKey().Type() }
 

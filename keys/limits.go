@@ -8,7 +8,8 @@ import (
 
 // Limits bounds what a file may make its reader spend on deriving the key that
 // it is encrypted with. A zero field stands for the default, which allows a
-// hundred times what the usual tools write and costs some seconds at worst.
+// hundred times what the usual tools write and costs seconds, with bcrypt up to
+// half a minute.
 type Limits struct {
 	BcryptRounds     int   // OpenSSH, where 16 to 24 are usual; 2048 by default
 	PBKDF2Iterations int   // PKCS#8, the older PBES1 schemes as well; 10 million by default

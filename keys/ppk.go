@@ -169,14 +169,18 @@ func (k *ppk) keys(pass []byte, l Limits) (key, iv, mac []byte, err error) {
 	default: // Argon2d is not in x/crypto
 		return nil, nil, nil, unsupported("Key-Derivation", clip(k.kdf))
 	}
-	octets := int64(k.memory) << 10
+	if err := within("Argon2-Parallelism", k.lanes, 255); err != nil {
+		return nil, nil, nil, err
+	}
+	if err := within("Argon2-Memory", k.memory, 1<<31); err != nil {
+		return nil, nil, nil, err
+	}
+	// Less than 8 KiB for each lane is not what is taken (RFC 9106 section 3.2).
+	octets := max(int64(k.memory), 8*int64(k.lanes)) << 10
 	if err := within("Argon2-Memory in octets", octets, l.Memory); err != nil {
 		return nil, nil, nil, err
 	}
 	if err := within("Argon2-Passes", int64(k.passes), l.MemoryPasses/octets); err != nil {
-		return nil, nil, nil, err
-	}
-	if err := within("Argon2-Parallelism", k.lanes, 255); err != nil {
 		return nil, nil, nil, err
 	}
 	out := derive(pass, k.salt, k.passes, k.memory, uint8(k.lanes), 80)

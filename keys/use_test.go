@@ -224,3 +224,28 @@ func TestPassphraseNeverPrints(t *testing.T) {
 		}
 	}
 }
+
+// A private key that ends up in a log shows what can be seen of it anyway.
+func TestPrivateKeyNeverPrintsItself(t *testing.T) {
+	for _, kind := range []Kind{Ed25519, ECDSA} {
+		k, err := Generate(t.Context(), kind, GenerateOptions{Comment: "c"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := Fingerprint(k.PublicKey(), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := k.Type() + " " + f
+		var log bytes.Buffer
+		slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "key", k)
+		for _, got := range []string{fmt.Sprint(k), fmt.Sprintf("%+v", k), fmt.Sprintf("%#v", k), fmt.Sprintf("%s", k), fmt.Sprint(*k), fmt.Sprint([]*PrivateKey{k})} {
+			if strings.Trim(got, "[]") != want {
+				t.Errorf("%s prints as %s", want, got)
+			}
+		}
+		if !strings.Contains(log.String(), `"key":"`+want+`"`) {
+			t.Errorf("%s logs as %s", want, log.String())
+		}
+	}
+}
