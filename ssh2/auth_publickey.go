@@ -101,7 +101,7 @@ func (s *authServer) publicKey(ctx context.Context, at *AuthAttempt, fields []by
 func (s *authServer) judgeKey(ctx context.Context, at AuthAttempt, key gossh.PublicKey, terms Limits) (v Verdict, err error) {
 	cert, isCert := key.(*gossh.Certificate)
 	if x, ok := key.(*keys.X509PublicKey); ok {
-		v = s.auth.X509.judge(ctx, &at, x)
+		v = s.auth.X509.judge(ctx, &at, x, s.rsa)
 		if ctx.Err() != nil {
 			return Verdict{}, context.Cause(ctx)
 		}

@@ -276,7 +276,7 @@ func (s *authServer) refuse(ctx context.Context, probe bool, at *AuthAttempt, wh
 	}
 	s.audit(ctx, level, "authentication failure", at, why)
 	// A probe that no handler saw tells nothing by its time.
-	if !probe || s.auth.None != nil {
+	if !probe || s.auth.None != nil || s.auth.Require != nil {
 		if err := s.delay(ctx); err != nil {
 			return err
 		}

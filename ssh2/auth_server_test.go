@@ -932,3 +932,21 @@ func TestServerMethodsTable(t *testing.T) {
 		}
 	}
 }
+
+// The first "none" is free, but what Require takes to look a user up does not
+// show in its answer either.
+func TestCVE_7_2_ProbeWithRequire(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for user, work := range map[string]time.Duration{"alice": 30 * time.Millisecond, "nobody": 0} {
+			l := authRun{auth: ServerAuth{
+				Password: alicePassword, MinFailureDelay: 100 * time.Millisecond,
+				Require: func(string) [][]string { time.Sleep(work); return [][]string{{"password"}} },
+			}}
+			start := time.Now()
+			expectAuth(t, l.run(t, reqNone(user)), "failure password")
+			if d := time.Since(start); d != 100*time.Millisecond {
+				t.Errorf("%s: %v", user, d)
+			}
+		}
+	})
+}

@@ -2,8 +2,10 @@ package ssh2
 
 import (
 	"context"
+	"crypto/rsa"
 	"crypto/x509"
 	"errors"
+	"slices"
 
 	gossh "golang.org/x/crypto/ssh"
 
@@ -31,15 +33,34 @@ func (u *X509Users) configured() bool {
 }
 
 // judge verifies a certificate and asks whose it is.
-func (u *X509Users) judge(ctx context.Context, at *AuthAttempt, key *keys.X509PublicKey) Verdict {
+func (u *X509Users) judge(ctx context.Context, at *AuthAttempt, key *keys.X509PublicKey, minRSA int) Verdict {
 	if !u.configured() {
 		return refused("X.509 certificates are not accepted")
 	}
-	chains, err := keys.VerifyX509(key, u.Options, keys.X509Client)
+	chains, err := verifyX509(key, u.Options, keys.X509Client, minRSA)
 	if err != nil {
 		return Verdict{Reason: err}
 	}
 	return u.Accept(ctx, at, key, chains)
+}
+
+// verifyX509 is keys.VerifyX509 without the chains that have a small RSA key
+// in them, wherever it is (cves 10.6).
+func verifyX509(key *keys.X509PublicKey, o x509.VerifyOptions, p keys.X509Purpose, minRSA int) ([][]*x509.Certificate, error) {
+	chains, err := keys.VerifyX509(key, o, p)
+	if err != nil {
+		return nil, err
+	}
+	chains = slices.DeleteFunc(chains, func(chain []*x509.Certificate) bool {
+		return slices.ContainsFunc(chain, func(c *x509.Certificate) bool {
+			r, ok := c.PublicKey.(*rsa.PublicKey)
+			return ok && r.N.BitLen() < minRSA
+		})
+	})
+	if len(chains) == 0 {
+		return nil, errors.New("certificate: made by an authority with a small RSA key")
+	}
+	return chains, nil
 }
 
 // parseX509 keeps a nil pointer from becoming an interface that is not nil.
@@ -53,8 +74,8 @@ func parseX509(blob []byte) (gossh.PublicKey, error) {
 
 // X509HostKey trusts servers whose host key is inside an X.509 certificate that
 // o.Roots lead to, is meant for servers, and is for the name or address given to
-// Dial; o.DNSName, if set, is that name instead. Other keys are refused, and
-// without Roots all. The algorithms must be named in HostKeyAlgorithms, such as
+// Dial; o.DNSName, if set, is that name instead. Other keys are refused, chains
+// with an RSA key below 2048 bits, and without Roots all. The algorithms must be named in HostKeyAlgorithms, such as
 // "^x509v3-*".
 func X509HostKey(o x509.VerifyOptions) HostKeyPolicy {
 	return HostKeyFunc(func(_ context.Context, k *HostKeyInfo) error {
@@ -68,7 +89,7 @@ func X509HostKey(o x509.VerifyOptions) HostKeyPolicy {
 				return errors.New("no name to look for in the certificate")
 			}
 		}
-		_, err := keys.VerifyX509(key, o, keys.X509Server)
+		_, err := verifyX509(key, o, keys.X509Server, defaultMinRSABits)
 		return err
 	})
 }

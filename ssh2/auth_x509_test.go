@@ -6,6 +6,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"errors"
@@ -193,5 +194,29 @@ func TestX509HostKeyRefused(t *testing.T) {
 	var e *keys.X509Error
 	if err := X509HostKey(other.roots()).CheckHostKey(t.Context(), &HostKeyInfo{Addr: "host:22", Key: good}); !errors.As(err, &e) {
 		t.Errorf("error is %v, want an X509Error", err)
+	}
+}
+
+// An authority with a small RSA key vouches for nobody.
+func TestCVE_10_6_X509SmallAuthority(t *testing.T) {
+	ca := newX509CA(t)
+	weak := must(rsa.GenerateKey(rand.Reader, 1024))
+	tmpl := *ca.cert
+	tmpl.SignatureAlgorithm, tmpl.PublicKeyAlgorithm, tmpl.PublicKey = x509.SHA256WithRSA, x509.RSA, weak.Public()
+	der := must(x509.CreateCertificate(rand.Reader, &tmpl, &tmpl, weak.Public(), weak))
+	small := &x509CA{must(x509.ParseCertificate(der)), weak}
+	const name = "x509v3-ecdsa-sha2-nistp256"
+	key := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
+	for _, ca := range []*x509CA{ca, small} {
+		ok := ca != small
+		l := authRun{auth: ServerAuth{X509: &X509Users{Options: ca.roots(), Accept: aliceByX509}, PublicKeyAlgorithms: name}}
+		out := l.run(t, reqSigned(t, "alice", ca.signer(t, name, key, nil)))
+		if (out[len(out)-1] == "success") != ok {
+			t.Errorf("user, %t: %q", ok, out)
+		}
+		err := X509HostKey(ca.roots()).CheckHostKey(t.Context(), &HostKeyInfo{Addr: "host:22", Key: ca.signer(t, name, key, nil).PublicKey()})
+		if (err == nil) != ok {
+			t.Errorf("host, %t: %v", ok, err)
+		}
 	}
 }

@@ -128,6 +128,9 @@ func (c *Conn) announceHostKeys() {
 	var data []byte
 	p := &hostKeyProofs{}
 	for _, signer := range s.currentHostKeys() {
+		if isX509(signer.PublicKey().Type()) {
+			continue // which cannot sign by the name of its bare key
+		}
 		key := bareKey(signer.PublicKey())
 		k := provenKey{signer: signer, blob: key.Marshal()}
 		if negotiated != nil && bareType(negotiated.blob) == key.Type() {
@@ -254,8 +257,8 @@ func (c *Conn) provenHostKeys(data []byte) ([]gossh.PublicKey, error) {
 		return nil, fmt.Errorf("announcement: %w", err)
 	}
 	info := c.t.Info()
-	var inUse []byte // proven by the key exchange, if that was with a host key at all
-	if info.HostKey != nil {
+	var inUse []byte // proven by the key exchange, unless the GSS-API only vouched for it
+	if info.HostKey != nil && !strings.HasPrefix(info.Kex, "gss-") {
 		inUse = bareKey(info.HostKey).Marshal()
 	}
 	var keys, asked []gossh.PublicKey
@@ -307,7 +310,7 @@ func (w *hostKeyWatch) usable(blob []byte) gossh.PublicKey {
 	d := wire.Decoder(blob)
 	d.String(&typ)
 	row := keyRow(typ, w.offered, func(*keyAlg) bool { return true })
-	if d.Err() != nil || row == nil {
+	if d.Err() != nil || row == nil || row.isX509() {
 		return nil
 	}
 	key, err := row.parse(blob, w.minRSA)

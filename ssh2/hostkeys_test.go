@@ -3,6 +3,7 @@ package ssh2
 import (
 	"bytes"
 	"context"
+	"crypto"
 	"crypto/elliptic"
 	"errors"
 	"os"
@@ -350,5 +351,77 @@ func FuzzHostKeys(f *testing.F) {
 				t.Errorf("%x became %x", b, k.Marshal())
 			}
 		}
+	})
+}
+
+// A server with a key in an X.509 certificate tells of its other keys, and not
+// of a bare key that it would not show.
+func TestHostKeysWithoutX509(t *testing.T) { // W32
+	leakCheck(t)
+	ed, ca := edKey("ed"), newX509CA(t)
+	for _, name := range []string{"x509v3-rsa2048-sha256", "x509v3-ssh-ed25519"} {
+		synctest.Test(t, func(t *testing.T) {
+			key := crypto.Signer(rsaPrivate())
+			if name == "x509v3-ssh-ed25519" {
+				key = newSK(0).key
+			}
+			s := testServer(nil)
+			s.NoHostKeyUpdates = false
+			s.HostKeys, s.HostKeyAlgorithms = []gossh.Signer{ed, ca.signer(t, name, key, nil)}, AlgList("+"+name)
+			var told []*HostKeyUpdate
+			cfg := testClient()
+			cfg.HostKeyAlgorithms = AlgList("+" + name)
+			cfg.OnHostKeys = func(_ context.Context, u *HostKeyUpdate) { told = append(told, u) }
+			p := dialPair(t, s, cfg, netsim.Link{}, netsim.Link{})
+			time.Sleep(time.Second)
+			synctest.Wait()
+			if len(told) != 1 || !slices.Equal(fingerprints(told[0].Keys), fingerprintsOf(ed)) {
+				t.Errorf("%s: told %d times", name, len(told))
+			}
+			_ = p.close(t)
+		})
+	}
+	// Nor does a client take one for a bare key.
+	w := &hostKeyWatch{offered: []string{"x509v3-ssh-ed25519", "ssh-ed25519"}}
+	if w.usable(ca.signer(t, "x509v3-ssh-ed25519", newSK(0).key, nil).PublicKey().Marshal()) != nil || w.usable(ed.PublicKey().Marshal()) == nil {
+		t.Error("bare and certified keys are mixed up")
+	}
+}
+
+// boast shows a key that it does not hold.
+type boast struct {
+	gossh.Signer
+	shown gossh.PublicKey
+}
+
+func (b boast) PublicKey() gossh.PublicKey { return b.shown }
+
+// A host key that was only shown, as in a gss- key exchange, is not proven by it.
+func TestHostKeysShownByGSSAreNotProven(t *testing.T) { // W32, RFC 4462 section 2.1
+	leakCheck(t)
+	synctest.Test(t, func(t *testing.T) {
+		s, cfg := gssPair()
+		s.NoHostKeyUpdates = false
+		s.HostKeys = []gossh.Signer{boast{edKey("own"), edKey("another's").PublicKey()}}
+		told := 0
+		cfg.OnHostKeys = func(context.Context, *HostKeyUpdate) { told++ }
+		p := dialPair(t, s, cfg, netsim.Link{}, netsim.Link{})
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if i := p.Info(); i.HostKey == nil || told != 0 {
+			t.Errorf("told %d times of a key that was not proven", told)
+		}
+		_ = p.close(t)
+
+		s, cfg = gssPair() // who does hold it is asked, and believed
+		s.NoHostKeyUpdates = false
+		cfg.OnHostKeys = func(context.Context, *HostKeyUpdate) { told++ }
+		p = dialPair(t, s, cfg, netsim.Link{}, netsim.Link{})
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if told != 1 {
+			t.Errorf("told %d times", told)
+		}
+		_ = p.close(t)
 	})
 }

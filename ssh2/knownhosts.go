@@ -32,15 +32,19 @@ import (
 type KnownHosts struct {
 	// Unknown is asked about servers of which no line knows a key, and accepts
 	// by returning nil; it may call Add to remember the key. It is not asked
-	// about keys that have changed, nor about certificates. Nil refuses. Set it
-	// before use.
+	// about keys that have changed, nor about certificates. Of several
+	// connections to one host the others wait for its answer, so that the key
+	// that was remembered counts for them. Nil refuses. Set it before use.
 	Unknown func(context.Context, *HostKeyInfo) error
 
 	file string // that Add writes to
 
+	writing sync.Mutex // held by Add and Update from looking to having written
+
 	mu       sync.RWMutex
 	lines    []knownLine
 	problems []error
+	asking   map[string]chan struct{} // hosts that Unknown is being asked about
 }
 
 // A KnownHost is a line of a known_hosts file.
@@ -350,10 +354,48 @@ func (k *KnownHosts) CheckHostKey(ctx context.Context, h *HostKeyInfo) error {
 		addr = h.Remote.String()
 	}
 	err := k.check(addr, h.Key)
-	if _, cert := h.Key.(*gossh.Certificate); errors.Is(err, ErrHostUnknown) && k.Unknown != nil && !cert && !isX509(h.Key.Type()) {
-		return k.Unknown(ctx, h)
+	if _, cert := h.Key.(*gossh.Certificate); !errors.Is(err, ErrHostUnknown) || k.Unknown == nil || cert || isX509(h.Key.Type()) {
+		return err
 	}
-	return err
+	done, err := k.askAbout(ctx, knownName(splitAddr(addr)))
+	if err != nil {
+		return err
+	}
+	defer done()
+	// Whoever was asked before us may know better by now.
+	if err := k.check(addr, h.Key); !errors.Is(err, ErrHostUnknown) {
+		return err
+	}
+	return k.Unknown(ctx, h)
+}
+
+// askAbout waits until nobody else asks about a host. The caller calls done
+// when it has asked.
+func (k *KnownHosts) askAbout(ctx context.Context, name string) (done func(), err error) {
+	for {
+		k.mu.Lock()
+		before, busy := k.asking[name]
+		if !busy {
+			mine := make(chan struct{})
+			if k.asking == nil {
+				k.asking = map[string]chan struct{}{}
+			}
+			k.asking[name] = mine
+			k.mu.Unlock()
+			return func() {
+				k.mu.Lock()
+				delete(k.asking, name)
+				k.mu.Unlock()
+				close(mine)
+			}, nil
+		}
+		k.mu.Unlock()
+		select {
+		case <-before:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
 }
 
 // Callback is CheckHostKey in the form of x/crypto/ssh, for ClientConfig.HostKey

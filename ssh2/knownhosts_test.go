@@ -13,7 +13,10 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 
 	gossh "golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/knownhosts"
@@ -598,4 +601,104 @@ func FuzzKnownHosts(f *testing.F) {
 			}
 		}
 	})
+}
+
+// Of two connections to an unknown host, of which one may be to somebody else,
+// the first decides.
+func TestKnownHostsUnknownAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := parseKnown(t)
+		var asked atomic.Int32
+		answer := make(chan struct{})
+		k.Unknown = func(_ context.Context, h *HostKeyInfo) error {
+			asked.Add(1)
+			<-answer
+			return k.Add(h.Addr, h.Key, true)
+		}
+		verdicts := make(chan error, 3)
+		check := func(ctx context.Context, addr, key string) {
+			go func() {
+				verdicts <- k.CheckHostKey(ctx, &HostKeyInfo{Addr: addr, Key: edKey(key).PublicKey()})
+			}()
+			synctest.Wait()
+		}
+		check(t.Context(), "h:2222", "a")
+		check(t.Context(), "H:2222", "b")
+		if asked.Load() != 1 {
+			t.Errorf("asked %d times about one host", asked.Load())
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		check(ctx, "h:2222", "c")
+		cancel() // who waits can give up
+		if err := <-verdicts; !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+		check(t.Context(), "other:22", "a") // is not held up
+		if asked.Load() != 2 {
+			t.Errorf("asked %d times about two hosts", asked.Load())
+		}
+		close(answer)
+		changed := 0
+		for range 3 {
+			if err := <-verdicts; errors.Is(err, ErrHostKeyChanged) {
+				changed++
+			} else if err != nil {
+				t.Error(err)
+			}
+		}
+		if changed != 1 || asked.Load() != 2 || len(k.asking) != 0 {
+			t.Errorf("%d changed, asked %d times, %d are asked about", changed, asked.Load(), len(k.asking))
+		}
+	})
+}
+
+// Hosts that become known at the same time do not undo each other.
+func TestKnownHostsAddAndUpdateAtOnce(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "known_hosts")
+	if err := AddKnownHost(file, "h:22", edKey("h").PublicKey(), false); err != nil {
+		t.Fatal(err)
+	}
+	k := must(ReadKnownHosts(file))
+	var wg sync.WaitGroup
+	const n = 100
+	for i := range n {
+		wg.Go(func() {
+			if err := k.Add(fmt.Sprintf("host%d:22", i/2), edKey("x").PublicKey(), false); err != nil { // each twice
+				t.Error(err)
+			}
+		})
+		wg.Go(func() {
+			if _, _, err := k.Update("h:22", []gossh.PublicKey{edKey("h").PublicKey(), edKey(fmt.Sprint(i)).PublicKey()}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	data := must(os.ReadFile(file))
+	for i := range n / 2 {
+		if got := bytes.Count(data, fmt.Appendf(nil, "host%d ", i)); got != 1 {
+			t.Errorf("host%d stands in the file %d times", i, got)
+		}
+	}
+	if got := bytes.Count(data, []byte("\nh ")) + 1; got != 2 {
+		t.Errorf("%d keys of h", got)
+	}
+}
+
+// Keys that only another file knows are taken over into the first, which need
+// not be there yet.
+func TestKnownHostsUpdateMakesTheFile(t *testing.T) {
+	dir := t.TempDir()
+	file, system := filepath.Join(dir, "new", "known_hosts"), filepath.Join(dir, "system")
+	if err := AddKnownHost(system, "h:22", edKey("h").PublicKey(), false); err != nil {
+		t.Fatal(err)
+	}
+	k := must(ReadKnownHosts(file, system))
+	added, removed, err := k.Update("h:22", []gossh.PublicKey{edKey("h").PublicKey(), edKey("next").PublicKey()})
+	if err != nil || len(added) != 1 || len(removed) != 0 {
+		t.Fatal(added, removed, err)
+	}
+	if data, err := os.ReadFile(file); err != nil || string(data) != "h "+keyText(edKey("next"))+"\n" {
+		t.Errorf("%q, %v", data, err)
+	}
 }

@@ -86,6 +86,8 @@ func (k *KnownHosts) Add(addr string, key gossh.PublicKey, hashed bool) error {
 	if err := k.check(addr, key); errors.Is(err, ErrHostKeyRevoked) {
 		return err
 	}
+	k.writing.Lock()
+	defer k.writing.Unlock()
 	if k.knows(knownName(splitAddr(addr)), key, false, &KnownHostsError{}) {
 		return nil
 	}
@@ -125,6 +127,8 @@ func (k *KnownHosts) Update(addr string, keys []gossh.PublicKey) (added, removed
 	if len(keys) == 0 {
 		return nil, nil, errors.New("ssh2: known hosts: a server without keys")
 	}
+	k.writing.Lock()
+	defer k.writing.Unlock()
 	host, port := splitAddr(addr)
 	name := knownName(host, port)
 	var trusted bool
@@ -192,6 +196,12 @@ func (l *knownLine) isOnly(name string) bool {
 func (k *KnownHosts) rewrite(more []string, stale func(*knownLine) bool) error {
 	// Through a symbolic link: replacing it would leave its target behind.
 	file, err := filepath.EvalSymlinks(k.file)
+	if errors.Is(err, fs.ErrNotExist) { // known are keys of other files only
+		if len(more) == 0 {
+			return nil
+		}
+		return appendLine(k.file, strings.Join(more, "\n"))
+	}
 	if err != nil {
 		return fmt.Errorf("ssh2: known hosts: %w", err)
 	}

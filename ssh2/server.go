@@ -380,13 +380,20 @@ func (s *Server) enter(sv *served, nc net.Conn) error {
 	case s.EarlyDrop.dropEarly(s.startups, startups):
 		return errEarlyDrop
 	}
+	s.conns[sv] = struct{}{}
+	s.startups++
+	s.mu.Unlock()
+	// To tell where it comes from, a wrapper as of PROXY protocol may first have
+	// to read from the connection: then nobody else waits for that.
 	source := s.sources.of(nc.RemoteAddr())
+	s.mu.Lock()
 	if err := s.sources.enter(source, time.Now()); err != nil {
+		s.startups--
+		delete(s.conns, sv)
+		s.cond.Broadcast()
 		return err
 	}
 	sv.source = source
-	s.conns[sv] = struct{}{}
-	s.startups++
 	return nil
 }
 

@@ -104,7 +104,7 @@ var (
 )
 
 // sources is what a server remembers of where clients come from. The server's
-// mutex guards it.
+// mutex guards it, all but the limits, which do not change.
 type sources struct {
 	limits   SourceLimits
 	startups map[netip.Prefix]int // those with any

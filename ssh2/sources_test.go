@@ -303,3 +303,53 @@ func TestSourceLimitsConfig(t *testing.T) {
 		t.Error("no IP address, and a source")
 	}
 }
+
+// slowAddr is a connection that has to be read to tell where it comes from, as
+// wrappers of PROXY protocol do.
+type slowAddr struct {
+	fromConn
+	told chan struct{}
+}
+
+func (c slowAddr) RemoteAddr() net.Addr {
+	<-c.told
+	return c.fromConn.RemoteAddr()
+}
+
+// Who is slow to tell where he comes from holds up nobody else, and is bounded
+// as any other start-up.
+func TestCVE_4_2_SlowRemoteAddr(t *testing.T) { // and W26
+	leakCheck(t)
+	synctest.Test(t, func(t *testing.T) {
+		s := testServer(nil)
+		s.MaxStartups = 2
+		told, ends := make(chan struct{}), make(chan error, 3)
+		var peers []*netsim.Conn
+		for range 2 {
+			a, b := netsim.Pipe(netsim.Link{}, netsim.Link{})
+			peers = append(peers, a)
+			go func() { ends <- s.ServeConn(context.Background(), slowAddr{fromConn{b, "198.51.100.7"}, told}) }()
+			synctest.Wait()
+			if !s.mu.TryLock() {
+				t.Error("the server waits for one client")
+				break
+			}
+			s.mu.Unlock()
+		}
+		if err := loginFrom(t, s, "198.51.100.8", "p"); !errors.Is(err, errStartups) {
+			t.Errorf("not counted: %v", err)
+		}
+		close(told)
+		// One start-up is all that one source has of two.
+		if err := <-ends; !errors.Is(err, errSource) {
+			t.Error(err)
+		}
+		for _, c := range peers {
+			_ = c.Close()
+		}
+		<-ends
+		if s.NumConns() != 0 || s.startups != 0 || len(s.sources.startups) != 0 {
+			t.Errorf("%d connections, %d and %d start-ups left", s.NumConns(), s.startups, len(s.sources.startups))
+		}
+	})
+}
