@@ -545,6 +545,11 @@ func TestConfigurationsThatAreRefused(t *testing.T) {
 	if _, err := i.Initiate(ctx, "server.example.org", true); err == nil {
 		t.Error("a ticket without a KDC")
 	}
+	// The library's client believes what stands unprotected in front of a
+	// ticket, so what it got for one service must not serve for another.
+	if a, b := i.login(), i.login(); a == b {
+		t.Error("two tickets by one client")
+	}
 }
 
 // FuzzAccept gives the acceptor tokens of anything.

@@ -34,7 +34,8 @@ type InitiatorConfig struct {
 	CredentialCache string
 
 	// Principal is who logs in, as user@REALM, with the key in the file Keytab
-	// or with Password. Empty means who the credential cache belongs to.
+	// or with Password, anew for each connection. Empty means who the credential
+	// cache belongs to.
 	Principal string
 	Keytab    string
 	Password  string
@@ -46,8 +47,8 @@ type Initiator struct {
 	conf  *config.Config
 	cache string // file of tickets, if there is no login
 
-	mu    sync.Mutex
-	login *client.Client
+	mu    sync.Mutex            // one ticket at a time
+	login func() *client.Client // nil: tickets come from the cache
 }
 
 // NewInitiator reads the configuration. It asks no KDC yet.
@@ -81,9 +82,13 @@ func NewInitiator(cfg *InitiatorConfig) (i *Initiator, err error) {
 		if err != nil {
 			return nil, fmt.Errorf("gssapi: keytab: %w", err)
 		}
-		i.login = client.NewWithKeytab(user, realm, keys, i.conf, client.DisablePAFXFAST(true))
+		i.login = func() *client.Client {
+			return client.NewWithKeytab(user, realm, keys, i.conf, client.DisablePAFXFAST(true))
+		}
 	case cfg.Password != "":
-		i.login = client.NewWithPassword(user, realm, cfg.Password, i.conf, client.DisablePAFXFAST(true))
+		i.login = func() *client.Client {
+			return client.NewWithPassword(user, realm, cfg.Password, i.conf, client.DisablePAFXFAST(true))
+		}
 	default:
 		return nil, errors.New("gssapi: principal without a keytab or password")
 	}
@@ -164,24 +169,42 @@ func printable(err error) error {
 	return errors.New(text[:min(len(text), 1024)])
 }
 
+// client returns a client that has a ticket to get tickets with.
+func (i *Initiator) client() (*client.Client, error) {
+	if i.login != nil {
+		cl := i.login()
+		if err := cl.Login(); err != nil {
+			cl.Destroy()
+			return nil, fmt.Errorf("gssapi: login: %w", printable(err))
+		}
+		return cl, nil
+	}
+	cache, err := credentials.LoadCCache(i.cache)
+	if err != nil {
+		return nil, fmt.Errorf("gssapi: credential cache: %w", err)
+	}
+	cl, err := client.NewFromCCache(cache, i.conf, client.DisablePAFXFAST(true))
+	if err != nil {
+		return nil, fmt.Errorf("gssapi: credential cache: %w", err)
+	}
+	return cl, nil
+}
+
 // ticket returns a context with a ticket for a service, from the cache or the KDC.
 func (i *Initiator) ticket(service string) (c *initiating, err error) {
 	defer caught(&err)
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	cl := i.login
-	if cl == nil {
-		cache, err := credentials.LoadCCache(i.cache)
-		if err != nil {
-			return nil, fmt.Errorf("gssapi: credential cache: %w", err)
-		}
-		if cl, err = client.NewFromCCache(cache, i.conf, client.DisablePAFXFAST(true)); err != nil {
-			return nil, fmt.Errorf("gssapi: credential cache: %w", err)
-		}
-		defer cl.Destroy()
-	} else if err := cl.AffirmLogin(); err != nil {
-		return nil, fmt.Errorf("gssapi: login: %w", printable(err))
+	// Each ticket has a client of its own. The library believes the name that
+	// stands unprotected in front of a ticket: who alters that on the way makes
+	// it take a ticket for some service as the ticket that others are got with,
+	// and then whoever runs that service could pass for any other. A client that
+	// asks only once has nothing to lose by that. It also leaves no goroutine.
+	cl, err := i.client()
+	if err != nil {
+		return nil, err
 	}
+	defer cl.Destroy()
 	ticket, key, err := cl.GetServiceTicket(service)
 	if err != nil {
 		return nil, fmt.Errorf("gssapi: ticket for %s: %w", strconv.QuoteToASCII(service), printable(err))

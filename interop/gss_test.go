@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -216,6 +217,18 @@ func TestGSSOwnClient(t *testing.T) { // RFC 4462
 		}
 		return &ssh2.GSSClient{Mechanisms: []ssh2.GSSInitiator{i}, Host: gssHost}
 	}
+	t.Cleanup(func() { // no login is kept and renewed behind a connection
+		stacks := make([]byte, 1<<20)
+		for wait := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+			if n := runtime.Stack(stacks, true); !strings.Contains(string(stacks[:n]), "enableAutoSessionRenewal") {
+				return
+			}
+			if time.Now().After(wait) {
+				t.Error("the Kerberos library still renews a ticket")
+				return
+			}
+		}
+	})
 	for name, cfg := range map[string]gssapi.InitiatorConfig{
 		"credential cache": {CredentialCache: cache},
 		"keytab":           {Principal: userName, Keytab: k.userKeytab},
