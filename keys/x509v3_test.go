@@ -542,6 +542,8 @@ func TestX509OCSP(t *testing.T) {
 		{"revoked", response(root, func(r *ocsp.Response) { r.Status = ocsp.Revoked; r.RevokedAt = now }), errOCSPRevoked},
 		{"unknown", response(root, func(r *ocsp.Response) { r.Status = ocsp.Unknown }), errOCSPUnknown},
 		{"old", response(root, func(r *ocsp.Response) { r.NextUpdate = now.Add(-time.Second) }), errOCSPStale},
+		{"without an end", response(root, func(r *ocsp.Response) { r.NextUpdate = time.Time{} }), nil},
+		{"old, without an end", response(root, func(r *ocsp.Response) { r.ThisUpdate, r.NextUpdate = now.Add(-25*time.Hour), time.Time{} }), errOCSPStale},
 		{"of the future", response(root, func(r *ocsp.Response) { r.ThisUpdate = now.Add(time.Hour); r.NextUpdate = now.Add(2 * time.Hour) }), errOCSPStale},
 		{"of another certificate", response(root, func(r *ocsp.Response) { r.SerialNumber = big.NewInt(1 << 40) }), errOCSPForeign},
 		{"noise", []byte("noise"), errOCSPForeign},

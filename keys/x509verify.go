@@ -53,8 +53,8 @@ func SecureShellUsage(p X509Purpose) asn1.ObjectIdentifier { return slices.Clone
 // an intermediate, must have the purpose or anyExtendedKeyUsage.
 //
 // OCSP responses that were sent must each speak of a certificate of the chain,
-// be signed by its issuer or by whom that issuer named for it, be current, and
-// say "good". That there are none is no error: a caller who wants one looks at
+// be signed by its issuer or by whom that issuer named for it, be current (a day
+// old at most if they do not say how long they are good), and say "good". That there are none is no error: a caller who wants one looks at
 // [X509PublicKey.OCSPResponses].
 func VerifyX509(key *X509PublicKey, opts x509.VerifyOptions, purpose X509Purpose) ([][]*x509.Certificate, error) {
 	oid := purposes[purpose]
@@ -131,6 +131,10 @@ var (
 	errOCSPSigner  = errors.New("response is signed by one who may not")
 )
 
+// maxOCSPAge is how old a response may be that does not say how long it is good:
+// who was revoked would else go on with what was said of him before.
+const maxOCSPAge = 24 * time.Hour
+
 // checkOCSP judges one response by the chains that were found (RFC 6960 section
 // 3.2).
 func checkOCSP(der []byte, chains [][]*x509.Certificate, now time.Time) error {
@@ -147,12 +151,16 @@ func checkOCSP(der []byte, chains [][]*x509.Certificate, now time.Time) error {
 				(!slices.Contains(s.ExtKeyUsage, x509.ExtKeyUsageOCSPSigning) || now.Before(s.NotBefore) || now.After(s.NotAfter)) {
 				return errOCSPSigner
 			}
+			until := r.NextUpdate
+			if until.IsZero() { // newer ones can be had at any time (RFC 6960 section 2.4)
+				until = r.ThisUpdate.Add(maxOCSPAge)
+			}
 			switch {
 			case r.Status == ocsp.Revoked:
 				return errOCSPRevoked
 			case r.Status != ocsp.Good:
 				return errOCSPUnknown
-			case now.Before(r.ThisUpdate), !r.NextUpdate.IsZero() && now.After(r.NextUpdate):
+			case now.Before(r.ThisUpdate), now.After(until):
 				return errOCSPStale
 			}
 			return nil
