@@ -182,3 +182,18 @@ func TestPassphraseErrors(t *testing.T) {
 		}
 	}
 }
+
+// TestParseText: text that is no key is not taken for a public key.
+func TestParseText(t *testing.T) {
+	for _, text := range []string{"junk", "Host example.org\n\tPort 22\n", "{}"} {
+		if _, err := Parse([]byte(text), nil); err == nil || strings.Contains(err.Error(), "public") {
+			t.Errorf("Parse(%q): %v", text, err)
+		}
+		if _, err := ParsePublic([]byte(text)); !errors.As(err, new(*FormatError)) {
+			t.Errorf("ParsePublic(%q): %v", text, err)
+		}
+	}
+	if _, err := Parse([]byte("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBs9PDCKhS1kvTmhOtEhwTBqHqLZKIdHeuTnSTTMTCKJ x\n"), nil); err == nil || !strings.Contains(err.Error(), "public key only") {
+		t.Errorf("a public key: %v", err)
+	}
+}

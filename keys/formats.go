@@ -110,6 +110,9 @@ var pemTypes = []string{
 	"RSA PRIVATE KEY", "DSA PRIVATE KEY", "EC PRIVATE KEY", "RSA PUBLIC KEY",
 }
 
+// blobStart is in every line of OpenSSH: the length of a key's type in base64.
+var blobStart = []byte("AAAA")
+
 var errUnknown = errors.New("not a key in any known form")
 
 // detect finds the row of a file.
@@ -136,7 +139,7 @@ func detect(data []byte) (*file, *formatRow, error) {
 		return nil, nil, unsupported("", "private keys of ssh.com")
 	case startsWith("SSH PRIVATE KEY FILE FORMAT 1.1")(f):
 		return nil, nil, unsupported("", "keys of SSH 1")
-	case len(f.text) == 0, startsWith("-----BEGIN")(f):
+	case len(f.text) == 0, startsWith("-----BEGIN")(f), !bytes.Contains(f.text, blobStart):
 		return nil, nil, &FormatError{Err: errUnknown}
 	}
 	return f, line(), nil

@@ -24,7 +24,7 @@ func parseLine(f *file) (*PublicKey, error) {
 		}
 		found = l
 	}
-	if found == nil || !bytes.Contains(found, []byte("AAAA")) { // every blob begins with a short length
+	if found == nil || !bytes.Contains(found, blobStart) {
 		return nil, &FormatError{Err: errUnknown}
 	}
 	if k, err := parseX509Line(string(found)); k != nil || err != nil {

@@ -115,6 +115,8 @@ func (c *ClientConfig) checkAuth() error {
 		return &ConfigError{"user", errors.New("ClientConfig.User is empty")}
 	case len(c.User) > MaxUserName:
 		return &ConfigError{"user", errors.New("ClientConfig.User is too long")}
+	case slices.Contains(c.Auth, nil):
+		return &ConfigError{"auth", errors.New("a method of ClientConfig.Auth is nil")}
 	case c.AuthNext != nil && len(c.Auth) > 0:
 		return &ConfigError{"auth", errors.New("both ClientConfig.Auth and AuthNext are set")}
 	}

@@ -36,6 +36,9 @@ func PublicKeysFunc(keys func(context.Context) ([]gossh.Signer, error)) AuthMeth
 // the *AuthError, if no other method succeeds.
 func Agent(a agent.Agent) AuthMethod {
 	return &publicKeyMethod{agent: true, keys: func(ctx context.Context) ([]gossh.Signer, error) {
+		if a == nil {
+			return nil, &AgentError{"list keys", errors.New("agent is nil")}
+		}
 		all, err := within(ctx, a.Signers)
 		if err != nil {
 			return nil, &AgentError{"list keys", err}
@@ -105,6 +108,10 @@ func (m *publicKeyMethod) try(ctx context.Context, c *authClient) (authOutcome, 
 	}
 	if err != nil {
 		return authFailed, c.local("public key", err)
+	}
+	if slices.Contains(signers, nil) {
+		_ = c.local("public key", errors.New("a signer is nil"))
+		signers = slices.DeleteFunc(slices.Clone(signers), func(s gossh.Signer) bool { return s == nil })
 	}
 	offers := make([][]*keyAlg, len(signers))
 	for i, s := range signers {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"slices"
 
@@ -75,7 +76,10 @@ type ClientConfig struct {
 // A Client is the client's end of a connection.
 type Client struct{ *Conn }
 
-var errNoHostKey = errors.New("neither ClientConfig.HostKeyPolicy nor HostKey is set: there is no way to know the server")
+var (
+	errNoConfig  = &ConfigError{"client", errors.New("ClientConfig is nil")}
+	errNoHostKey = errors.New("neither ClientConfig.HostKeyPolicy nor HostKey is set: there is no way to know the server")
+)
 
 // Dial connects to addr and logs in. The context governs all of it: TCP, the
 // handshake and authentication; the connection outlives it. An address without a
@@ -83,6 +87,9 @@ var errNoHostKey = errors.New("neither ClientConfig.HostKeyPolicy nor HostKey is
 // addresses. A name that cannot be resolved is a *net.DNSError, a failure to
 // connect a *net.OpError, both wrapped.
 func Dial(ctx context.Context, network, addr string, cfg *ClientConfig) (*Client, error) {
+	if cfg == nil {
+		return nil, errNoConfig
+	}
 	if cfg.knowsNobody() {
 		return nil, &ConfigError{"host key", errNoHostKey}
 	}
@@ -159,6 +166,9 @@ func NewClient(ctx context.Context, nc net.Conn, addr string, cfg *ClientConfig)
 }
 
 func (cfg *ClientConfig) clientTransport(addr string, nc net.Conn) (*transport.Config, error) {
+	if cfg == nil {
+		return nil, errNoConfig
+	}
 	if cfg.knowsNobody() {
 		return nil, &ConfigError{"host key", errNoHostKey}
 	}
@@ -188,7 +198,7 @@ func (cfg *ClientConfig) clientTransport(addr string, nc net.Conn) (*transport.C
 // login does handshake and authentication.
 func (cfg *ClientConfig) login(ctx context.Context, t *transport.Conn, addr string) (*authResult, error) {
 	if err := t.Handshake(ctx); err != nil {
-		return nil, err
+		return nil, hungUp(t, "handshake", err)
 	}
 	if cfg.Timeouts.Auth > 0 {
 		timed, cancel := context.WithTimeoutCause(ctx, cfg.Timeouts.Auth, &TimeoutError{What: "authentication"})
@@ -200,5 +210,20 @@ func (cfg *ClientConfig) login(ctx context.Context, t *transport.Conn, addr stri
 	if err != nil && ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
-	return auth, err
+	return auth, hungUp(t, "authentication", err)
+}
+
+// hungUp makes an error of a stream that ended say when and, as far as the
+// server said so before its ident, why. It still is an io.EOF.
+func hungUp(t *transport.Conn, when string, err error) error {
+	if !errors.Is(err, io.EOF) {
+		return err
+	}
+	if i := t.Info(); i.RemoteIdent == "" {
+		when = "ident"
+		if i.Greeting != "" {
+			when += fmt.Sprintf(": after %+q", clip(i.Greeting))
+		}
+	}
+	return fmt.Errorf("ssh2: %s: server closed the connection: %w", when, err)
 }

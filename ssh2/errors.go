@@ -19,6 +19,7 @@ import (
 //	*NegotiationError, *HostKeyError  the handshake; *KnownHostsError in the latter
 //	*AuthError                        the login; in it *AgentError if an agent failed
 //	*DisconnectError                  one side said goodbye, for a reason
+//	io.EOF                            the server went during the login, without one
 //	*ProtocolError                    the peer broke the protocol
 //	*ConfigError                      a setting, before anything was sent
 type (

@@ -23,7 +23,8 @@ type Session struct {
 	// goroutine that ends when Stdin does or the session is over and Read
 	// returns; Wait does not wait for it.
 	Stdin io.Reader
-	// Stdout and Stderr take what the command writes; nil drops it.
+	// Stdout and Stderr take what the command writes; nil drops it. Two
+	// goroutines write, but one at a time if both are the same.
 	Stdout, Stderr io.Writer
 	// Env has "NAME=value" to set, as far as the server lets us. Servers refuse
 	// most names, which is no error unless StrictEnv is set.
@@ -214,7 +215,7 @@ func (s *Session) Run(ctx context.Context, command string) error {
 
 // Output runs a command and returns what it wrote to standard output.
 func (s *Session) Output(ctx context.Context, command string) ([]byte, error) {
-	if s.Stdout != nil {
+	if s.Stdout != nil || s.piped[1] {
 		return nil, errors.New("ssh2: session: Stdout is set already")
 	}
 	var out bytes.Buffer
@@ -226,25 +227,25 @@ func (s *Session) Output(ctx context.Context, command string) ([]byte, error) {
 // CombinedOutput runs a command and returns what it wrote to standard output and
 // to standard error.
 func (s *Session) CombinedOutput(ctx context.Context, command string) ([]byte, error) {
-	if s.Stdout != nil || s.Stderr != nil {
+	if s.Stdout != nil || s.Stderr != nil || s.piped[1] || s.piped[2] {
 		return nil, errors.New("ssh2: session: Stdout or Stderr is set already")
 	}
-	var out sharedBuffer
+	var out bytes.Buffer
 	s.Stdout, s.Stderr = &out, &out
 	err := s.Run(ctx, command)
-	return out.b.Bytes(), err
+	return out.Bytes(), err
 }
 
-// sharedBuffer is a buffer that two goroutines write to.
-type sharedBuffer struct {
+// sharedWriter is a writer that two goroutines write to.
+type sharedWriter struct {
 	mu sync.Mutex
-	b  bytes.Buffer
+	w  io.Writer
 }
 
-func (s *sharedBuffer) Write(p []byte) (int, error) {
+func (s *sharedWriter) Write(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.b.Write(p)
+	return s.w.Write(p)
 }
 
 var errStarted = errors.New("ssh2: session: started already")
@@ -327,18 +328,30 @@ func (s *Session) listen() {
 			}
 		})
 	}
+	stdout, stderr := s.Stdout, s.Stderr
+	if stdout != nil && sameWriter(stdout, stderr) {
+		stdout = &sharedWriter{w: stdout}
+		stderr = stdout
+	}
 	switch {
 	case s.piped[1]:
-	case s.Stdout == nil:
+	case stdout == nil:
 		s.ch.mu.Lock()
 		s.ch.discard = true
 		s.ch.mu.Unlock()
 	default:
-		copyTo(0, s.Stdout, struct{ io.Reader }{s.ch})
+		copyTo(0, stdout, struct{ io.Reader }{s.ch})
 	}
-	if s.Stderr != nil && !s.piped[2] {
-		copyTo(1, s.Stderr, s.ch.Stderr())
+	if stderr != nil && !s.piped[2] {
+		copyTo(1, stderr, s.ch.Stderr())
 	}
+}
+
+// sameWriter tells whether a and b are one. Those of types that cannot be
+// compared are not.
+func sameWriter(a, b io.Writer) bool {
+	defer func() { _ = recover() }() // of ==
+	return a == b
 }
 
 // Wait waits until the server has closed the session and everything it sent

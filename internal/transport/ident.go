@@ -38,6 +38,9 @@ func (c *Conn) exchangeIdents() error {
 	for lines := 0; ; lines++ {
 		line, err := c.readLine()
 		if err != nil {
+			c.mu.Lock()
+			c.info.Greeting = string(greeting) // often the reason, as "Exceeded MaxStartups"
+			c.mu.Unlock()
 			return err
 		}
 		if !bytes.HasPrefix(line, []byte("SSH-")) {
