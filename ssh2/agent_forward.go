@@ -55,6 +55,7 @@ func (c *Client) ForwardAgentTo(dial func(context.Context) (io.ReadWriteCloser, 
 			_ = conn.Close()
 			return
 		}
+		defer context.AfterFunc(ctx, func() { _ = ch.Close() })() // the last session ends
 		relay(ch, conn)
 	})
 }

@@ -152,11 +152,16 @@ func (s *ServerSession) listen(l net.Listener, limit int, open func(net.Conn) (*
 		defer stop()
 		defer sl.close()
 		slots := make(chan struct{}, limit)
+		var pause time.Duration
 		for {
 			nc, err := l.Accept()
 			if err != nil {
-				return
+				if pause = acceptAgain(s.ch.ctx, err, pause); pause == 0 {
+					return
+				}
+				continue
 			}
+			pause = 0
 			select {
 			case slots <- struct{}{}:
 			default:

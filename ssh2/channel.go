@@ -299,7 +299,12 @@ func (ch *Channel) SetReadDeadline(t time.Time) error {
 	defer ch.mu.Unlock()
 	ch.disarm()
 	ch.deadline = t
-	if wait := time.Until(t); !t.IsZero() && wait > 0 && !ch.has(closed) {
+	wait := time.Until(t)
+	if !t.IsZero() {
+		// By the clock of the timer: whoever it wakes must find that it is time.
+		ch.deadline = time.Now().Add(wait)
+	}
+	if !t.IsZero() && wait > 0 && !ch.has(closed) {
 		ch.timer = time.AfterFunc(wait, func() {
 			ch.mu.Lock()
 			ch.cond.Broadcast()

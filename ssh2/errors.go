@@ -3,6 +3,7 @@ package ssh2
 import (
 	"errors"
 	"fmt"
+	"net"
 	"time"
 
 	"github.com/fairlead-ssh/fairlead/internal/alg"
@@ -48,8 +49,8 @@ var (
 	// ErrClosed is what operations fail with after Close of a connection.
 	ErrClosed = transport.ErrClosed
 	// ErrChannelClosed is what operations fail with on a channel that either
-	// side has closed.
-	ErrChannelClosed = errors.New("ssh2: channel: closed")
+	// side has closed. It is a net.ErrClosed too, as is ErrClosed.
+	ErrChannelClosed error = closedError("ssh2: channel: closed")
 	// ErrWriteClosed is what writing fails with after CloseWrite.
 	ErrWriteClosed = errors.New("ssh2: channel: closed for writing")
 	// ErrServerClosed is what Serve returns after Shutdown or Close.
@@ -57,6 +58,14 @@ var (
 
 	errVersion = errors.New("only printable ascii without spaces and minus is allowed")
 )
+
+// closedError is an error of operations on what is closed, for code that knows
+// connections of package net.
+type closedError string
+
+func (e closedError) Error() string { return string(e) }
+
+func (e closedError) Is(target error) bool { return target == net.ErrClosed }
 
 // A ConfigError is a setting that cannot be used, found before any connection
 // is made.

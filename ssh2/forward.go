@@ -77,6 +77,9 @@ func hostPort(a net.Addr) HostPort {
 		return a
 	case *net.TCPAddr:
 		ap := a.AddrPort()
+		if !ap.Addr().IsValid() {
+			return HostPort{Port: int(ap.Port())}
+		}
 		return HostPort{ap.Addr().Unmap().String(), int(ap.Port())}
 	case nil:
 		return HostPort{}

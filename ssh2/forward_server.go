@@ -151,7 +151,7 @@ func (p *ForwardPolicy) connect(ctx context.Context, n *NewChannel, to net.Addr,
 	log := n.conn.log.With("user", plainAuth(n.conn.auth.User), "to", plainAuth(to.String()))
 	if err != nil {
 		no := refusal(err)
-		log.Info("forwarding refused", "reason", no.Reason, "err", err)
+		log.Info("forwarding refused", "reason", no.Reason, "err", plainAuth(err.Error()))
 		n.Refuse(no.Reason, no.Text)
 		return
 	}
@@ -206,8 +206,11 @@ func (p *ForwardPolicy) listen(c *Conn, at net.Addr, listen func() (net.Listener
 		return nil
 	}
 	l, err := listen()
-	if err != nil || l == nil {
-		log.Info("listening refused", "err", err)
+	if err == nil && l == nil {
+		err = errNotPermitted
+	}
+	if err != nil {
+		log.Info("listening refused", "err", plainAuth(err.Error())) // it may have what the client named
 		return nil
 	}
 	log.Debug("listening")
@@ -242,18 +245,10 @@ func (p *ForwardPolicy) accept(c *Conn, b *binding) {
 	for {
 		nc, err := b.l.Accept()
 		if err != nil {
-			var temporary interface{ Temporary() bool }
-			if !errors.As(err, &temporary) || !temporary.Temporary() {
+			if pause = acceptAgain(c.ctx, err, pause); pause == 0 {
 				return
 			}
-			// Out of descriptors, or someone who left again.
-			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
-			select {
-			case <-time.After(pause):
-				continue
-			case <-c.ctx.Done():
-				return
-			}
+			continue
 		}
 		pause = 0
 		select {
@@ -266,6 +261,24 @@ func (p *ForwardPolicy) accept(c *Conn, b *binding) {
 			defer c.giveForward()
 			p.deliver(c, b, nc)
 		})
+	}
+}
+
+// acceptAgain waits if accepting has failed for a reason that passes, longer than
+// the time before. It returns how long it was, or 0 if there is nothing to accept
+// any more.
+func acceptAgain(ctx context.Context, err error, before time.Duration) time.Duration {
+	var temporary interface{ Temporary() bool }
+	if !errors.As(err, &temporary) || !temporary.Temporary() {
+		return 0
+	}
+	// Out of descriptors, or someone who left again.
+	pause := min(max(2*before, 5*time.Millisecond), time.Second)
+	select {
+	case <-time.After(pause):
+		return pause
+	case <-ctx.Done():
+		return 0
 	}
 }
 

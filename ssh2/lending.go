@@ -1,6 +1,7 @@
 package ssh2
 
 import (
+	"context"
 	"slices"
 	"sync"
 )
@@ -17,12 +18,14 @@ const (
 
 // lending is what the sessions of a client let its server use: the display and
 // the agent. A channel is taken only while a session is open that asked for it
-// (cves 11.1).
+// (cves 11.1), and one to the agent ends with the last such session.
 type lending struct {
 	mu       sync.Mutex
-	agent    ChannelHandler // serves agent channels; nil before Client.ForwardAgent
-	sessions int            // sessions that lend the agent
-	granted  bool           // the server agreed to one of them
+	agent    ChannelHandler     // serves agent channels; nil before Client.ForwardAgent
+	sessions int                // sessions that lend the agent
+	until    context.Context    // ends with the last of them; nil without any
+	end      context.CancelFunc // ends until
+	granted  bool               // the server agreed to one of them
 	displays []*x11Lease
 }
 
@@ -33,7 +36,13 @@ func (l *lending) opener(typ string) ChannelHandler {
 	defer l.mu.Unlock()
 	switch {
 	case typ == agentChannel && l.sessions > 0:
-		return l.agent
+		h, until := l.agent, l.until
+		return func(ctx context.Context, n *NewChannel) {
+			ctx, cancel := context.WithCancel(ctx)
+			defer cancel()
+			defer context.AfterFunc(until, cancel)()
+			h(ctx, n)
+		}
 	case typ == x11Channel && len(l.displays) > 0:
 		return l.serveX11
 	}
@@ -47,11 +56,16 @@ func (l *lending) lendAgent() (takeBack func(), ok bool) {
 	if l.agent == nil {
 		return nil, false
 	}
-	l.sessions++
+	if l.sessions++; l.sessions == 1 {
+		l.until, l.end = context.WithCancel(context.Background())
+	}
 	return sync.OnceFunc(func() {
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		l.sessions--
+		if l.sessions--; l.sessions == 0 {
+			l.end()
+			l.until, l.end = nil, nil
+		}
 	}), true
 }
 

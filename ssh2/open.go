@@ -56,7 +56,9 @@ func (c *Conn) onOpen(p []byte) error {
 	if taken, err := c.listening.offer(c, &m); taken {
 		return err
 	}
-	if no := c.admit(&m); no != nil {
+	// Looked up once: what lends to the peer may be taken back at any time.
+	h := c.opener(m.Type)
+	if no := c.admit(&m, h != nil); no != nil {
 		c.log.Debug("channel refused", "type", plainAuth(m.Type), "reason", no.Reason, "text", plainAuth(no.Text))
 		return c.refuseOpen(m.Sender, no)
 	}
@@ -76,7 +78,6 @@ func (c *Conn) onOpen(p []byte) error {
 		return c.confirm(ch)
 	}
 	ch.busy = 1
-	h := c.opener(m.Type)
 	c.goHandler(func() {
 		defer ch.uncount(0)
 		h(ch.ctx, n)
@@ -95,9 +96,9 @@ func (c *Conn) incoming(ch *Channel, m *msg.ChannelOpen) *NewChannel {
 
 var errPacketSize0 = &OpenError{OpenConnectFailed, "maximum packet size 0"}
 
-// admit says why a channel is not to be opened, or nil.
-func (c *Conn) admit(m *msg.ChannelOpen) *OpenError {
-	known := c.opener(m.Type) != nil
+// admit says why a channel is not to be opened, or nil. known tells whether there
+// is a handler for it.
+func (c *Conn) admit(m *msg.ChannelOpen, known bool) *OpenError {
 	session := m.Type == "session" && c.server != nil
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -107,7 +107,7 @@ func (l *X11Listener) Env() []string {
 }
 
 // ListenX11 makes a display that programs of the session can use: a TCP port on
-// the loopback interface, 6000 and its number, and a file with the cookie, in a
+// the loopback addresses of all families, 6000 and its number, and a file with the cookie, in a
 // directory that only the user of this process may enter. All users of the
 // machine can connect to the port; the client refuses who does not show the
 // cookie. Close, or the end of the session, undoes it.
@@ -116,7 +116,7 @@ func (s *ServerSession) ListenX11(o X11Listen) (*X11Listener, error) {
 		return nil, errNoX11
 	}
 	orDefault(&o.DisplayOffset, defaultX11Offset)
-	l, number, err := listenX11(o.DisplayOffset)
+	l, number, err := listenX11(s.ch.ctx, o.DisplayOffset)
 	if err != nil {
 		return nil, err
 	}
@@ -149,13 +149,14 @@ func (s *ServerSession) ListenX11(o X11Listen) (*X11Listener, error) {
 }
 
 // listenX11 finds a number of a display that nobody uses.
-func listenX11(offset int) (l net.Listener, number int, err error) {
+func listenX11(ctx context.Context, offset int) (l net.Listener, number int, err error) {
 	if offset < 0 || offset > maxX11Number {
 		return nil, 0, fmt.Errorf("ssh2: x11: display offset %d: not from 0 to %d", offset, maxX11Number)
 	}
 	for number = offset; number < min(offset+maxX11Displays, maxX11Number+1); number++ {
-		l, err = net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(x11Port+number)))
-		if err == nil {
+		// On both families, or else somebody could wait on the other for programs
+		// that try it first, and read their cookies.
+		if l, err = bindLoopback(ctx, x11Port+number); err == nil {
 			return l, number, nil
 		}
 	}

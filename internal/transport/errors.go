@@ -1,8 +1,8 @@
 package transport
 
 import (
-	"errors"
 	"fmt"
+	"net"
 )
 
 // Disconnect reasons (RFC 4253 section 11.1).
@@ -23,8 +23,14 @@ const (
 	ReasonIllegalUserName      = 15
 )
 
-// ErrClosed is what calls fail with after Close.
-var ErrClosed = errors.New("ssh2: connection: closed")
+// ErrClosed is what calls fail with after Close. It is a net.ErrClosed too.
+var ErrClosed error = closedError{}
+
+type closedError struct{}
+
+func (closedError) Error() string { return "ssh2: connection: closed" }
+
+func (closedError) Is(target error) bool { return target == net.ErrClosed }
 
 // A ProtocolError is a violation of the protocol by the peer. It has ended the
 // connection; Reason is what the peer was told in DISCONNECT.

@@ -215,6 +215,10 @@ func (f *Flow) SetDeadline(t time.Time) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	f.deadline = t
+	if !t.IsZero() {
+		// By the clock of the timer: whoever it wakes must find that it is time.
+		f.deadline = time.Now().Add(time.Until(t))
+	}
 	if f.timer != nil {
 		f.timer.Stop()
 		f.timer = nil

@@ -77,7 +77,9 @@ func transport(dial func(ctx context.Context, network, addr string) (net.Conn, e
 		t = &http.Transport{ForceAttemptHTTP2: true}
 	}
 	t.DialContext = dial
-	t.Proxy = nil // one for this machine says nothing about the server's network
+	// Somebody may have set these, and they would lead past the SSH connection.
+	t.Dial, t.DialTLS, t.DialTLSContext = nil, nil, nil //nolint:staticcheck // of no use but in effect
+	t.Proxy = nil                                       // one for this machine says nothing about the server's network
 	return t
 }
 

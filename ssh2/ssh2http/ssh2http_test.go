@@ -195,3 +195,31 @@ func ExampleTransport() {
 	fmt.Println(resp.Status)
 	// Output: 200 OK
 }
+
+// TestTransportHasNoOtherWay: what a program did to the default transport must
+// not lead around the SSH connection.
+func TestTransportHasNoOtherWay(t *testing.T) {
+	was := http.DefaultTransport
+	defer func() { http.DefaultTransport = was }()
+	elsewhere := errors.New("around the connection")
+	past := func(string, string) (net.Conn, error) { return nil, elsewhere }
+	http.DefaultTransport = &http.Transport{
+		Dial: past, DialTLS: past, //nolint:staticcheck // this is what it is about
+		DialTLSContext: func(context.Context, string, string) (net.Conn, error) { return nil, elsewhere },
+	}
+	through := errors.New("through the connection")
+	tr := ssh2http.DialTransport(func(context.Context) (*ssh2.Client, error) { return nil, through }, ssh2http.Options{})
+	for _, url := range []string{"http://intranet/", "https://intranet/"} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := tr.RoundTrip(req)
+		if err == nil {
+			_ = resp.Body.Close()
+		}
+		if !errors.Is(err, through) {
+			t.Errorf("%s: %v", url, err)
+		}
+	}
+}
