@@ -15,8 +15,9 @@
 //
 // A client dials and runs commands, or takes a subsystem's channel:
 //
+//	known, err := ssh2.ReadKnownHosts()
 //	c, err := ssh2.Dial(ctx, "tcp", "example.org:22", &ssh2.ClientConfig{
-//		User: "me", Auth: []ssh2.AuthMethod{ssh2.Password(pw)}, HostKey: known,
+//		User: "me", Auth: []ssh2.AuthMethod{ssh2.Password(pw)}, HostKeyPolicy: known,
 //	})
 //	s, err := c.Session(ctx)
 //	out, err := s.Output(ctx, "uptime")

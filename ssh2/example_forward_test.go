@@ -109,8 +109,8 @@ func ExampleClient_Listen() {
 
 // A host that can be reached only from another one, like ssh -J.
 func ExampleDial_jumpHost() {
-	dial := func(ctx context.Context, known gossh.HostKeyCallback, key gossh.Signer) (*ssh2.Client, error) {
-		cfg := ssh2.ClientConfig{User: "me", Auth: []ssh2.AuthMethod{ssh2.PublicKeys(key)}, HostKey: known}
+	dial := func(ctx context.Context, known ssh2.HostKeyPolicy, key gossh.Signer) (*ssh2.Client, error) {
+		cfg := ssh2.ClientConfig{User: "me", Auth: []ssh2.AuthMethod{ssh2.PublicKeys(key)}, HostKeyPolicy: known}
 		hop, err := ssh2.Dial(ctx, "tcp", "jump.example.org", &cfg)
 		if err != nil {
 			return nil, err

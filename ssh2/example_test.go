@@ -37,9 +37,9 @@ func Example() {
 
 	ctx := context.Background()
 	c, err := ssh2.Dial(ctx, "tcp", l.Addr().String(), &ssh2.ClientConfig{
-		User:    "ann",
-		Auth:    []ssh2.AuthMethod{ssh2.Password("secret")},
-		HostKey: gossh.FixedHostKey(key.PublicKey()),
+		User:          "ann",
+		Auth:          []ssh2.AuthMethod{ssh2.Password("secret")},
+		HostKeyPolicy: ssh2.FixedHostKey(key.PublicKey()),
 	})
 	if err != nil {
 		fmt.Println(err)

@@ -34,7 +34,7 @@ const (
 // A Server serves SSH connections. Set the fields before the first Serve or
 // ServeConn and leave them alone afterwards. What is not set is refused:
 // without Auth nobody gets in, without Session nothing is run, without an
-// entry in Channels or Requests nothing is forwarded.
+// rule in Forward nothing is forwarded.
 type Server struct {
 	Config
 
