@@ -239,7 +239,7 @@ func TestPrivateKeyNeverPrintsItself(t *testing.T) {
 		want := k.Type() + " " + f
 		var log bytes.Buffer
 		slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "key", k)
-		for _, got := range []string{fmt.Sprint(k), fmt.Sprintf("%+v", k), fmt.Sprintf("%#v", k), fmt.Sprintf("%s", k), fmt.Sprint(*k), fmt.Sprint([]*PrivateKey{k})} {
+		for _, got := range []string{fmt.Sprint(k), fmt.Sprintf("%+v", k), fmt.Sprintf("%#v", k), fmt.Sprint(*k), fmt.Sprint([]*PrivateKey{k})} {
 			if strings.Trim(got, "[]") != want {
 				t.Errorf("%s prints as %s", want, got)
 			}

@@ -19,9 +19,9 @@ import (
 // use the agent when the last session that lent it has ended.
 func TestAgentEndsWithItsSessions(t *testing.T) {
 	leakCheck(t)
-	for name, lend := range map[string]func(*pair, *testing.T) error{
-		"agent": func(p *pair, t *testing.T) error { return p.ForwardAgent(testKeyring(t)) },
-		"conn": func(p *pair, _ *testing.T) error {
+	for name, lend := range map[string]func(*testing.T, *pair) error{
+		"agent": func(t *testing.T, p *pair) error { return p.ForwardAgent(testKeyring(t)) },
+		"conn": func(_ *testing.T, p *pair) error {
 			return p.ForwardAgentTo(func(context.Context) (io.ReadWriteCloser, error) {
 				ours, theirs := net.Pipe()
 				go func() { _, _ = io.Copy(theirs, theirs) }() // ends with ours
@@ -33,7 +33,7 @@ func TestAgentEndsWithItsSessions(t *testing.T) {
 			sessions := make(chan *ServerSession, 1)
 			p := dialPair(t, agentServer(sessions), testClient(), netsim.Link{}, netsim.Link{})
 			defer p.close(t)
-			if err := lend(p, t); err != nil {
+			if err := lend(t, p); err != nil {
 				t.Fatal(err)
 			}
 			first, _ := startAgent(t, p, sessions)
