@@ -113,7 +113,8 @@ func ExampleServerAuth() {
 			return ssh2.Verdict{OK: ssh2.CheckPassword("123456", code[0]) && right && a.User == "ann"} // CheckTOTP for real codes
 		},
 	}
-	_ = &ssh2.Server{Auth: auth}
+	s := &ssh2.Server{Auth: auth}
+	_ = s.ListenAndServe // (ctx, "tcp", ":22"), once it has host keys
 }
 
 // The client's side of a conversation: each round is a call.
@@ -148,5 +149,5 @@ func ExampleServer_oldDevice() {
 		HostKeys: nil,                                              // an RSA key besides others: ssh-rsa may be all that it knows
 		Auth:     ssh2.ServerAuth{PublicKeyAlgorithms: "+ssh-rsa"}, // keys of users are not in AlgorithmLists
 	}
-	_ = s
+	_ = s.ListenAndServe // (ctx, "tcp", ":22")
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"sync/atomic"
 	"time"
 
 	"github.com/fairlead-ssh/fairlead/packet"
@@ -13,6 +14,10 @@ import (
 // get there once the client has gone, and how long the other side has to close
 // its end once the client has closed the channel.
 const linger = time.Second
+
+// stuckTime is how long a forwarded connection of which the client has closed
+// its side may take nothing of what the client sent before.
+const stuckTime = 30 * time.Second
 
 // relay moves octets both ways between a channel and a connection until both
 // directions have ended, and closes both. The end of one direction is passed on
@@ -36,7 +41,11 @@ func relay(ch *Channel, nc io.ReadWriteCloser) {
 		defer close(in)
 		relayIn(ch, nc)
 	})
-	relayOut(nc, ch)
+	var out taken
+	undo := context.AfterFunc(ch.ctx, func() { out.watch(over, nc) })
+	relayOut(nc, ch, &out)
+	undo()
+	out.end()
 	// The client may close the channel from here on, or has done so already:
 	// then nobody cares for what the other side still has to say. But closing a
 	// socket that octets keep coming from resets it, and what we sent with it.
@@ -53,6 +62,38 @@ func relay(ch *Channel, nc io.ReadWriteCloser) {
 	_ = nc.Close()
 }
 
+// taken counts what a connection takes, to find out that it takes nothing.
+type taken struct {
+	n    atomic.Int64
+	over atomic.Bool
+}
+
+// end says that nothing is left to be taken.
+func (k *taken) end() { k.over.Store(true) }
+
+// watch closes nc when it has taken nothing for stuckTime. It ends with the
+// relay, or when nothing is left.
+func (k *taken) watch(relayed <-chan struct{}, nc io.Closer) {
+	t := time.NewTicker(stuckTime)
+	defer t.Stop()
+	for before := k.n.Load(); ; {
+		select {
+		case <-relayed:
+			return
+		case <-t.C:
+		}
+		now := k.n.Load()
+		switch {
+		case k.over.Load():
+			return
+		case now == before:
+			_ = nc.Close()
+			return
+		}
+		before = now
+	}
+}
+
 // relayIn is the direction to the channel.
 func relayIn(ch *Channel, nc io.ReadWriteCloser) {
 	_, readErr, writeErr := pumpIn(ch, nc)
@@ -67,8 +108,8 @@ func relayIn(ch *Channel, nc io.ReadWriteCloser) {
 }
 
 // relayOut is the direction from the channel.
-func relayOut(nc io.ReadWriteCloser, ch *Channel) {
-	_, readErr, writeErr := pumpOut(nc, ch)
+func relayOut(nc io.ReadWriteCloser, ch *Channel, k *taken) {
+	_, readErr, writeErr := pumpOut(nc, ch, k)
 	if writeErr != nil {
 		// Nobody listens, but may still talk. The client must not wait for a window.
 		for readErr == nil {
@@ -112,8 +153,8 @@ func pumpIn(ch *Channel, r io.Reader) (n int64, readErr, writeErr error) {
 }
 
 // pumpOut writes what it reads from the channel to w until the channel ends,
-// which is no error, or either fails.
-func pumpOut(w io.Writer, ch *Channel) (n int64, readErr, writeErr error) {
+// which is no error, or either fails. k, if not nil, hears of what was taken.
+func pumpOut(w io.Writer, ch *Channel, k *taken) (n int64, readErr, writeErr error) {
 	for {
 		b, err := ch.ReadPacket()
 		if errors.Is(err, io.EOF) {
@@ -125,6 +166,9 @@ func pumpOut(w io.Writer, ch *Channel) (n int64, readErr, writeErr error) {
 		m, err := w.Write(b.Bytes())
 		b.Release()
 		n += int64(m)
+		if k != nil {
+			k.n.Store(n)
+		}
 		if err != nil {
 			return n, nil, err
 		}
@@ -133,7 +177,7 @@ func pumpOut(w io.Writer, ch *Channel) (n int64, readErr, writeErr error) {
 
 // WriteTo implements io.WriterTo for io.Copy, without a copy.
 func (f *forwardConn) WriteTo(w io.Writer) (int64, error) {
-	n, readErr, writeErr := pumpOut(w, f.Channel)
+	n, readErr, writeErr := pumpOut(w, f.Channel, nil)
 	return n, errors.Join(readErr, writeErr)
 }
 

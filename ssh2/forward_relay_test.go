@@ -416,3 +416,39 @@ func TestForwardedChannelClosedByClientAtOnce(t *testing.T) {
 		_ = p.close()
 	})
 }
+
+// TestRelayTargetStuck: a target that takes nothing is given up some time after the client has closed the channel; one
+// that takes something now and then gets all.
+func TestRelayTargetStuck(t *testing.T) {
+	for _, slow := range []bool{false, true} {
+		relayTest(t, true, func(t *testing.T, p *pair, nc *forwardConn, g *target) {
+			want := pattern(500_000)
+			if _, err := nc.Write(want); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second) // it has arrived
+			_ = nc.Close()
+			start := time.Now()
+			if slow {
+				var got []byte
+				for {
+					time.Sleep(stuckTime * 2 / 3)
+					b := make([]byte, 32<<10)
+					n, err := g.in.Read(b)
+					got = append(got, b[:n]...)
+					if err != nil {
+						break
+					}
+				}
+				if !bytes.Equal(got, want) {
+					t.Errorf("%d of %d octets arrived", len(got), len(want))
+				}
+				return
+			}
+			<-g.closed
+			if d := time.Since(start); d < stuckTime || d > stuckTime+time.Second {
+				t.Errorf("closed after %v", d)
+			}
+		})
+	}
+}
