@@ -358,7 +358,8 @@ func sameWriter(a, b io.Writer) bool {
 // has been written, and closes the session. The error is nil for exit status 0,
 // an *ExitError for another or a signal, ErrNoExitStatus if there was none, or
 // what kept the output from being written. When ctx ends first the session is
-// closed, which most servers take as a reason to kill the command.
+// closed, which most servers take as a reason to kill the command; a Stdout or
+// Stderr that does not return from Write then is waited for a second longer.
 func (s *Session) Wait(ctx context.Context) error {
 	if !s.started {
 		return errors.New("ssh2: session: not started")
@@ -366,7 +367,9 @@ func (s *Session) Wait(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() { _ = s.ch.Close() })
 	defer stop()
 	<-s.ch.ctx.Done()
-	s.copies.Wait()
+	if !s.copied(ctx) {
+		return context.Cause(ctx)
+	}
 	_ = s.ch.Close()
 	s.mu.Lock()
 	status := s.status
@@ -383,6 +386,32 @@ func (s *Session) Wait(ctx context.Context) error {
 		return ErrNoExitStatus
 	}
 	return ignoreClosed(errors.Join(s.copyErr[0], s.copyErr[1]))
+}
+
+// writeDelay is how long Wait waits for the user's writers once its context has ended.
+const writeDelay = time.Second
+
+// copied waits until all output has been written, or, with a false result, not
+// longer than writeDelay after the end of ctx: a writer of the user's may be stuck.
+func (s *Session) copied(ctx context.Context) bool {
+	done := make(chan struct{})
+	go func() { // ends with the copies, which end with the channel or their writers
+		s.copies.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return true
+	case <-ctx.Done():
+	}
+	t := time.NewTimer(writeDelay)
+	defer t.Stop()
+	select {
+	case <-done:
+		return true
+	case <-t.C:
+		return false
+	}
 }
 
 // Signal sends a signal (RFC 4254 section 6.9); a "SIG" in front of its name is

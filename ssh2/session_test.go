@@ -8,6 +8,8 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/fairlead-ssh/fairlead/internal/netsim"
 	"github.com/fairlead-ssh/fairlead/packet"
@@ -144,3 +146,31 @@ func TestSubsystemPackets(t *testing.T) {
 	}
 	_ = ch.Close()
 }
+
+// TestW36_WriterThatIsStuck: Wait returns soon after its context ends, whatever the user's writer does.
+func TestW36_WriterThatIsStuck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := dialPair(t, testServer(shellServer), testClient(), netsim.Link{}, netsim.Link{})
+		x, err := p.Session(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		free := make(chan struct{})
+		x.Stdout = writerFunc(func(b []byte) (int, error) { <-free; return len(b), nil })
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		start := time.Now()
+		if err := x.Run(ctx, "echo fine"); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%v", err)
+		}
+		if took := time.Since(start); took > time.Minute+2*writeDelay {
+			t.Errorf("took %v", took)
+		}
+		close(free)
+		_ = p.close(t)
+	})
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
