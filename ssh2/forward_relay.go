@@ -17,7 +17,7 @@ const linger = time.Second
 
 // stuckTime is how long a forwarded connection of which the client has closed
 // its side may take nothing of what the client sent before.
-const stuckTime = 30 * time.Second
+const stuckTime = 2 * time.Minute
 
 // relay moves octets both ways between a channel and a connection until both
 // directions have ended, and closes both. The end of one direction is passed on
