@@ -50,7 +50,7 @@ func relay(ch *Channel, nc io.ReadWriteCloser) {
 	// then nobody cares for what the other side still has to say. But closing a
 	// socket that octets keep coming from resets it, and what we sent with it.
 	defer context.AfterFunc(ch.ctx, func() {
-		if c.ctx.Err() != nil {
+		if c.t.Err() != nil { // c.ctx ends later than that of its channels
 			_ = nc.Close()
 			return
 		}
