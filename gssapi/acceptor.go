@@ -113,11 +113,10 @@ func (a *Acceptor) serves(name types.PrincipalName, realm string) bool {
 
 // accepting is one server's context. Kerberos needs a single step.
 type accepting struct {
+	established
 	a     *Acceptor
 	began bool
-	done  bool
 	state ssh2.GSSState
-	seal  sealing
 }
 
 // Step implements ssh2.GSSContext.
@@ -282,10 +281,7 @@ func newKey(like types.EncryptionKey) (types.EncryptionKey, error) {
 	return k, nil
 }
 
-var (
-	errOver  = errors.New("gssapi: context has had all of its tokens")
-	errEarly = errors.New("gssapi: context is not established")
-)
+var errOver = errors.New("gssapi: context has had all of its tokens")
 
 // caught turns a panic of the library into an error.
 func caught(err *error) {
@@ -296,19 +292,3 @@ func caught(err *error) {
 
 // State implements ssh2.GSSContext.
 func (c *accepting) State() ssh2.GSSState { return c.state }
-
-// MIC implements ssh2.GSSContext.
-func (c *accepting) MIC(message []byte) ([]byte, error) {
-	if !c.done {
-		return nil, errEarly
-	}
-	return c.seal.mic(message)
-}
-
-// VerifyMIC implements ssh2.GSSContext.
-func (c *accepting) VerifyMIC(message, mic []byte) error {
-	if !c.done {
-		return errEarly
-	}
-	return c.seal.verify(message, mic)
-}

@@ -218,6 +218,7 @@ func (i *Initiator) ticket(service string) (c *initiating, err error) {
 // initiating is one client's context: a request, and the answer to it if the
 // server is to prove itself.
 type initiating struct {
+	established
 	ticket  messages.Ticket
 	session types.EncryptionKey
 	name    types.PrincipalName
@@ -225,8 +226,6 @@ type initiating struct {
 	mutual  bool
 
 	sent *types.Authenticator
-	done bool
-	seal sealing
 }
 
 // Step implements ssh2.GSSContext.
@@ -316,20 +315,4 @@ func (c *initiating) answer(token []byte) error {
 // State implements ssh2.GSSContext.
 func (c *initiating) State() ssh2.GSSState {
 	return ssh2.GSSState{Initiator: printName(c.name, c.realm), Mutual: c.mutual && c.done, Integrity: c.done}
-}
-
-// MIC implements ssh2.GSSContext.
-func (c *initiating) MIC(message []byte) ([]byte, error) {
-	if !c.done {
-		return nil, errEarly
-	}
-	return c.seal.mic(message)
-}
-
-// VerifyMIC implements ssh2.GSSContext.
-func (c *initiating) VerifyMIC(message, mic []byte) error {
-	if !c.done {
-		return errEarly
-	}
-	return c.seal.verify(message, mic)
 }

@@ -98,3 +98,28 @@ func (s *sealing) sum(message, header []byte, byAcceptor bool) ([]byte, error) {
 	}
 	return sum, nil
 }
+
+var errEarly = errors.New("gssapi: context is not established")
+
+// established is what both ends of a context have in the end: a key for MICs,
+// which serves nobody before.
+type established struct {
+	done bool
+	seal sealing
+}
+
+// MIC implements ssh2.GSSContext.
+func (e *established) MIC(message []byte) ([]byte, error) {
+	if !e.done {
+		return nil, errEarly
+	}
+	return e.seal.mic(message)
+}
+
+// VerifyMIC implements ssh2.GSSContext.
+func (e *established) VerifyMIC(message, mic []byte) error {
+	if !e.done {
+		return errEarly
+	}
+	return e.seal.verify(message, mic)
+}
