@@ -104,7 +104,7 @@ func (s *session) text(r *request) (string, error) {
 	if err := malformed(c); err != nil {
 		return "", err
 	}
-	return m.Text, checkName(r, m.Text)
+	return s.peerName(r, m.Text)
 }
 
 // paths decodes the data of an extension with two names.
@@ -115,10 +115,11 @@ func (s *session) paths(r *request) (from, to string, err error) {
 	if err := malformed(c); err != nil {
 		return "", "", err
 	}
-	if err := checkName(r, m.Old); err != nil {
+	if from, err = s.peerName(r, m.Old); err != nil {
 		return "", "", err
 	}
-	return m.Old, m.New, checkName(r, m.New)
+	to, err = s.peerName(r, m.New)
+	return from, to, err
 }
 
 // extHandle decodes the data of an extension about an open file.

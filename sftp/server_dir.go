@@ -122,6 +122,7 @@ func (s *session) list(r *request, h *handle) error {
 			s.long = AppendLongName(s.long[:0], e.Name, &e.Attrs, now, e.Attrs.Owner, e.Attrs.Group)
 		}
 		w.LongName = s.long
+		s.names.entry(&w)
 		before := len(p)
 		p = wire.Append(p, &w)
 		if len(p) > nameReply {

@@ -76,7 +76,7 @@ func (s *session) open(r *request) error {
 	if err != nil {
 		return err
 	}
-	if meansDir(m.Path) {
+	if meansDir(name) {
 		// Or else "put file dir/" would make a file dir, where there is no such directory.
 		return CodeIsADirectory
 	}
@@ -106,7 +106,7 @@ func (s *session) open(r *request) error {
 		return err
 	}
 	path, _ := CleanPath(name)
-	h := &handle{name: m.Path, path: path, file: f, reads: how.Reads(), writes: how.Writes(), appends: how.Appends()}
+	h := &handle{name: r.path, path: path, file: f, reads: how.Reads(), writes: how.Writes(), appends: how.Appends()}
 	s.files++
 	s.addHandle(r, h)
 	if s.debug {

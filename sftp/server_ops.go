@@ -61,10 +61,11 @@ func (s *session) twoPaths(r *request) (first, second string, err error) {
 	if err := malformed(c); err != nil {
 		return "", "", err
 	}
-	if err := checkName(r, m.First); err != nil {
+	if first, err = s.peerName(r, m.First); err != nil {
 		return "", "", err
 	}
-	return m.First, m.Second, checkName(r, m.Second)
+	second, err = s.peerName(r, m.Second)
+	return first, second, err
 }
 
 // file decodes a request about an open file, and waits for its I/O if the row says so.

@@ -35,6 +35,7 @@ type session struct {
 	quirks  quirk
 	// startDir is where relative names start; "" is the root.
 	startDir string
+	names    names
 
 	in      framer
 	req     request // the current one, if not READ or WRITE
@@ -282,6 +283,7 @@ const maxScratch = 4 << 10
 
 // replyName answers with one name that is its own long name, as REALPATH and READLINK do.
 func (s *session) replyName(r *request, name string) {
+	name = s.names.encode(name)
 	p := wire.AppendUint32(s.reply(r, fxp.TypeName), 1)
 	e := fxp.NameEntry{Name: name, Attrs: fxp.Attrs{V: s.version}}
 	s.long = append(s.long[:0], name...)
@@ -292,10 +294,21 @@ func (s *session) replyName(r *request, name string) {
 // name takes a name of the peer for the file system: what is refused for every request
 // alike is, and a relative one starts at the start directory.
 func (s *session) name(r *request, name string) (string, error) {
-	if err := checkName(r, name); err != nil {
+	name, err := s.peerName(r, name)
+	if err != nil {
 		return "", err
 	}
 	return JoinPath(s.startDir, name), nil
+}
+
+// peerName takes a name as the peer wrote it: translated, then checked. Every name in a
+// request comes through here, or through name.
+func (s *session) peerName(r *request, name string) (string, error) {
+	if len(name) > maxWireName {
+		return "", errLongPath
+	}
+	name = s.names.decode(name)
+	return name, checkName(r, name)
 }
 
 // meansDir tells whether a name can only be that of a directory (POSIX, Pathname
@@ -315,5 +328,7 @@ func checkName(r *request, name string) error {
 		}
 		return nil
 	}
-	return Status(CodeInvalidFilename, "path too long")
+	return errLongPath
 }
+
+var errLongPath = Status(CodeInvalidFilename, "path too long")
