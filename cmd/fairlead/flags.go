@@ -57,6 +57,7 @@ func parseFlags(args []string, stdout io.Writer) (*options, error) {
 	f.TextVar(&o.profile, "profile", ssh2.Modern, "offer the algorithms of this `PROFILE`: modern, compatible, or legacy, which are weak, for old devices")
 	f.StringVar(&o.logFormat, "log-format", "text", "log as `text|json`, to standard error")
 	f.TextVar(&o.logLevel, "log-level", slog.LevelInfo, "log from this `LEVEL` up: debug, info, warn or error")
+	f.Bool("stdio", false, "speak SFTP on standard input and output instead, as sftp-server does for sshd; \"fairlead serve --stdio -h\" has the flags")
 	f.BoolVar(&help, "h", false, "print this")
 	f.BoolVar(&help, "help", false, "print this")
 	dirs, err := parseAnywhere(f, args)
@@ -64,7 +65,7 @@ func parseFlags(args []string, stdout io.Writer) (*options, error) {
 		return nil, fmt.Errorf("%s; try %q", oneLine(err), "fairlead serve -h")
 	}
 	if help {
-		fmt.Fprint(stdout, "usage: fairlead serve [flags] [DIR]\n\nWithout a password and without keys a password is made up and printed.\n\n")
+		fmt.Fprint(stdout, "usage: fairlead serve [flags] [DIR]\n       fairlead serve --stdio [flags]\n\nWithout a password and without keys a password is made up and printed.\n\n")
 		f.SetOutput(stdout)
 		f.PrintDefaults()
 		return nil, errHelp

@@ -32,6 +32,12 @@ const usage = `usage: fairlead serve [flags] [DIR]
 func main() {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	if _, stdio := cutStdio(os.Args[1:]); stdio {
+		// What sshd does to a session whose client is gone. A pipe without a reader is
+		// an error of Write then, and not the end of the process.
+		signal.Notify(signals, syscall.SIGHUP)
+		signal.Ignore(syscall.SIGPIPE)
+	}
 	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr, signals))
 }
 
@@ -44,6 +50,10 @@ func run(args []string, stdout, stderr io.Writer, signals <-chan os.Signal) int 
 	var err error
 	switch command {
 	case "serve":
+		if rest, stdio := cutStdio(args); stdio {
+			err = serveStdio(rest, stdout, stderr, processStreams, signals)
+			break
+		}
 		err = serve(args, stdout, stderr, signals)
 	case "version", "--version":
 		_, err = fmt.Fprintln(stdout, "fairlead", version())
@@ -54,10 +64,20 @@ func run(args []string, stdout, stderr io.Writer, signals <-chan os.Signal) int 
 	default:
 		err = usageError{fmt.Errorf("%q is not a command; try %q", command, "fairlead help")}
 	}
+	return conclude(err, stderr)
+}
+
+// conclude tells what went wrong, if it was not told, and answers the exit status.
+func conclude(err error, stderr io.Writer) int {
 	if err == nil {
 		return statusOK
 	}
-	fmt.Fprintf(stderr, "fairlead: %v\n", err)
+	if end := (signalError{}); errors.As(err, &end) {
+		return end.status()
+	}
+	if !errors.As(err, new(loggedError)) {
+		fmt.Fprintf(stderr, "fairlead: %v\n", err)
+	}
 	if errors.As(err, new(usageError)) {
 		return statusUsage
 	}

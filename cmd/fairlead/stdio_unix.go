@@ -1,0 +1,54 @@
+//go:build unix
+
+package main
+
+import (
+	"fmt"
+	"io"
+	"log/syslog"
+	"os"
+	"strings"
+	"syscall"
+)
+
+// setUmask sets that of the process.
+func setUmask(mask int) error {
+	syscall.Umask(mask)
+	return nil
+}
+
+// facilities are those of sftp-server(8).
+var facilities = map[string]syslog.Priority{
+	"DAEMON": syslog.LOG_DAEMON, "USER": syslog.LOG_USER, "AUTH": syslog.LOG_AUTH, "AUTHPRIV": syslog.LOG_AUTHPRIV,
+	"LOCAL0": syslog.LOG_LOCAL0, "LOCAL1": syslog.LOG_LOCAL1, "LOCAL2": syslog.LOG_LOCAL2, "LOCAL3": syslog.LOG_LOCAL3,
+	"LOCAL4": syslog.LOG_LOCAL4, "LOCAL5": syslog.LOG_LOCAL5, "LOCAL6": syslog.LOG_LOCAL6, "LOCAL7": syslog.LOG_LOCAL7,
+}
+
+func openSyslog(facility string) (io.Writer, error) {
+	p, ok := facilities[strings.ToUpper(facility)]
+	if !ok {
+		return nil, fmt.Errorf("%q is no facility of syslog that is known here", facility)
+	}
+	return syslog.New(p|syslog.LOG_INFO, "fairlead")
+}
+
+// pollable returns f in a form whose Close unblocks who reads or writes, if it is a
+// pipe or socket; undo puts it back as it was, since others may have it too.
+func pollable(f *os.File) (g *os.File, ok bool, undo func()) {
+	info, err := f.Stat()
+	if err != nil || info.Mode()&(os.ModeNamedPipe|os.ModeSocket) == 0 {
+		return f, false, func() {}
+	}
+	fd := int(f.Fd())
+	undo = func() { _ = syscall.SetNonblock(fd, false) }
+	if syscall.SetNonblock(fd, true) != nil {
+		return f, false, func() {}
+	}
+	p, err := syscall.Dup(fd)
+	if err != nil {
+		undo()
+		return f, false, func() {}
+	}
+	syscall.CloseOnExec(p)
+	return os.NewFile(uintptr(p), f.Name()), true, undo
+}
