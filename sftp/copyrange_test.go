@@ -124,3 +124,26 @@ func TestW18_IDNames(t *testing.T) {
 		}
 	}
 }
+
+// TestIDNamesDomain: "user@domain" by its local part, and a name that holds an "@" as it is.
+func TestIDNamesDomain(t *testing.T) {
+	find := func(name string) (uint32, bool) {
+		switch name {
+		case "ann":
+			return 7, true
+		case "bob@corp":
+			return 8, true
+		}
+		return 0, false
+	}
+	n := &sftp.IDNames{UserID: find, GroupID: find}
+	for name, want := range map[string]int{
+		"ann": 7, "ann@corp": 7, "ann@b@corp": -1, "bob@corp": 8, "bob": -1, "@corp": -1, "12": 12, "12@corp": 12, "": -1, "-1": -1, "4294967296": -1,
+	} {
+		for _, ask := range []func(string) (uint32, bool){n.UID, n.GID} {
+			if id, ok := ask(name); ok != (want >= 0) || ok && int(id) != want {
+				t.Errorf("%q: %d %t, want %d", name, id, ok, want)
+			}
+		}
+	}
+}

@@ -3,6 +3,7 @@ package sftp
 import (
 	"os/user"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
@@ -67,7 +68,8 @@ func (n *IDNames) Group(gid uint32) string {
 	return remember(n, &n.groups, gid, look)
 }
 
-// UID answers the id of a user name or of a number in text.
+// UID answers the id of a user name or of a number in text. Of "user@domain", unless that
+// is a name as a whole, the part before the last "@" counts (filexfer-13 §7.5).
 func (n *IDNames) UID(name string) (uint32, bool) {
 	look := n.UserID
 	if look == nil {
@@ -79,14 +81,16 @@ func (n *IDNames) UID(name string) (uint32, bool) {
 			return parseID(u.Uid)
 		}
 	}
-	f := remember(n, &n.uids, name, func(name string) (f idFound) { f.id, f.ok = look(name); return f })
-	if !f.ok {
-		return parseID(name)
-	}
-	return f.id, true
+	return withoutDomain(name, func(name string) (uint32, bool) {
+		f := remember(n, &n.uids, name, func(name string) (f idFound) { f.id, f.ok = look(name); return f })
+		if !f.ok {
+			return parseID(name)
+		}
+		return f.id, true
+	})
 }
 
-// GID answers the id of a group name or of a number in text.
+// GID answers the id of a group name or of a number in text; with a domain as UID.
 func (n *IDNames) GID(name string) (uint32, bool) {
 	look := n.GroupID
 	if look == nil {
@@ -98,11 +102,22 @@ func (n *IDNames) GID(name string) (uint32, bool) {
 			return parseID(g.Gid)
 		}
 	}
-	f := remember(n, &n.gids, name, func(name string) (f idFound) { f.id, f.ok = look(name); return f })
-	if !f.ok {
-		return parseID(name)
+	return withoutDomain(name, func(name string) (uint32, bool) {
+		f := remember(n, &n.gids, name, func(name string) (f idFound) { f.id, f.ok = look(name); return f })
+		if !f.ok {
+			return parseID(name)
+		}
+		return f.id, true
+	})
+}
+
+// withoutDomain answers find of name, or else of its part before the domain.
+func withoutDomain(name string, find func(string) (uint32, bool)) (uint32, bool) {
+	id, ok := find(name)
+	if i := strings.LastIndexByte(name, '@'); !ok && i > 0 {
+		return find(name[:i])
 	}
-	return f.id, true
+	return id, ok
 }
 
 func parseID(s string) (uint32, bool) {

@@ -16,6 +16,7 @@ var errnoCodes = map[syscall.Errno]Code{
 	syscall.EEXIST:       CodeFileAlreadyExists,
 	syscall.EROFS:        CodeWriteProtect,
 	syscall.ENODEV:       CodeNoMedia,
+	syscall.ENXIO:        CodeNoMedia,
 	syscall.ENOSPC:       CodeNoSpace,
 	syscall.EDQUOT:       CodeQuotaExceeded,
 	syscall.EFBIG:        CodeNoSpace,
@@ -28,6 +29,10 @@ var errnoCodes = map[syscall.Errno]Code{
 	syscall.EINVAL:       CodeInvalidParameter,
 	syscall.EBADF:        CodeInvalidHandle,
 	syscall.ENOSYS:       CodeOpUnsupported,
+	syscall.EOPNOTSUPP:   CodeOpUnsupported,
+	syscall.EOVERFLOW:    CodeInvalidParameter,
+	syscall.ENOLCK:       CodeRangeLockRefused,
+	syscall.ESTALE:       CodeNoSuchFile,
 	syscall.EXDEV:        CodeFailure,
 	syscall.EBUSY:        CodeLockConflict,
 	syscall.ETXTBSY:      CodeLockConflict,
@@ -41,5 +46,8 @@ func codeOfErrno(err error) (Code, bool) {
 		return 0, false
 	}
 	c, ok := errnoCodes[errno]
+	if !ok {
+		c, ok = hostErrnoCodes[errno]
+	}
 	return c, ok
 }
