@@ -13,7 +13,7 @@ type AttrMask uint32
 // The bits of AttrMask, each with the fields of Attrs that it makes valid.
 const (
 	AttrSize         AttrMask = 0x00000001 // Size
-	AttrUIDGID       AttrMask = 0x00000002 // UID and GID (version 3)
+	AttrUIDGID       AttrMask = 0x00000002 // UID and GID (version 3; from 4 on they go as text)
 	AttrMode         AttrMask = 0x00000004 // Mode: the permission bits; see Attrs.Mode for the type bits
 	AttrAtime        AttrMask = 0x00000008 // Atime, the last access
 	AttrBirth        AttrMask = 0x00000010 // Birth, the creation (version 4 and up)
@@ -174,6 +174,18 @@ const (
 	BitTranslationErr                       // listings: the name would not translate; see Attrs.Untranslated
 )
 
+// TextHint says whether a file is text (filexfer-13 §7.10); values as on the wire. It cannot
+// be set.
+type TextHint byte
+
+// The text hints.
+const (
+	KnownText     TextHint = 0 // to be opened with OpenText
+	GuessedText   TextHint = 1 // the same, by its content or name
+	KnownBinary   TextHint = 2 // not to be opened with OpenText
+	GuessedBinary TextHint = 3 // the same, by its content or name
+)
+
 // ExtAttr is one extended attribute pair (filexfer-13 §7.14).
 type ExtAttr struct {
 	Name string // with @domain unless the drafts define it
@@ -198,11 +210,11 @@ type Attrs struct {
 	Ctime      time.Time
 	Birth      time.Time // creation
 	Links      uint32
-	TextHint   byte
+	TextHint   TextHint
 	Bits       AttrBits
 	BitsValid  AttrBits // which of Bits count
 	Allocation uint64   // bytes
-	ACL        []byte   // as on the wire, dialect of the peer
+	ACL        *ACL     // nil is one without entries
 	MIME       string
 	// Untranslated is the name before a charset translation that lost something.
 	Untranslated string

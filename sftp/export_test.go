@@ -1,5 +1,7 @@
 package sftp
 
+import "github.com/fairlead-ssh/fairlead/internal/fxp"
+
 // For the tests in package sftp_test.
 
 const (
@@ -10,3 +12,6 @@ const (
 
 // SetIO chooses where READ and WRITE run.
 func (s *Server) SetIO(p ioPolicy) { s.io = p }
+
+// Served tells whether the loop of a session has a handler for op.
+func Served(op fxp.Op) bool { return handlers[op].run != nil }

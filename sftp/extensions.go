@@ -14,7 +14,7 @@ import (
 // order of the table, and those that the file system answers by itself.
 func (s *session) announce() (list []fxp.Pair) {
 	for _, row := range fxp.Rows() {
-		if row.Extension == "" || !s.offers(row.Extension) {
+		if row.Extension == "" || handlers[row.Op].run == nil || !s.offers(row.Extension) {
 			continue
 		}
 		need := handlers[row.Op].features
@@ -49,6 +49,9 @@ func (s *session) extension(body []byte) (fxp.Op, []byte) {
 	op := fxp.OpOfExtension(m.name, s.version)
 	if op == fxp.OpExtended || op == fxp.OpNone {
 		return op, body
+	}
+	if handlers[op].run == nil {
+		return fxp.OpExtended, body // which the file system may know
 	}
 	if !s.offered[op] {
 		return fxp.OpNone, nil

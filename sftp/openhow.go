@@ -23,6 +23,11 @@ const (
 	AccessWriteACL        Access = 0x00040000 // changing mode and ACL
 	AccessWriteOwner      Access = 0x00080000 // changing owner and group
 	AccessSynchronize     Access = 0x00100000 // waiting on the handle (Windows)
+
+	// The names that three of them have for directories.
+	AccessListDirectory   = AccessReadData   // OPENDIR
+	AccessAddFile         = AccessWriteData  // new files
+	AccessAddSubdirectory = AccessAppendData // new directories
 )
 
 // Disposition says what to do about a file that exists or does not; values as on
@@ -75,7 +80,8 @@ type OpenHow struct {
 }
 
 // Check refuses combinations that mean nothing: no access at all, an unknown
-// disposition or flag, truncation without write access.
+// disposition or flag, truncation without write access, OpenOverrideOwner without
+// AccessWriteOwner.
 func (h *OpenHow) Check() error {
 	switch {
 	case h == nil || h.Access == 0:
@@ -86,6 +92,8 @@ func (h *OpenHow) Check() error {
 		return Status(CodeInvalidParameter, "unknown open flag")
 	case h.Disposition == TruncateExisting && !h.Writes():
 		return Status(CodeInvalidParameter, "truncation without write access")
+	case h.Flags&OpenOverrideOwner != 0 && h.Access&AccessWriteOwner == 0:
+		return Status(CodeInvalidParameter, "override of the owner without access to the owner")
 	}
 	return nil
 }

@@ -140,10 +140,13 @@ func after(ctx context.Context, f func()) (undo func()) {
 	}
 }
 
+// serverNewest is the highest version that a Server speaks.
+const serverNewest = fxp.V3
+
 // maxVersion is the highest version to answer INIT with.
 func (s *Server) maxVersion() fxp.Version {
-	if s.MaxVersion <= 0 || s.MaxVersion > int(fxp.Newest) {
-		return fxp.Newest
+	if s.MaxVersion <= 0 || s.MaxVersion > int(serverNewest) {
+		return serverNewest
 	}
 	return fxp.Version(s.MaxVersion)
 }

@@ -66,6 +66,9 @@ func TestNamesWaitForWrites(t *testing.T) {
 		fxp.OpExtended: &fxp.Extended{Name: "own@example.com"},
 	}
 	for _, row := range fxp.Rows()[1:] {
+		if !sftp.Served(row.Op) {
+			continue
+		}
 		m, ok := messages[row.Op]
 		if want := row.Barrier == fxp.SessionBarrier; ok != want {
 			t.Errorf("%s: has a message here: %v, waits for the session: %v", row.Name, ok, want)

@@ -7,54 +7,6 @@ import (
 	"github.com/fairlead-ssh/fairlead/internal/wire"
 )
 
-// openFlags turn the flags of version 3 into access and flags; how the file comes to be is
-// in dispositions.
-var openFlags = []struct {
-	flag   uint32
-	access Access
-	flags  OpenFlags
-}{
-	{fxp.OpenRead, AccessReadData | AccessReadAttrs, 0},
-	{fxp.OpenWrite, AccessWriteData | AccessWriteAttrs, 0},
-	{fxp.OpenAppend, AccessAppendData | AccessWriteAttrs, OpenAppend},
-}
-
-// dispositions are by CREAT, TRUNC and EXCL; EXCL means nothing without CREAT.
-var dispositions = [...]struct {
-	flags uint32
-	how   Disposition
-}{
-	{0, OpenExisting},
-	{fxp.OpenExcl, OpenExisting},
-	{fxp.OpenTrunc, TruncateExisting},
-	{fxp.OpenTrunc | fxp.OpenExcl, TruncateExisting},
-	{fxp.OpenCreate, OpenOrCreate},
-	{fxp.OpenCreate | fxp.OpenTrunc, CreateTruncate},
-	{fxp.OpenCreate | fxp.OpenExcl, CreateNew},
-	{fxp.OpenCreate | fxp.OpenTrunc | fxp.OpenExcl, CreateNew},
-}
-
-// openHow reads the flags of a version 3 OPEN (filexfer-02 section 6.3). Flags that version
-// 3 does not have are ignored, as by OpenSSH.
-func openHow(flags uint32) (h OpenHow, err error) {
-	for i := range openFlags {
-		if flags&openFlags[i].flag != 0 {
-			h.Access |= openFlags[i].access
-			h.Flags |= openFlags[i].flags
-		}
-	}
-	if h.Access == 0 {
-		// OpenSSH opens for reading what asks for nothing.
-		h.Access = AccessReadData | AccessReadAttrs
-	}
-	for i := range dispositions {
-		if dispositions[i].flags == flags&(fxp.OpenCreate|fxp.OpenTrunc|fxp.OpenExcl) {
-			h.Disposition = dispositions[i].how
-		}
-	}
-	return h, h.Check()
-}
-
 var errDraining = Status(CodeFailure, "server is shutting down")
 
 // roomForHandle says whether OPEN and OPENDIR may go on.
@@ -80,7 +32,7 @@ func (s *session) open(r *request) error {
 		// Or else "put file dir/" would make a file dir, where there is no such directory.
 		return CodeIsADirectory
 	}
-	how, err := openHow(m.Flags)
+	how, err := openHow(&m)
 	if err != nil {
 		return err
 	}
@@ -92,7 +44,9 @@ func (s *session) open(r *request) error {
 	}
 	var a Attrs
 	if how.Creates() {
-		a = attrsOfWire(&m.Attrs)
+		if a, err = attrsOfWire(&m.Attrs); err != nil {
+			return err
+		}
 		a.Valid &^= AttrSize // an announcement
 		if err := s.srv.SetStat.apply(&a, s.caps.Attrs); err != nil {
 			return err

@@ -140,7 +140,10 @@ func (s *session) setName(r *request, name string, w *fxp.Attrs, follow bool) er
 	if err != nil {
 		return err
 	}
-	a := attrsOfWire(w)
+	a, err := attrsOfWire(w)
+	if err != nil {
+		return err
+	}
 	all := a.Valid == 0
 	if err := s.srv.SetStat.apply(&a, s.caps.Attrs); err != nil {
 		return err
@@ -163,7 +166,10 @@ func (s *session) fsetstat(r *request) error {
 	if err != nil {
 		return err
 	}
-	a := attrsOfWire(&m.Attrs)
+	a, err := attrsOfWire(&m.Attrs)
+	if err != nil {
+		return err
+	}
 	if err := s.srv.SetStat.apply(&a, s.caps.Attrs); err != nil || a.Valid == 0 {
 		return err
 	}
@@ -190,7 +196,10 @@ func (s *session) mkdir(r *request) error {
 	if err != nil {
 		return err
 	}
-	a := attrsOfWire(&m.Attrs)
+	a, err := attrsOfWire(&m.Attrs)
+	if err != nil {
+		return err
+	}
 	if err := s.srv.SetStat.apply(&a, s.caps.Attrs); err != nil {
 		return err
 	}

@@ -8,9 +8,22 @@ import (
 	"github.com/fairlead-ssh/fairlead/internal/fxp"
 )
 
+// newRows are not served yet.
+var newRows = map[fxp.Op]bool{
+	fxp.OpLink: true, fxp.OpBlock: true, fxp.OpUnblock: true, fxp.OpCheckFileName: true, fxp.OpCheckFileHandle: true, fxp.OpMD5Hash: true,
+	fxp.OpMD5HashHandle: true, fxp.OpCopyFile: true, fxp.OpSpaceAvailable: true, fxp.OpTextSeek: true, fxp.OpVersionSelect: true,
+	fxp.OpVendorID: true, fxp.OpFilenameTranslation: true, fxp.OpGetTempFolder: true, fxp.OpMakeTempFolder: true,
+}
+
 func TestEveryHandlerHasARow(t *testing.T) {
 	for _, row := range fxp.Rows()[1:] {
 		h := &handlers[row.Op]
+		if newRows[row.Op] {
+			if h.run != nil {
+				t.Errorf("%s is not new any more", row.Name)
+			}
+			continue
+		}
 		inLoop := row.Reply != 0 && row.Op != fxp.OpInit && row.Op != fxp.OpRead && row.Op != fxp.OpWrite
 		if (h.run != nil) != inLoop {
 			t.Errorf("%s: handler %v", row.Name, h.run != nil)
@@ -29,7 +42,7 @@ func TestOpenFlags(t *testing.T) {
 	for flags := range uint32(64) {
 		read, write, app := flags&fxp.OpenRead != 0, flags&fxp.OpenWrite != 0, flags&fxp.OpenAppend != 0
 		creat, trunc, excl := flags&fxp.OpenCreate != 0, flags&fxp.OpenTrunc != 0, flags&fxp.OpenExcl != 0
-		h, err := openHow(flags)
+		h, err := openHow(&fxp.Open{Flags: flags, Attrs: fxp.Attrs{V: fxp.V3}})
 		if trunc && !creat && !write && !app {
 			if !errors.Is(err, CodeInvalidParameter) {
 				t.Errorf("%#x: truncation without write access: %v", flags, err)
@@ -47,7 +60,7 @@ func TestOpenFlags(t *testing.T) {
 			t.Errorf("%#x: disposition %v", flags, h.Disposition)
 		}
 	}
-	if a, _ := openHow(fxp.OpenRead | 0x40); a.Disposition != OpenExisting || a.Flags != 0 {
+	if a, _ := openHow(&fxp.Open{Flags: fxp.OpenRead | 0x40, Attrs: fxp.Attrs{V: fxp.V3}}); a.Disposition != OpenExisting || a.Flags != 0 {
 		t.Error("a flag that version 3 does not have changes something")
 	}
 }

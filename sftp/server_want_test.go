@@ -24,14 +24,14 @@ import (
 func TestW10_SetStatPolicy(t *testing.T) {
 	all := fxp.Attrs{
 		V: 3, Flags: fxp.AttrPermissions | fxp.AttrUIDGID | fxp.AttrACModTime,
-		Permissions: 0o600, UID: 7, GID: 8, Atime: 9, Mtime: 10,
+		Permissions: 0o600, UID: 7, GID: 8, Atime: fxp.Time{Sec: 9}, Mtime: fxp.Time{Sec: 10},
 	}
 	for name, c := range map[string]struct {
 		policy sftp.SetStatPolicy
 		code   sftp.Code
 		mode   uint32
 		uid    uint32
-		mtime  uint32
+		mtime  int64
 	}{
 		"apply":         {sftp.SetStatPolicy{}, sftp.CodeOK, 0o600, 7, 10},
 		"ignore owner":  {sftp.SetStatPolicy{Owner: sftp.AttrIgnore}, sftp.CodeOK, 0o600, 0, 10},
@@ -51,7 +51,7 @@ func TestW10_SetStatPolicy(t *testing.T) {
 					h := p.open("f", fxp.OpenWrite|fxp.OpenCreate)
 					p.want(op, c.code, m(h))
 					p.close(h)
-					if a := p.stat("f"); a.Permissions&0o777 != c.mode || a.UID != c.uid || a.Mtime != c.mtime {
+					if a := p.stat("f"); a.Permissions&0o777 != c.mode || a.UID != c.uid || a.Mtime.Sec != c.mtime {
 						t.Errorf("%s: %+v", op, a)
 					}
 					// What is ignored does not stop the size.
@@ -323,8 +323,8 @@ func TestExtensions(t *testing.T) {
 			t.Errorf("hard link holds %q", got)
 		}
 		p.want("symlink", sftp.CodeOK, &fxp.TwoPaths{T: fxp.TypeSymlink, First: "h", Second: "link"})
-		ok("lsetstat@openssh.com", &fxp.ExtSetstat{Path: "link", Attrs: fxp.Attrs{V: 3, Flags: fxp.AttrACModTime, Mtime: 5}})
-		if l, f := p.stat("link").Mtime, p.stat("h").Mtime; l != 5 || f == 5 {
+		ok("lsetstat@openssh.com", &fxp.ExtSetstat{Path: "link", Attrs: fxp.Attrs{V: 3, Flags: fxp.AttrACModTime, Mtime: fxp.Time{Sec: 5}}})
+		if l, f := p.stat("link").Mtime.Sec, p.stat("h").Mtime.Sec; l != 5 || f == 5 {
 			t.Errorf("lsetstat: link %d, file %d", l, f)
 		}
 		for in, want := range map[string]string{"~": "/", "~/x": "/x", "~anna": "/", "~anna/../y": "/y", "": "/", ".": "/", "a/./b/..": "/a", "a/b": "SSH_FX_NO_SUCH_FILE", "g": "/g", "~nobody": "SSH_FX_NO_SUCH_FILE"} {

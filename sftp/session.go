@@ -261,7 +261,8 @@ func (s *session) status(id uint32, err error) {
 		return
 	}
 	st := ToStatus(err)
-	m := fxp.Status{V: s.version, Code: uint32(st.Code.In(int(max(s.version, fxp.V3)))), Text: st.Text, Lang: st.Lang}
+	code := st.Code.In(int(max(s.version, fxp.V3)))
+	m := fxp.Status{V: s.version, Code: uint32(code), Text: st.Text, Lang: st.Lang, Data: wirePrincipals(&st, code, s.version)}
 	s.out.add(fxp.Append(nil, id, &m))
 }
 

@@ -97,9 +97,18 @@ var statusTable = [codeCount]statusRow{
 	CodeRangeLockRefused:    {"SSH_FX_BYTE_RANGE_LOCK_REFUSED", 6, CodeFailure, "byte range lock refused", nil},
 	CodeDeletePending:       {"SSH_FX_DELETE_PENDING", 6, CodeFailure, "delete pending", nil},
 	CodeFileCorrupt:         {"SSH_FX_FILE_CORRUPT", 6, CodeFailure, "file is corrupt", nil},
-	CodeOwnerInvalid:        {"SSH_FX_OWNER_INVALID", 6, CodeFailure, "unknown owner", nil},
-	CodeGroupInvalid:        {"SSH_FX_GROUP_INVALID", 6, CodeFailure, "unknown group", nil},
+	CodeOwnerInvalid:        {"SSH_FX_OWNER_INVALID", 6, CodePermissionDenied, "unknown owner", nil},
+	CodeGroupInvalid:        {"SSH_FX_GROUP_INVALID", 6, CodePermissionDenied, "unknown group", nil},
 	CodeNoMatchingRangeLock: {"SSH_FX_NO_MATCHING_BYTE_RANGE_LOCK", 6, CodeFailure, "no matching byte range lock", nil},
+}
+
+// statusOf5 are the codes that version 5 gets in place of some of version 6: it has better
+// ones than the column older, which is for versions 3 and 4 there.
+var statusOf5 = map[Code]Code{
+	CodeRangeLockConflict: CodeLockConflict,
+	CodeRangeLockRefused:  CodeLockConflict,
+	CodeOwnerInvalid:      CodeUnknownPrincipal,
+	CodeGroupInvalid:      CodeUnknownPrincipal,
 }
 
 // goErrors maps Go's errors that no errno underlies; the first that matches wins.
@@ -149,6 +158,9 @@ func (c Code) Since() int {
 // In answers the code to send for c in a protocol version: c itself, or what stands
 // for it in versions that do not have it.
 func (c Code) In(version int) Code {
+	if five, ok := statusOf5[c]; ok && version == Version5 {
+		return five
+	}
 	switch {
 	case c >= codeCount:
 		return CodeFailure
@@ -173,6 +185,9 @@ type StatusError struct {
 	Code Code   // what programs go by
 	Text string // for people; "" is the code's own text
 	Lang string // RFC 3066 tag of Text
+	// Names are the users and groups that are not known, with CodeUnknownPrincipal in
+	// versions 5 and 6 (filexfer-13 §9.1). They are text of the peer.
+	Names []string
 }
 
 // Status makes a StatusError with a text for the peer, which must not name anything

@@ -22,6 +22,61 @@ func PutDataHeader(p []byte, id uint32, n int) {
 	binary.BigEndian.PutUint32(p[9:], uint32(n))
 }
 
+// PutDataHeaderEOF is PutDataHeader for a DATA of version 6 that says that the file ends
+// behind it: the octet DataEOF follows the content.
+func PutDataHeaderEOF(p []byte, id uint32, n int) {
+	PutDataHeader(p, id, n)
+	binary.BigEndian.PutUint32(p, uint32(n+1+DataHeaderSize-LengthSize))
+}
+
+// DataEOF is what PutDataHeaderEOF announces.
+const DataEOF byte = 1
+
+// ParseData decodes the body of a DATA of version v. data aliases it. Octets behind the
+// last field are let pass.
+func ParseData(v Version, body []byte) (data []byte, eof bool, err error) {
+	data, rest, ok := cutString(body)
+	if !ok {
+		return nil, false, wire.ErrShort
+	}
+	return data, v >= V6 && len(rest) > 0 && rest[0] != 0, nil
+}
+
+// ParseStatus decodes the code of a STATUS, which is all there is to know of most. The
+// rest is for the layout.
+func ParseStatus(body []byte) (code uint32, err error) {
+	if len(body) < 4 {
+		return 0, wire.ErrShort
+	}
+	return binary.BigEndian.Uint32(body), nil
+}
+
+// AppendRead appends a READ.
+func AppendRead(dst []byte, id uint32, handle []byte, offset uint64, length uint32) []byte {
+	dst = binary.BigEndian.AppendUint32(dst, uint32(HeaderSize-LengthSize+4+len(handle)+12))
+	dst = append(dst, byte(TypeRead))
+	dst = binary.BigEndian.AppendUint32(dst, id)
+	dst = wire.AppendBytes(dst, handle)
+	dst = binary.BigEndian.AppendUint64(dst, offset)
+	return binary.BigEndian.AppendUint32(dst, length)
+}
+
+// WriteHeaderSize is the octets in front of the content of a WRITE to a handle of n octets.
+func WriteHeaderSize(n int) int { return HeaderSize + 4 + n + 8 + 4 }
+
+// PutWriteHeader writes the header of a WRITE of n octets of content into p, which has
+// WriteHeaderSize octets.
+func PutWriteHeader(p []byte, id uint32, handle []byte, offset uint64, n int) {
+	_ = p[WriteHeaderSize(len(handle))-1]
+	binary.BigEndian.PutUint32(p, uint32(WriteHeaderSize(len(handle))+n-LengthSize))
+	p[4] = byte(TypeWrite)
+	binary.BigEndian.PutUint32(p[5:], id)
+	binary.BigEndian.PutUint32(p[9:], uint32(len(handle)))
+	p = p[13+copy(p[13:], handle):]
+	binary.BigEndian.PutUint64(p, offset)
+	binary.BigEndian.PutUint32(p[8:], uint32(n))
+}
+
 // ParseRead decodes the body of a READ. The handle aliases it. Octets behind the
 // last field are let pass, as in ParseWrite.
 func ParseRead(body []byte) (handle []byte, offset uint64, length uint32, err error) {

@@ -25,15 +25,18 @@ const (
 	V1
 	V2
 	V3
+	V4 // filexfer-04
+	V5 // filexfer-05
+	V6 // filexfer-13
 
 	// Newest is the highest of them.
-	Newest = V3
+	Newest = V6
 )
 
 // Type is a message type.
 type Type byte
 
-// Message types (filexfer-02 section 3).
+// Message types (filexfer-02 section 3, filexfer-13 section 4.3).
 const (
 	TypeInit          Type = 1
 	TypeVersion       Type = 2
@@ -55,6 +58,9 @@ const (
 	TypeRename        Type = 18
 	TypeReadlink      Type = 19
 	TypeSymlink       Type = 20
+	TypeLink          Type = 21
+	TypeBlock         Type = 22
+	TypeUnblock       Type = 23
 	TypeStatus        Type = 101
 	TypeHandle        Type = 102
 	TypeData          Type = 103

@@ -3,27 +3,48 @@ package fxp
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 
 	"github.com/fairlead-ssh/fairlead/internal/wire"
 )
 
-var someAttrs = Attrs{
-	V: V3, Flags: AttrSize | AttrUIDGID | AttrPermissions | AttrACModTime | AttrExtended,
-	Size: 1 << 40, UID: 1, GID: 2, Permissions: 0o100644, Atime: 3, Mtime: 4,
-	Extended: []Pair{{"user.a", []byte("x")}, {"user.b", nil}},
+// someAttrs has every field that version v has. In version 5 that is not BITS, which is
+// only read.
+func someAttrs(v Version) Attrs {
+	a := Attrs{
+		V: v, Flags: attrMasks[v], Type: 1, Size: 1 << 40, Allocation: 4096, Owner: "anna@example.com", Group: "users",
+		Permissions: 0o644, Atime: Time{3, 0}, Mtime: Time{4, 0}, Extended: []Pair{{"user.a", []byte("x")}, {"user.b", nil}},
+	}
+	if v < V4 {
+		a.UID, a.GID, a.Permissions = 1, 2, 0o100644
+		return a
+	}
+	a.Atime, a.Birth, a.Mtime, a.Ctime = Time{-1, 999_999_999}, Time{1 << 40, 2}, Time{5, 0}, Time{7, 8}
+	a.ACL = wire.Append(nil, someACL(v))
+	a.Bits, a.BitsValid, a.TextHint, a.MIME, a.Links, a.Untranslated = 1, 3, 2, "text/plain", 4, "\xff"
+	if v == V5 {
+		a.Flags &^= AttrBits
+	}
+	return a
+}
+
+func someACL(v Version) *ACL {
+	return &ACL{V: v, Flags: 3, Entries: []ACE{{0, 1, 2, "OWNER@"}, {1, 0, 1 << 20, "GROUP@"}}}
 }
 
 // fill gives a body fields worth coding.
 func fill(m wire.Layouter) {
+	hashes := HashRange{[]string{"sha256", "md5"}, 1, 2, 256}
+	md5 := MD5Range{1, 2, []byte("0123456789abcdef")}
 	switch m := m.(type) {
 	case *Init:
 		*m = Init{3, []Pair{{"a", []byte("1")}}}
 	case *VersionReply:
 		*m = VersionReply{3, []Pair{{"a", []byte("1")}, {"b", []byte("2")}}}
 	case *Open:
-		*m = Open{"name", OpenRead | OpenCreate, someAttrs}
+		*m = Open{"name", 0x81, OpenRead | OpenCreate, someAttrs(m.Attrs.V)}
 	case *Handle:
 		m.Handle = []byte("hand")
 	case *Read:
@@ -32,22 +53,37 @@ func fill(m wire.Layouter) {
 		*m = Write{[]byte("hand"), 1 << 40, []byte("content")}
 	case *Path:
 		m.Path = "name"
+	case *Stat:
+		m.Path, m.Want = "name", AttrSize
+	case *Fstat:
+		m.Handle, m.Want = []byte("hand"), AttrSize
 	case *PathAttrs:
-		m.Path, m.Attrs = "name", someAttrs
+		m.Path, m.Attrs = "name", someAttrs(m.Attrs.V)
 	case *Fsetstat:
-		*m = Fsetstat{[]byte("hand"), someAttrs}
+		*m = Fsetstat{[]byte("hand"), someAttrs(m.Attrs.V)}
 	case *TwoPaths:
 		m.First, m.Second = "first", "second"
+	case *Rename:
+		m.Old, m.New, m.Flags = "old", "new", 2
+	case *Realpath:
+		m.Path, m.Control, m.Compose = "name", 2, []string{"..", "", "/x"}
+	case *Link:
+		*m = Link{"new", "target", true}
+	case *Block:
+		*m = Block{[]byte("hand"), 1 << 40, 1 << 41, 0x240}
+	case *Unblock:
+		*m = Unblock{[]byte("hand"), 1 << 40, 1 << 41}
 	case *Extended:
 		*m = Extended{"name@example.com", []byte("data")}
 	case *Status:
-		m.Code, m.Text, m.Lang = 4, "failure", "en"
+		m.Code, m.Text, m.Lang, m.Data = 16, "failure", "en", wire.Append(nil, &Principals{[]string{"anna"}})
 	case *Data:
-		m.Data = []byte("content")
+		m.Data, m.EOF = []byte("content"), true
 	case *Name:
-		m.Entries = []NameEntry{{"a", []byte("-rw a"), someAttrs}, {"b", []byte("-rw b"), Attrs{V: V3}}}
+		m.Entries = []NameEntry{{"a", []byte("-rw a"), someAttrs(m.V)}, {"b", []byte("-rw b"), Attrs{V: m.V}}}
+		m.EndOfList = true
 	case *AttrsReply:
-		m.Attrs = someAttrs
+		m.Attrs = someAttrs(m.Attrs.V)
 	case *ExtendedReply:
 		m.Data = []byte("data")
 	case *ExtPaths:
@@ -57,39 +93,104 @@ func fill(m wire.Layouter) {
 	case *ExtHandle:
 		m.Handle = []byte("hand")
 	case *ExtSetstat:
-		*m = ExtSetstat{"name", someAttrs}
+		*m = ExtSetstat{"name", someAttrs(m.Attrs.V)}
 	case *ExtCopyData:
 		*m = ExtCopyData{[]byte("from"), 1, 2, []byte("to"), 3}
 	case *ExtIDs:
 		*m = ExtIDs{[]uint32{0, 1000}, []uint32{5}}
+	case *ExtCheckName:
+		*m = ExtCheckName{"name", hashes}
+	case *ExtCheckHandle:
+		*m = ExtCheckHandle{[]byte("hand"), hashes}
+	case *ExtMD5Name:
+		*m = ExtMD5Name{"name", md5}
+	case *ExtMD5Handle:
+		*m = ExtMD5Handle{[]byte("hand"), md5}
+	case *ExtCopyFile:
+		*m = ExtCopyFile{"from", "to", true}
+	case *ExtTextSeek:
+		*m = ExtTextSeek{[]byte("hand"), 1 << 40}
+	case *ExtFlag:
+		m.On = true
+	case *VendorID:
+		*m = VendorID{"vendor", "product", "1.0", 1 << 40}
 	case *ReplyStatVFS:
 		*m = ReplyStatVFS{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}
 	case *ReplyLimits:
 		*m = ReplyLimits{1, 2, 3, 4}
 	case *ReplyNames:
 		*m = ReplyNames{[]string{"root", ""}, []string{"users"}}
+	case *ReplyCheckFile:
+		*m = ReplyCheckFile{"md5", []byte("0123456789abcdef")}
+	case *ReplyMD5:
+		m.Hash = []byte("0123456789abcdef")
+	case *ReplySpace:
+		*m = ReplySpace{1, 2, 3, 4, 5}
+	case *Text:
+		m.Text = []byte("3,4,5,6")
+	case *Supported:
+		*m = Supported{Masks{1, 2, 3, 4, 5}, []string{"a", "b@example.com"}}
+	case *Supported2:
+		*m = Supported2{Masks{1, 2, 3, 4, 5}, 0x0c01, 0x8001, []string{"user.a"}, []string{"a", "b@example.com"}}
+	case *ACLSupported:
+		m.Capabilities = 0x3F
+	case *ACL:
+		*m = *someACL(m.V)
+	case *Principals:
+		m.Names = []string{"anna", "bert"}
+	case *ExtNothing:
+	default:
+		panic("nothing to fill in")
 	}
 }
 
-// mayEnd are the bodies that may end early at some octets, endsFree those that take any tail.
+// mayEnd are the bodies that may end early at some octets, endsFree those that take any
+// tail, with the first version in which they do.
 var (
-	mayEnd   = map[string]bool{"INIT": true, "VERSION": true, "STATUS": true, "EXTENDED": true, "EXTENDED_REPLY": true}
-	endsFree = map[string]bool{"EXTENDED": true, "EXTENDED_REPLY": true}
+	mayEnd = map[string]Version{
+		"INIT": V0, "VERSION": V0, "STATUS": V0, "EXTENDED": V0, "EXTENDED_REPLY": V0,
+		"STAT": V4, "LSTAT": V4, "FSTAT": V4, "RENAME": V5, "REALPATH": V6, "DATA": V6, "NAME": V4,
+		"versions": V0, "newline": V0, "filename-charset": V0, "supported": V0, "supported2": V0, "principals": V0,
+		"check-file-name reply": V0, "check-file-handle reply": V0,
+	}
+	endsFree = map[string]Version{
+		"EXTENDED": V0, "EXTENDED_REPLY": V0, "STATUS": V5, "versions": V0, "newline": V0, "filename-charset": V0,
+		"check-file-name reply": V0, "check-file-handle reply": V0,
+	}
 )
 
-// bodies calls f for every body of the table.
-func bodies(f func(name string, make func() wire.Layouter)) {
-	for _, r := range Rows()[1:] {
-		f(r.Name, func() wire.Layouter { return r.New(Newest) })
-		if r.NewReply != nil {
-			f(r.Name+" reply", r.NewReply)
+func is(in map[string]Version, name string, v Version) bool {
+	since, ok := in[name]
+	return ok && v >= since
+}
+
+// bodies calls f for every body of the tables, in every version that has it.
+func bodies(f func(name string, v Version, make func() wire.Layouter)) {
+	for v := V0; v <= Newest; v++ {
+		for _, r := range Rows()[1:] {
+			if r.Op.in(v) == OpNone {
+				continue
+			}
+			f(r.Name, v, func() wire.Layouter { return r.New(v) })
+			if r.NewReply != nil {
+				f(r.Name+" reply", v, r.NewReply)
+			}
+		}
+		for _, a := range Announcements() {
+			if v >= a.Since && v <= a.Until {
+				f(a.Name, v, a.New)
+			}
+		}
+		if v >= V4 {
+			f("acl", v, func() wire.Layouter { return &ACL{V: v} })
+			f("principals", v, func() wire.Layouter { return new(Principals) })
 		}
 	}
 }
 
 func TestEveryBody(t *testing.T) {
-	bodies(func(name string, make func() wire.Layouter) {
-		t.Run(name, func(t *testing.T) {
+	bodies(func(name string, v Version, make func() wire.Layouter) {
+		t.Run(fmt.Sprintf("%s/%d", name, v), func(t *testing.T) {
 			m := make()
 			fill(m)
 			p := wire.Append(nil, m)
@@ -105,7 +206,7 @@ func TestEveryBody(t *testing.T) {
 			}
 			for n := range p {
 				err := wire.Decode(p[:n:n], make())
-				if err == nil && !mayEnd[name] {
+				if err == nil && !is(mayEnd, name, v) {
 					t.Errorf("cut at %d: accepted", n)
 				}
 				if err != nil && !errors.Is(err, wire.ErrShort) && !errors.Is(err, wire.ErrValue) {
@@ -113,7 +214,7 @@ func TestEveryBody(t *testing.T) {
 				}
 			}
 			err := wire.Decode(append(slices.Clip(p), 0), make())
-			if (err == nil) != endsFree[name] {
+			if (err == nil) != is(endsFree, name, v) {
 				t.Errorf("one octet more: %v", err)
 			}
 		})
@@ -138,15 +239,19 @@ func TestTable(t *testing.T) {
 		} else if r.Extension == "" {
 			t.Errorf("%s: no Message and no extension", r.Name)
 		}
+		if r.Since > r.Until || r.Until > Newest {
+			t.Errorf("%s: versions %d to %d", r.Name, r.Since, r.Until)
+		}
 		if r.Extension != "" {
-			if got := OpOfExtension([]byte(r.Extension), V3); got != r.Op {
+			if got := OpOfExtension([]byte(r.Extension), r.Since); got != r.Op {
 				t.Errorf("%s: name leads to %s", r.Name, got)
 			}
 			if got := OpOfExtension([]byte(r.Extension), V2); got != OpNone {
 				t.Errorf("%s: exists in version 2", r.Name)
 			}
-			if r.Announce == "" {
-				t.Errorf("%s: announces nothing", r.Name)
+			announced := slices.ContainsFunc(Announcements(), func(a Announcement) bool { return a.Name == r.AnnouncedAs })
+			if r.AnnouncedAs == "" || (r.Announce == "") != announced {
+				t.Errorf("%s: announced as %q with %q", r.Name, r.AnnouncedAs, r.Announce)
 			}
 		}
 		if (r.NewReply != nil) != (r.Reply == TypeExtendedReply && r.Extension != "") {
@@ -178,7 +283,7 @@ func TestFastPathsMatchLayout(t *testing.T) {
 				}
 			}
 
-			want := Append(nil, 7, &Data{[]byte(content)})
+			want := Append(nil, 7, &Data{Data: []byte(content)})
 			got := make([]byte, DataHeaderSize)
 			PutDataHeader(got, 7, len(content))
 			if got = append(got, content...); !bytes.Equal(got, want) {
@@ -285,25 +390,30 @@ func TestStatusOfOlderVersionsAndSloppyServers(t *testing.T) {
 
 func TestCodingAllocs(t *testing.T) {
 	body := wire.Append(nil, &Write{[]byte("hand"), 1, make([]byte, 100)})
-	dst := make([]byte, 0, 256)
-	a := Attrs{V: V3, Flags: AttrSize | AttrPermissions, Size: 1, Permissions: 2}
-	if n := testing.AllocsPerRun(100, func() {
-		_, _, _, _ = ParseWrite(body)
-		dst = AppendOK(dst[:0], V3, 1)
-		dst = wire.Append(dst, &a)
-	}); n != 0 {
-		t.Errorf("%v allocations", n)
+	dst := make([]byte, 0, 1024)
+	for v := V3; v <= Newest; v++ {
+		a := someAttrs(v)
+		a.Owner, a.UID, a.Flags = "", 1<<31, a.Flags|AttrUIDGID
+		e := NameEntry{Name: "name", Attrs: a}
+		if n := testing.AllocsPerRun(100, func() {
+			_, _, _, _ = ParseWrite(body)
+			dst = AppendOK(dst[:0], v, 1)
+			dst = wire.Append(dst, &a)
+			dst = wire.Append(dst, &e)
+		}); n != 0 {
+			t.Errorf("version %d: %v allocations", v, n)
+		}
 	}
 }
 
 func FuzzDecode(f *testing.F) {
-	bodies(func(_ string, make func() wire.Layouter) {
+	bodies(func(_ string, _ Version, make func() wire.Layouter) {
 		m := make()
 		fill(m)
 		f.Add(wire.Append(nil, m))
 	})
 	f.Fuzz(func(t *testing.T, p []byte) {
-		bodies(func(name string, make func() wire.Layouter) {
+		bodies(func(name string, v Version, make func() wire.Layouter) {
 			m := make()
 			if wire.Decode(p, m) != nil {
 				return
@@ -311,10 +421,10 @@ func FuzzDecode(f *testing.F) {
 			once := wire.Append(nil, m)
 			again := make()
 			if err := wire.Decode(once, again); err != nil {
-				t.Fatalf("%s: own encoding refused: %v", name, err)
+				t.Fatalf("%s in version %d: own encoding refused: %v", name, v, err)
 			}
 			if twice := wire.Append(nil, again); !bytes.Equal(once, twice) {
-				t.Fatalf("%s: %x, then %x", name, once, twice)
+				t.Fatalf("%s in version %d: %x, then %x", name, v, once, twice)
 			}
 			wire.Print(m)
 		})

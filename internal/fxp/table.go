@@ -32,6 +32,9 @@ const (
 	OpRename
 	OpReadlink
 	OpSymlink
+	OpLink
+	OpBlock
+	OpUnblock
 
 	OpPosixRename
 	OpStatVFS
@@ -44,6 +47,18 @@ const (
 	OpCopyData
 	OpHomeDirectory
 	OpUsersGroupsByID
+	OpCheckFileName
+	OpCheckFileHandle
+	OpMD5Hash
+	OpMD5HashHandle
+	OpCopyFile
+	OpSpaceAvailable
+	OpTextSeek
+	OpVersionSelect
+	OpVendorID
+	OpFilenameTranslation
+	OpGetTempFolder
+	OpMakeTempFolder
 	OpExtended // any other name
 
 	OpVersion
@@ -92,12 +107,13 @@ type Row struct {
 	Op   Op
 	Name string
 	Type Type
-	// Extension is the name of the EXTENDED request, and Announce what VERSION
-	// says beside it.
-	Extension, Announce string
-	Since, Until        Version
-	Effect              Effect
-	Barrier             Barrier
+	// Extension is the name of the EXTENDED request. VERSION announces it by
+	// AnnouncedAs, which is the same name if it is empty, and says Announce beside it
+	// unless whoever serves it says something else.
+	Extension, AnnouncedAs, Announce string
+	Since, Until                     Version
+	Effect                           Effect
+	Barrier                          Barrier
 	// Reply is the type of the answer on success; 0 for what is a reply itself.
 	Reply Type
 	// New makes an empty body of the given version. That of an extension is the
@@ -119,9 +135,12 @@ func pathAttrsOf(t Type) func(Version) wire.Layouter {
 	return func(v Version) wire.Layouter { return &PathAttrs{T: t, Attrs: Attrs{V: v}} }
 }
 
-func twoPathsOf(t Type) func(Version) wire.Layouter {
-	return func(Version) wire.Layouter { return &TwoPaths{T: t} }
+func statOf(t Type) func(Version) wire.Layouter {
+	return func(v Version) wire.Layouter { return &Stat{V: v, T: t} }
 }
+
+// checkFileHashes are the algorithms of check-file that programs in the field know.
+const checkFileHashes = "sha256,sha512,sha384,sha224,sha1,md5,crc32"
 
 var rows = [OpCount]Row{
 	OpInit:     {Name: "INIT", Type: TypeInit, Reply: TypeVersion, New: func(Version) wire.Layouter { return new(Init) }},
@@ -129,8 +148,8 @@ var rows = [OpCount]Row{
 	OpClose:    {Name: "CLOSE", Type: TypeClose, Barrier: HandleBarrier, Reply: TypeStatus, New: handleOf(TypeClose)},
 	OpRead:     {Name: "READ", Type: TypeRead, Barrier: RangeBarrier, Reply: TypeData, New: func(Version) wire.Layouter { return new(Read) }},
 	OpWrite:    {Name: "WRITE", Type: TypeWrite, Effect: Writes, Barrier: RangeBarrier, Reply: TypeStatus, New: func(Version) wire.Layouter { return new(Write) }},
-	OpLstat:    {Name: "LSTAT", Type: TypeLstat, Barrier: SessionBarrier, Reply: TypeAttrs, New: pathOf(TypeLstat)},
-	OpFstat:    {Name: "FSTAT", Type: TypeFstat, Barrier: HandleBarrier, Reply: TypeAttrs, New: handleOf(TypeFstat)},
+	OpLstat:    {Name: "LSTAT", Type: TypeLstat, Barrier: SessionBarrier, Reply: TypeAttrs, New: statOf(TypeLstat)},
+	OpFstat:    {Name: "FSTAT", Type: TypeFstat, Barrier: HandleBarrier, Reply: TypeAttrs, New: func(v Version) wire.Layouter { return &Fstat{V: v} }},
 	OpSetstat:  {Name: "SETSTAT", Type: TypeSetstat, Effect: Writes, Barrier: SessionBarrier, Reply: TypeStatus, New: pathAttrsOf(TypeSetstat)},
 	OpFsetstat: {Name: "FSETSTAT", Type: TypeFsetstat, Effect: Writes, Barrier: HandleBarrier, Reply: TypeStatus, New: func(v Version) wire.Layouter { return &Fsetstat{Attrs: Attrs{V: v}} }},
 	OpOpendir:  {Name: "OPENDIR", Type: TypeOpendir, Reply: TypeHandle, New: pathOf(TypeOpendir)},
@@ -138,11 +157,16 @@ var rows = [OpCount]Row{
 	OpRemove:   {Name: "REMOVE", Type: TypeRemove, Effect: Writes, Barrier: SessionBarrier, Reply: TypeStatus, New: pathOf(TypeRemove)},
 	OpMkdir:    {Name: "MKDIR", Type: TypeMkdir, Effect: Writes, Reply: TypeStatus, New: pathAttrsOf(TypeMkdir)},
 	OpRmdir:    {Name: "RMDIR", Type: TypeRmdir, Effect: Writes, Reply: TypeStatus, New: pathOf(TypeRmdir)},
-	OpRealpath: {Name: "REALPATH", Type: TypeRealpath, Reply: TypeName, New: pathOf(TypeRealpath)},
-	OpStat:     {Name: "STAT", Type: TypeStat, Barrier: SessionBarrier, Reply: TypeAttrs, New: pathOf(TypeStat)},
-	OpRename:   {Name: "RENAME", Type: TypeRename, Since: V2, Effect: Writes, Barrier: SessionBarrier, Reply: TypeStatus, New: twoPathsOf(TypeRename)},
+	OpRealpath: {Name: "REALPATH", Type: TypeRealpath, Reply: TypeName, New: func(v Version) wire.Layouter { return &Realpath{V: v} }},
+	OpStat:     {Name: "STAT", Type: TypeStat, Barrier: SessionBarrier, Reply: TypeAttrs, New: statOf(TypeStat)},
+	OpRename:   {Name: "RENAME", Type: TypeRename, Since: V2, Effect: Writes, Barrier: SessionBarrier, Reply: TypeStatus, New: func(v Version) wire.Layouter { return &Rename{V: v} }},
 	OpReadlink: {Name: "READLINK", Type: TypeReadlink, Since: V3, Reply: TypeName, New: pathOf(TypeReadlink)},
-	OpSymlink:  {Name: "SYMLINK", Type: TypeSymlink, Since: V3, Effect: Writes, Reply: TypeStatus, New: twoPathsOf(TypeSymlink)},
+	// Version 6 has LINK in its place, but it costs nothing to understand both.
+	OpSymlink: {Name: "SYMLINK", Type: TypeSymlink, Since: V3, Effect: Writes, Reply: TypeStatus, New: func(Version) wire.Layouter { return &TwoPaths{T: TypeSymlink} }},
+	OpLink:    {Name: "LINK", Type: TypeLink, Since: V6, Effect: Writes, Reply: TypeStatus, New: func(Version) wire.Layouter { return new(Link) }},
+	// A lock keeps others from writing, but changes nothing itself.
+	OpBlock:   {Name: "BLOCK", Type: TypeBlock, Since: V6, Barrier: HandleBarrier, Reply: TypeStatus, New: func(Version) wire.Layouter { return new(Block) }},
+	OpUnblock: {Name: "UNBLOCK", Type: TypeUnblock, Since: V6, Barrier: HandleBarrier, Reply: TypeStatus, New: func(Version) wire.Layouter { return new(Unblock) }},
 
 	OpPosixRename:     {Extension: "posix-rename@openssh.com", Announce: "1", Effect: Writes, Barrier: SessionBarrier, Reply: TypeStatus, New: func(Version) wire.Layouter { return new(ExtPaths) }},
 	OpStatVFS:         {Extension: "statvfs@openssh.com", Announce: "2", Reply: TypeExtendedReply, New: func(Version) wire.Layouter { return new(ExtText) }, NewReply: func() wire.Layouter { return new(ReplyStatVFS) }},
@@ -155,12 +179,25 @@ var rows = [OpCount]Row{
 	OpCopyData:        {Extension: "copy-data", Announce: "1", Effect: Writes, Barrier: RangeBarrier, Reply: TypeStatus, New: func(Version) wire.Layouter { return new(ExtCopyData) }},
 	OpHomeDirectory:   {Extension: "home-directory", Announce: "1", Reply: TypeName, New: func(Version) wire.Layouter { return new(ExtText) }},
 	OpUsersGroupsByID: {Extension: "users-groups-by-id@openssh.com", Announce: "1", Reply: TypeExtendedReply, New: func(Version) wire.Layouter { return new(ExtIDs) }, NewReply: func() wire.Layouter { return new(ReplyNames) }},
-	OpExtended:        {Name: "EXTENDED", Type: TypeExtended, Since: V3, Effect: MayWrite, Barrier: SessionBarrier, Reply: TypeExtendedReply, New: func(Version) wire.Layouter { return new(Extended) }},
+	OpCheckFileName:   {Extension: "check-file-name", AnnouncedAs: "check-file", Announce: checkFileHashes, Barrier: SessionBarrier, Reply: TypeExtendedReply, New: func(Version) wire.Layouter { return new(ExtCheckName) }, NewReply: func() wire.Layouter { return new(ReplyCheckFile) }},
+	OpCheckFileHandle: {Extension: "check-file-handle", AnnouncedAs: "check-file", Announce: checkFileHashes, Barrier: HandleBarrier, Reply: TypeExtendedReply, New: func(Version) wire.Layouter { return new(ExtCheckHandle) }, NewReply: func() wire.Layouter { return new(ReplyCheckFile) }},
+	OpMD5Hash:         {Extension: "md5-hash", Announce: "1", Barrier: SessionBarrier, Reply: TypeExtendedReply, New: func(Version) wire.Layouter { return new(ExtMD5Name) }, NewReply: func() wire.Layouter { return new(ReplyMD5) }},
+	OpMD5HashHandle:   {Extension: "md5-hash-handle", Announce: "1", Barrier: HandleBarrier, Reply: TypeExtendedReply, New: func(Version) wire.Layouter { return new(ExtMD5Handle) }, NewReply: func() wire.Layouter { return new(ReplyMD5) }},
+	OpCopyFile:        {Extension: "copy-file", Announce: "1", Effect: Writes, Barrier: SessionBarrier, Reply: TypeStatus, New: func(Version) wire.Layouter { return new(ExtCopyFile) }},
+	OpSpaceAvailable:  {Extension: "space-available", Announce: "1", Reply: TypeExtendedReply, New: func(Version) wire.Layouter { return new(ExtText) }, NewReply: func() wire.Layouter { return new(ReplySpace) }},
+	OpTextSeek:        {Extension: "text-seek", Announce: "1", Since: V4, Barrier: HandleBarrier, Reply: TypeStatus, New: func(Version) wire.Layouter { return new(ExtTextSeek) }},
+	// The next three are announced by the data that they are about.
+	OpVersionSelect:       {Extension: "version-select", AnnouncedAs: AnnounceVersions, Reply: TypeStatus, New: func(Version) wire.Layouter { return new(ExtText) }},
+	OpVendorID:            {Extension: "vendor-id", AnnouncedAs: AnnounceVendorID, Reply: TypeStatus, New: func(Version) wire.Layouter { return new(VendorID) }},
+	OpFilenameTranslation: {Extension: "filename-translation-control", AnnouncedAs: AnnounceFilenameCharset, Since: V6, Reply: TypeStatus, New: func(Version) wire.Layouter { return new(ExtFlag) }},
+	OpGetTempFolder:       {Extension: "get-temp-folder", Announce: "1", Reply: TypeName, New: func(Version) wire.Layouter { return new(ExtNothing) }},
+	OpMakeTempFolder:      {Extension: "make-temp-folder", Announce: "1", Effect: Writes, Reply: TypeName, New: func(Version) wire.Layouter { return new(ExtNothing) }},
+	OpExtended:            {Name: "EXTENDED", Type: TypeExtended, Since: V3, Effect: MayWrite, Barrier: SessionBarrier, Reply: TypeExtendedReply, New: func(Version) wire.Layouter { return new(Extended) }},
 
 	OpVersion:       {Name: "VERSION", Type: TypeVersion, New: func(Version) wire.Layouter { return new(VersionReply) }},
 	OpStatus:        {Name: "STATUS", Type: TypeStatus, New: func(v Version) wire.Layouter { return &Status{V: v} }},
 	OpHandle:        {Name: "HANDLE", Type: TypeHandle, New: handleOf(TypeHandle)},
-	OpData:          {Name: "DATA", Type: TypeData, New: func(Version) wire.Layouter { return new(Data) }},
+	OpData:          {Name: "DATA", Type: TypeData, New: func(v Version) wire.Layouter { return &Data{V: v} }},
 	OpName:          {Name: "NAME", Type: TypeName, New: func(v Version) wire.Layouter { return &Name{V: v} }},
 	OpAttrs:         {Name: "ATTRS", Type: TypeAttrs, New: func(v Version) wire.Layouter { return &AttrsReply{Attrs{V: v}} }},
 	OpExtendedReply: {Name: "EXTENDED_REPLY", Type: TypeExtendedReply, Since: V3, New: func(Version) wire.Layouter { return new(ExtendedReply) }},
@@ -180,7 +217,10 @@ func init() {
 			r.Until = Newest
 		}
 		if r.Extension != "" {
-			r.Name, r.Type, r.Since = r.Extension, TypeExtended, V3
+			r.Name, r.Type, r.Since = r.Extension, TypeExtended, max(r.Since, V3)
+			if r.AnnouncedAs == "" {
+				r.AnnouncedAs = r.Extension
+			}
 			byExtension[r.Extension] = op
 			continue
 		}

@@ -15,6 +15,7 @@ package wire
 
 import (
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"strconv"
@@ -252,14 +253,17 @@ func (c *Coder) Secret(v *[]byte) {
 	c.Bytes(v)
 }
 
-// String codes a string. Decoding copies it.
+// String codes a string. Decoding copies it, unless *v holds the same already, as one
+// does who decodes a list into one variable.
 func (c *Coder) String(v *string) {
 	switch c.mode {
 	case encoding:
 		c.buf = AppendString(c.buf, *v)
 	case decoding:
 		if p := c.take(4); p != nil {
-			*v = string(c.block(p))
+			if s := c.block(p); string(s) != *v {
+				*v = string(s)
+			}
 		}
 	default:
 		c.field(printString(*v))
@@ -341,10 +345,11 @@ func AppendString(dst []byte, s string) []byte {
 const printLimit = 128
 
 func printBytes(p []byte) string {
+	// Not with fmt, or else whatever is coded would move to the heap.
 	if len(p) > printLimit {
-		return fmt.Sprintf("%x..(%d octets)", p[:16], len(p))
+		return hex.EncodeToString(p[:16]) + "..(" + strconv.Itoa(len(p)) + " octets)"
 	}
-	return fmt.Sprintf("%x", p)
+	return hex.EncodeToString(p)
 }
 
 func printString(s string) string {

@@ -12,6 +12,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -623,7 +624,7 @@ func TestCVE_8_6_NoOracle(t *testing.T) {
 			}
 			_, err1 := method(s, pair[0])
 			_, err2 := method(s, pair[1])
-			if sftp.ToStatus(err1) != sftp.ToStatus(err2) {
+			if !reflect.DeepEqual(sftp.ToStatus(err1), sftp.ToStatus(err2)) {
 				t.Errorf("%s: %q %v, %q %v", verb, pair[0], err1, pair[1], err2)
 			}
 		}
