@@ -1,0 +1,15 @@
+package sftp
+
+import (
+	"io/fs"
+	"syscall"
+	"time"
+)
+
+// atimeOf answers the last access, if the host tells.
+func atimeOf(info fs.FileInfo) time.Time {
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		return time.Unix(st.Atim.Unix())
+	}
+	return info.ModTime()
+}

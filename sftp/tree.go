@@ -1,0 +1,528 @@
+package sftp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"iter"
+	"sync"
+	"sync/atomic"
+)
+
+// TreeOptions say how a tree is transferred; the zero value takes all directories and regular
+// files, skips symlinks, and stops at the first error.
+type TreeOptions struct {
+	// TransferOptions are for each file. Offset, Length, Size and AppendTo do not apply.
+	// Progress is about the whole tree. Preserve is kept for directories, too.
+	TransferOptions
+	// Links says what to do about symlinks.
+	Links Links
+	// Include and Exclude choose by patterns (path.Match, and "**" for any number of
+	// directories) on the path below the root, or, without a slash, on the last element.
+	// What matches an Exclude is left out, directories with all that is in them. If there
+	// is an Include, files and symlinks must match one.
+	Include, Exclude []string
+	// Filter, if set, is asked about whatever the patterns let through; of a directory,
+	// false leaves out all that is in it. It may be called concurrently.
+	Filter func(path string, a *Attrs) bool
+	// Parallel is how many files and listings are under way at a time; 0 is 16.
+	// Small files over a long link take round trips, not bytes.
+	Parallel int
+	// MaxDepth is how many directories may lie in one another; 0 is 256. Deeper ones are errors.
+	MaxDepth int
+	// KeepGoing goes on after errors about single entries.
+	KeepGoing bool
+	// DryRun changes nothing; events and the result tell what would be done.
+	DryRun bool
+	// Report, if set, is told of every entry, by one goroutine at a time. The event is
+	// valid during the call.
+	Report func(*TreeEvent)
+}
+
+const (
+	defaultParallel = 16
+	defaultMaxDepth = 256
+	keptErrors      = 100 // of a tree; the rest is counted
+)
+
+// Links says what a tree transfer does about symlinks.
+type Links uint8
+
+// The ways to treat symlinks.
+const (
+	SkipLinks Links = iota // reported and left out
+	// FollowLinks transfers what a link leads to, if that lies inside the tree; a
+	// directory inside itself is an error.
+	FollowLinks
+	// CopyLinks makes symlinks, if their text leads to something inside the tree:
+	// relative, and with ".." only at its beginning.
+	CopyLinks
+)
+
+// TreeEvent is what became of one entry of a tree.
+type TreeEvent struct {
+	Path   string         // below the root, with slashes; "" is the root itself
+	Action TreeAction     // what was done
+	Attrs  *Attrs         // of the source, as far as they are known
+	Result TransferResult // of a file
+	Why    string         // of what was left out
+	Err    error          // of what failed: a *TransferError
+}
+
+// TreeAction is what was done about an entry.
+type TreeAction uint8
+
+// The actions.
+const (
+	FileCopied   TreeAction = iota // or there already, see TransferResult.Skipped
+	DirMade                        // or there already
+	LinkMade                       // with CopyLinks
+	EntrySkipped                   // by its type or by the options; see TreeEvent.Why
+	EntryFailed                    // see TreeEvent.Err
+)
+
+// TreeResult is what came of a tree transfer.
+type TreeResult struct {
+	Files, Dirs, Links int64 // done
+	Skipped            int64 // left out: special files, symlinks, what there was; not what patterns leave out
+	Failed             int64
+	Transferred        int64 // bytes that went over the wire
+	Resumed            int64 // bytes that were there and were kept
+}
+
+// TreeError is what a tree transfer with KeepGoing answers if entries failed.
+type TreeError struct {
+	Failed int64   // how many entries
+	Errors []error // the first of them: *TransferError
+}
+
+// Error answers the number and the first error.
+func (e *TreeError) Error() string {
+	if e.Failed == 1 && len(e.Errors) == 1 {
+		return e.Errors[0].Error()
+	}
+	return fmt.Sprintf("sftp: %d entries failed, the first: %v", e.Failed, e.Errors[0])
+}
+
+// Unwrap answers Errors.
+func (e *TreeError) Unwrap() []error { return e.Errors }
+
+// treeSource is where a tree comes from. Paths are relative to the root, "" being the root.
+type treeSource interface {
+	list(ctx context.Context, rel string) iter.Seq2[Entry, error]
+	lstat(ctx context.Context, rel string) (*Attrs, error)
+	readLink(ctx context.Context, rel string) (string, error)
+	// follow answers what a symlink leads to, and where that is; errOutside if not inside.
+	follow(ctx context.Context, rel string) (*Attrs, place, error)
+	// place answers where the directory name in a directory at parent is.
+	place(parent place, rel, name string) place
+}
+
+// place tells directories apart, so that one is not followed into itself.
+type place interface{ same(place) bool }
+
+// treeTarget is where a tree goes to.
+type treeTarget interface {
+	badName(name string) string
+	// mkdir makes a directory that may be there already, but not as a symlink.
+	mkdir(ctx context.Context, rel string, mode uint32, hasMode bool) error
+	symlink(ctx context.Context, rel, text string) error
+	// linkStays reports whether a symlink may be made.
+	linkStays(rel, text string) bool
+	// setDir sets mode and times of a directory of which all content is there.
+	setDir(ctx context.Context, rel string, a *Attrs) error
+}
+
+var errOutside = errors.New("symlink leads out of the tree")
+
+// tree is a transfer of a tree. Workers, all alike, take files and directories to list from
+// two stacks. Directories are taken last in first out and files before directories, so the
+// transfer goes deep before it goes wide. Nothing here recurses: how deep the directories
+// lie in one another is the source's choice.
+type tree struct {
+	op     string
+	src    treeSource
+	dst    treeTarget
+	file   func(ctx context.Context, rel string, a *Attrs) (TransferResult, error)
+	o      *TreeOptions
+	filter filter
+	meter  *meter
+
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+
+	mu    sync.Mutex
+	more  sync.Cond // something was put on a stack, or all is done
+	dirs  []*treeDir
+	files []treeFile // at most maxFiles
+	busy  int        // workers that work
+
+	out    sync.Mutex // result, errors, Report
+	result TreeResult
+	errs   []error
+}
+
+// treeDir is a directory that is to be listed or of which something is still under way.
+type treeDir struct {
+	rel    string
+	parent *treeDir
+	depth  int
+	place  place
+	attrs  Attrs
+	set    bool         // gets mode and times when it is done
+	left   atomic.Int64 // children under way, and itself
+}
+
+type treeFile struct {
+	dir   *treeDir
+	rel   string
+	attrs Attrs
+}
+
+// run transfers the tree. root is the root's attributes; setRoot says that it gets them.
+func (t *tree) run(ctx context.Context, root *Attrs, at place, setRoot bool) (*TreeResult, error) {
+	var err error
+	if t.filter, err = newFilter(t.o.Include, t.o.Exclude); err != nil {
+		return nil, err
+	}
+	t.ctx, t.cancel = context.WithCancelCause(ctx)
+	defer t.cancel(nil)
+	t.more.L = &t.mu
+	stop := after(t.ctx, t.wake)
+	t.meter = newMeter(t.o.Progress, t.o.ProgressInterval)
+	top := &treeDir{place: at, attrs: *root, set: setRoot}
+	top.left.Store(1)
+	t.dirs = append(t.dirs, top)
+	n := t.o.Parallel
+	if n <= 0 {
+		n = defaultParallel
+	}
+	var workers sync.WaitGroup
+	for range n {
+		workers.Go(t.work)
+	}
+	workers.Wait()
+	err = context.Cause(t.ctx)
+	t.cancel(nil)
+	stop()
+	t.meter.end()
+	if err == nil && len(t.errs) > 0 {
+		err = &TreeError{Failed: t.result.Failed, Errors: t.errs}
+	}
+	return &t.result, err
+}
+
+// wake makes waiting workers look again. The lock keeps it from falling between a worker's
+// look and its wait.
+func (t *tree) wake() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.more.Broadcast()
+}
+
+// work does what there is to do until nothing is left.
+func (t *tree) work() {
+	for {
+		f, d := t.take()
+		switch {
+		case d != nil:
+			t.list(d)
+			t.leave(d)
+		case f.dir != nil:
+			t.copy(&f)
+		default:
+			return
+		}
+		t.mu.Lock()
+		t.busy--
+		if t.busy == 0 {
+			t.more.Broadcast() // perhaps for the last time
+		}
+		t.mu.Unlock()
+	}
+}
+
+// take waits for a file or a directory; neither means the end.
+func (t *tree) take() (f treeFile, d *treeDir) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for t.ctx.Err() == nil {
+		if n := len(t.files); n > 0 {
+			f, t.files = t.files[n-1], t.files[:n-1]
+			t.busy++
+			return f, nil
+		}
+		if n := len(t.dirs); n > 0 {
+			d, t.dirs[n-1] = t.dirs[n-1], nil
+			t.dirs = t.dirs[:n-1]
+			t.busy++
+			return f, d
+		}
+		if t.busy == 0 {
+			if t.meter != nil {
+				t.meter.listed.Store(true)
+			}
+			return f, nil
+		}
+		t.more.Wait()
+	}
+	return f, nil
+}
+
+// maxFiles bounds the files that wait for a worker. Who finds more transfers them itself.
+const maxFiles = 256
+
+// push puts a file up for the workers, or answers false if there are enough of them.
+func (t *tree) push(f treeFile) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.files) >= maxFiles {
+		return false
+	}
+	t.files = append(t.files, f)
+	t.more.Signal()
+	return true
+}
+
+func (t *tree) pushDir(d *treeDir) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.dirs = append(t.dirs, d)
+	t.more.Signal()
+}
+
+// list makes a directory and hands out what is in it.
+func (t *tree) list(d *treeDir) {
+	if !t.o.DryRun && d.parent != nil {
+		mode, ok := t.o.modeOf(&d.attrs)
+		if t.o.Mode != 0 { // is about files
+			mode, ok = 0, false
+		}
+		// Its owner needs all rights until everything is in it.
+		if err := t.dst.mkdir(t.ctx, d.rel, mode|0o700, ok); err != nil {
+			d.set = false
+			t.failed(d.rel, "mkdir", err)
+			return
+		}
+	}
+	t.done(&TreeEvent{Path: d.rel, Action: DirMade, Attrs: &d.attrs})
+	for e, err := range t.src.list(t.ctx, d.rel) {
+		if t.ctx.Err() != nil {
+			return
+		}
+		if err != nil {
+			t.failed(d.rel, "list", err)
+			return
+		}
+		t.entry(d, &e)
+	}
+}
+
+// entry decides about one entry of d.
+func (t *tree) entry(d *treeDir, e *Entry) {
+	rel := e.Name
+	if d.rel != "" {
+		rel = d.rel + "/" + e.Name
+	}
+	if why := t.dst.badName(e.Name); why != "" {
+		t.failed(rel, "name", Status(CodeInvalidFilename, why))
+		return
+	}
+	if len(rel) > MaxPath {
+		t.failed(rel, "name", Status(CodeInvalidFilename, "path too long"))
+		return
+	}
+	a := e.Attrs
+	if typ := a.Type(); typ == TypeNone || typ == TypeUnknown {
+		p, err := t.src.lstat(t.ctx, rel)
+		if err != nil {
+			t.failed(rel, "stat", err)
+			return
+		}
+		a = *p
+	}
+	if !t.filter.takes(rel, a.IsDir()) || t.o.Filter != nil && !t.o.Filter(rel, &a) {
+		return
+	}
+	at := place(nil)
+	if a.Type() == TypeSymlink {
+		switch t.o.Links {
+		case CopyLinks:
+			t.link(rel, &a)
+			return
+		case FollowLinks:
+			p, where, err := t.src.follow(t.ctx, rel)
+			if err != nil {
+				t.failed(rel, "follow", err)
+				return
+			}
+			a, at = *p, where
+		default:
+			t.skipped(rel, &a, "symlink")
+			return
+		}
+	}
+	switch a.Type() {
+	case TypeDirectory:
+		if at == nil {
+			at = t.src.place(d.place, rel, e.Name)
+		}
+		t.enter(d, rel, &a, at)
+	case TypeRegular:
+		t.found(&a)
+		d.left.Add(1)
+		if f := (treeFile{dir: d, rel: rel, attrs: a}); !t.push(f) {
+			t.copy(&f)
+		}
+	default:
+		t.skipped(rel, &a, "not a file or directory")
+	}
+}
+
+// enter puts a subdirectory on the stack.
+func (t *tree) enter(d *treeDir, rel string, a *Attrs, at place) {
+	limit := t.o.MaxDepth
+	if limit <= 0 {
+		limit = defaultMaxDepth
+	}
+	if d.depth+1 > limit {
+		t.failed(rel, "enter", errDepth)
+		return
+	}
+	if at != nil {
+		for up := d; up != nil; up = up.parent {
+			if up.place != nil && at.same(up.place) {
+				t.failed(rel, "enter", errCycle)
+				return
+			}
+		}
+	}
+	sub := &treeDir{rel: rel, parent: d, depth: d.depth + 1, place: at, attrs: *a, set: true}
+	sub.left.Store(1)
+	d.left.Add(1)
+	t.pushDir(sub)
+}
+
+var (
+	errDepth = Status(CodeFailure, "directories lie too deep in one another")
+	errCycle = Status(CodeLinkLoop, "symlink leads to a directory that it lies in")
+)
+
+// found counts a file that is to be transferred.
+func (t *tree) found(a *Attrs) {
+	if t.meter == nil {
+		return
+	}
+	t.meter.filesT.Add(1)
+	if a.Has(AttrSize) {
+		t.meter.expect(int64(min(a.Size, 1<<62)))
+	}
+}
+
+// copy transfers one file.
+func (t *tree) copy(f *treeFile) {
+	defer t.leave(f.dir)
+	if t.ctx.Err() != nil {
+		return
+	}
+	var r TransferResult
+	if !t.o.DryRun {
+		t.meter.begin(f.rel)
+		var err error
+		r, err = t.file(t.ctx, f.rel, &f.attrs)
+		if err != nil {
+			t.failed(f.rel, t.op, err)
+			return
+		}
+	}
+	if t.meter != nil {
+		t.meter.files.Add(1)
+	}
+	if r.Skipped {
+		t.skipped(f.rel, &f.attrs, "there already")
+		return
+	}
+	t.done(&TreeEvent{Path: f.rel, Action: FileCopied, Attrs: &f.attrs, Result: r})
+}
+
+// link makes a symlink like that at rel.
+func (t *tree) link(rel string, a *Attrs) {
+	text, err := t.src.readLink(t.ctx, rel)
+	if err != nil {
+		t.failed(rel, "readlink", err)
+		return
+	}
+	if !t.dst.linkStays(rel, text) {
+		t.failed(rel, "symlink", errOutside)
+		return
+	}
+	if !t.o.DryRun {
+		if err := t.dst.symlink(t.ctx, rel, text); err != nil {
+			if errors.Is(err, fs.ErrExist) && t.o.IfExists == SkipIfExists {
+				t.skipped(rel, a, "there already")
+				return
+			}
+			t.failed(rel, "symlink", err)
+			return
+		}
+	}
+	t.done(&TreeEvent{Path: rel, Action: LinkMade, Attrs: a})
+}
+
+// leave notes that one thing in d is over. Who is last finishes the directory, and that may
+// finish its parent.
+func (t *tree) leave(d *treeDir) {
+	for ; d != nil && d.left.Add(-1) == 0; d = d.parent {
+		if !d.set || t.o.DryRun || t.o.Preserve == 0 || t.ctx.Err() != nil {
+			continue
+		}
+		if err := t.dst.setDir(t.ctx, d.rel, &d.attrs); err != nil && !t.o.BestEffortAttrs {
+			t.failed(d.rel, "attributes", err)
+		}
+	}
+}
+
+// done, skipped and failed keep the result and report.
+func (t *tree) done(e *TreeEvent) {
+	t.out.Lock()
+	defer t.out.Unlock()
+	switch e.Action {
+	case FileCopied:
+		t.result.Files++
+		t.result.Transferred += e.Result.Transferred
+		t.result.Resumed += e.Result.Resumed
+	case DirMade:
+		t.result.Dirs++
+	case LinkMade:
+		t.result.Links++
+	case EntrySkipped:
+		t.result.Skipped++
+	case EntryFailed:
+		t.result.Failed++
+		if len(t.errs) < keptErrors {
+			t.errs = append(t.errs, e.Err)
+		}
+	}
+	if t.o.Report != nil {
+		t.o.Report(e)
+	}
+}
+
+func (t *tree) skipped(rel string, a *Attrs, why string) {
+	t.done(&TreeEvent{Path: rel, Action: EntrySkipped, Attrs: a, Why: why})
+}
+
+func (t *tree) failed(rel, step string, err error) {
+	if t.ctx.Err() != nil {
+		return // what fails because all is over is not the reason
+	}
+	te, ok := errors.AsType[*TransferError](err)
+	if !ok {
+		te = &TransferError{Op: t.op, Step: step, Path: rel, Err: err}
+	}
+	t.done(&TreeEvent{Path: rel, Action: EntryFailed, Err: te})
+	if !t.o.KeepGoing {
+		t.cancel(te)
+	}
+}
