@@ -15,3 +15,5 @@ func (s *Server) SetIO(p ioPolicy) { s.io = p }
 
 // Served tells whether the loop of a session has a handler for op.
 func Served(op fxp.Op) bool { return handlers[op].run != nil }
+// NewNameCoder is what a session has of c.
+func NewNameCoder(c *Charset) translator { return c.coder() }

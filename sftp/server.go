@@ -30,6 +30,11 @@ type Server struct {
 	SetStat SetStatPolicy
 	// SymlinkOrder says how to read SYMLINK; the zero value decides by ident.
 	SymlinkOrder SymlinkOrder
+	// Charset is how clients write names that are not UTF-8. Version 3 has no way to say:
+	// all names go through it. Versions 4 and up have UTF-8 names; clients of version 6
+	// learn of Charset (filename-charset) and may turn to it. nil passes names as they
+	// are in version 3, and is UTF-8 above.
+	Charset *Charset
 	// Log gets a line per session and per file at level info, and one per request
 	// at level debug; nil logs nothing.
 	Log *slog.Logger
@@ -80,6 +85,8 @@ type SessionInfo struct {
 	SessionID []byte
 	// Identity is whatever authentication attached to the user.
 	Identity any
+	// Charset, if not nil, takes the place of the Server's for this session.
+	Charset *Charset
 	// Drain, if not nil, ends when no new transfers are wanted: from then on OPEN and
 	// OPENDIR are refused, and Serve closes the Conn and returns nil once nothing is
 	// open any more. A session of which nothing comes or goes for a minute, although

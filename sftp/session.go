@@ -67,6 +67,10 @@ func newSession(ctx context.Context, cancel context.CancelCauseFunc, srv *Server
 		log: srv.Log, in: framer{conn: conn}, out: replies{conn: conn}, handles: handles{max: srv.Limits.handles()},
 		quirks: quirksOf(info.ClientIdent), start: time.Now(),
 	}
+	s.names.own = srv.Charset
+	if info.Charset != nil {
+		s.names.own = info.Charset
+	}
 	if s.caps.StartDir != "/" {
 		s.startDir = s.caps.StartDir
 	}
@@ -232,6 +236,7 @@ func (s *session) init(body []byte) error {
 		return violation("INIT: %v", err)
 	}
 	s.started, s.version = true, min(m.Version, s.srv.maxVersion())
+	s.names.start(s.version)
 	reply := fxp.VersionReply{Version: s.version}
 	if s.version >= fxp.V3 {
 		reply.Extensions = s.announce()
