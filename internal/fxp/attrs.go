@@ -182,24 +182,28 @@ type Attrs struct {
 
 // Layout implements wire.Layouter.
 func (a *Attrs) Layout(c *wire.Coder) {
-	flags := a.Flags & attrMasks[a.V]
-	if a.V == V5 && !c.Decoding() {
-		flags &^= AttrBits // whatever is sent, one half of the clients is out of step
-	}
-	if a.V >= V4 && flags&AttrOwnerGroup == 0 && a.Flags&AttrUIDGID != 0 && !c.Decoding() {
-		flags |= AttrOwnerGroup
+	mask := attrMasks[a.V]
+	flags := a.Flags & mask
+	if a.V >= V4 && !c.Decoding() {
+		if a.V == V5 {
+			flags &^= AttrBits // whatever is sent, one half of the clients is out of step
+		}
+		if a.Flags&AttrUIDGID != 0 {
+			flags |= AttrOwnerGroup
+		}
 	}
 	c.Uint32(&flags)
-	flags &= attrMasks[a.V]
+	flags &= mask
 	if c.Decoding() {
 		a.Flags = flags
 	}
 	if a.V >= V4 {
 		a.layoutType(c)
 	}
-	for i := range attrRows[a.V] {
-		if r := &attrRows[a.V][i]; flags&r.flag != 0 {
-			a.layoutField(c, r.field, flags)
+	rows := attrRows[a.V]
+	for i := range rows {
+		if flags&rows[i].flag != 0 {
+			a.layoutField(c, rows[i].field, flags)
 		}
 	}
 }
