@@ -27,5 +27,5 @@ func ExampleServer() {
 	_ = client.Close()
 	<-done
 	fmt.Printf("message %d, version %d\n", answer[4], answer[8])
-	// Output: message 2, version 3
+	// Output: message 2, version 6
 }

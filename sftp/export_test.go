@@ -15,5 +15,12 @@ func (s *Server) SetIO(p ioPolicy) { s.io = p }
 
 // Served tells whether the loop of a session has a handler for op.
 func Served(op fxp.Op) bool { return handlers[op].run != nil }
+
 // NewNameCoder is what a session has of c.
 func NewNameCoder(c *Charset) translator { return c.coder() }
+
+// NewOpen says in the words of version 5 and 6 what flags of OPEN say in those of 3 and 4.
+func NewOpen(flags uint32) (access, newFlags uint32) {
+	how, _ := openHow(&fxp.Open{Flags: flags, Attrs: fxp.Attrs{V: fxp.V4}})
+	return uint32(how.Access), uint32(how.Disposition) | uint32(how.Flags)
+}

@@ -1,6 +1,7 @@
 package sftp
 
 import (
+	"crypto/rand"
 	"math"
 	"slices"
 	"strings"
@@ -8,34 +9,6 @@ import (
 	"github.com/fairlead-ssh/fairlead/internal/fxp"
 	"github.com/fairlead-ssh/fairlead/internal/wire"
 )
-
-// announce decides which extended requests are served, and answers what VERSION says of
-// them: those of the table that the file system can do and the server offers, in the
-// order of the table, and those that the file system answers by itself.
-func (s *session) announce() (list []fxp.Pair) {
-	for _, row := range fxp.Rows() {
-		if row.Extension == "" || handlers[row.Op].run == nil || !s.offers(row.Extension) {
-			continue
-		}
-		need := handlers[row.Op].features
-		if !s.caps.Features.Has(need) || s.srv.ReadOnly && row.Effect == fxp.Writes {
-			continue
-		}
-		s.offered[row.Op] = true
-		list = append(list, fxp.Pair{Name: row.Extension, Data: []byte(row.Announce)})
-	}
-	for _, name := range s.caps.Extensions {
-		if s.offers(name) && !s.srv.ReadOnly {
-			list = append(list, fxp.Pair{Name: name})
-		}
-	}
-	return list
-}
-
-// offers says whether the server's settings let an extension through.
-func (s *session) offers(name string) bool {
-	return s.srv.Extensions == nil || slices.Contains(s.srv.Extensions, name)
-}
 
 // extension finds the row of an EXTENDED request and its data. What is not offered is
 // as unknown as what is not known; for OpExtended the data is the whole body.
@@ -50,13 +23,13 @@ func (s *session) extension(body []byte) (fxp.Op, []byte) {
 	if op == fxp.OpExtended || op == fxp.OpNone {
 		return op, body
 	}
-	if handlers[op].run == nil {
-		return fxp.OpExtended, body // which the file system may know
+	switch {
+	case s.offered[op]:
+		return op, m.data
+	case slices.Contains(s.caps.Extensions, string(m.name)):
+		return fxp.OpExtended, body // which the file system does itself
 	}
-	if !s.offered[op] {
-		return fxp.OpNone, nil
-	}
-	return op, m.data
+	return fxp.OpNone, nil
 }
 
 // extensionName is fxp.Extended without a copy of the name.
@@ -244,7 +217,7 @@ func (s *session) expandPath(r *request) error {
 			return err
 		}
 	}
-	return s.replyPath(r, JoinPath(s.startDir, name))
+	return s.replyPath(r, JoinPath(s.startDir, name), RealPathOpt{})
 }
 
 // homeDirectory serves home-directory (section 4.11).
@@ -257,7 +230,7 @@ func (s *session) homeDirectory(r *request) error {
 	if err != nil {
 		return err
 	}
-	s.replyName(r, home)
+	s.replyName(r, home, nil)
 	return nil
 }
 
@@ -300,39 +273,63 @@ func (s *session) usersGroupsByID(r *request) error {
 	return nil
 }
 
-// copyDataRequest starts copy-data (section 4.10). The answer comes when it is done.
-func (s *session) copyDataRequest(r *request) error {
-	var m fxp.ExtCopyData
+// spaceAvailable serves space-available (filexfer-extensions-00). What a quota leaves, and
+// what is kept for the system, is told apart by Avail.
+func (s *session) spaceAvailable(r *request) error {
+	name, err := s.text(r)
+	if err != nil {
+		return err
+	}
+	i, err := s.fs.StatFS(s.ctx, JoinPath(s.startDir, name))
+	if err != nil {
+		return err
+	}
+	unit := i.FragmentSize
+	if unit == 0 {
+		unit = max(i.BlockSize, 1)
+	}
+	m := fxp.ReplySpace{
+		Device: octets(i.Blocks, unit), DeviceFree: octets(i.Free, unit),
+		User: octets(i.Blocks-min(i.Blocks, i.Free-min(i.Free, i.Avail)), unit), UserFree: octets(i.Avail, unit),
+		Unit: uint32(min(unit, math.MaxUint32)),
+	}
+	s.finish(wire.Append(s.reply(r, fxp.TypeExtendedReply), &m))
+	return nil
+}
+
+// octets are those of n blocks, as far as 64 bits hold them.
+func octets(n, unit uint64) uint64 {
+	if n > math.MaxUint64/unit {
+		return math.MaxUint64
+	}
+	return n * unit
+}
+
+// getTempFolder and makeTempFolder serve the requests for a place for temporary files
+// (filexfer-extensions-00).
+func (s *session) getTempFolder(r *request) error {
+	return s.replyPath(r, JoinPath(s.startDir, s.srv.TempFolder), RealPathOpt{})
+}
+
+func (s *session) makeTempFolder(r *request) error {
+	name := JoinPath(s.startDir, s.srv.TempFolder) + "/" + rand.Text()
+	if err := s.fs.Mkdir(s.ctx, name, &Attrs{Valid: AttrMode & s.caps.Attrs, Mode: 0o700}); err != nil {
+		return err
+	}
+	r.path = name
+	return s.replyPath(r, name, RealPathOpt{})
+}
+
+// filenameTranslation serves filename-translation-control (filexfer-13 section 6).
+func (s *session) filenameTranslation(r *request) error {
+	var m fxp.ExtFlag
 	c := wire.Decoder(r.body)
 	m.Layout(c)
 	if err := malformed(c); err != nil {
 		return err
 	}
-	from, err := s.handles.getFile(m.From)
-	if err != nil {
-		return err
+	if !s.charsetSaid {
+		return CodeOpUnsupported
 	}
-	to, err := s.handles.getFile(m.To)
-	if err != nil {
-		return err
-	}
-	r.path = to.name
-	switch {
-	case from == to:
-		return Status(CodeInvalidParameter, "source and target are one handle")
-	case !from.reads:
-		return errNotRead
-	case !to.writes:
-		return errNotWrite
-	case m.FromOffset > math.MaxInt64 || m.ToOffset > math.MaxInt64 || m.Length > math.MaxInt64:
-		return errOffset
-	}
-	s.awaitHandle(from)
-	s.awaitHandle(to)
-	op := s.ioOp()
-	op.h, op.from, op.write, op.id = to, from, true, r.id
-	op.off, op.fromOff, op.length, op.n = int64(m.ToOffset), int64(m.FromOffset), int64(m.Length), 0
-	r.answered = true
-	s.launch(op)
-	return nil
+	return s.names.control(s.version, m.On)
 }

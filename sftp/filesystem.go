@@ -233,11 +233,15 @@ func (f Features) Has(g Features) bool { return f&g == g }
 
 // Capabilities is what a FileSystem can do, for announcements in VERSION.
 type Capabilities struct {
-	Features   Features // what of this interface works
-	Attrs      AttrMask // attributes that can be set or are answered
-	Bits       AttrBits // attribute bits that can be set
-	Newline    string   // line separator of text files; "" is "\n"
-	Extensions []string // requests that Extended answers, announced with empty data
+	Features Features // what of this interface works
+	Attrs    AttrMask // attributes that can be set or are answered
+	Bits     AttrBits // attribute bits that can be set
+	// OpenFlags are the flags of OPEN that work beside those for appending, text and
+	// NOFOLLOW, which every back end obeys, and those that Features tells of.
+	OpenFlags  OpenFlags
+	ACL        ACLCapabilities // what ACLs can say, with AttrACL in Attrs
+	Newline    string          // line separator of text files; "" is "\n"
+	Extensions []string        // requests that Extended answers, announced with empty data
 	// StartDir is the directory relative names start from; "" is "/".
 	StartDir string
 	// Granularity of stored times; 0 is one nanosecond.

@@ -14,8 +14,9 @@ type handle struct {
 	path string // clean: to know two handles of one file
 
 	file                   File
+	text                   *textFile // is file, in text mode
 	reads, writes, appends bool
-	// io counts READ, WRITE and copy-data under way. Only the session's loop adds
+	// io counts READ, WRITE and other work under way. Only the session's loop adds
 	// and waits.
 	io            sync.WaitGroup
 	read, written atomic.Uint64 // octets

@@ -287,9 +287,10 @@ func (p *peer) code(m wire.Layouter) sftp.Code {
 	return sftp.Code(st.Code)
 }
 
-// want sends m and wants a status.
+// want sends m and wants a status: code, or what stands for it in the version.
 func (p *peer) want(why string, code sftp.Code, m fxp.Message) {
 	p.t.Helper()
+	code = code.In(int(max(p.v, fxp.V3)))
 	if got := p.code(p.call(m)); got != code {
 		p.t.Errorf("%s: %v, want %v", why, got, code)
 	}
@@ -297,7 +298,7 @@ func (p *peer) want(why string, code sftp.Code, m fxp.Message) {
 
 func (p *peer) open(name string, flags uint32) []byte {
 	p.t.Helper()
-	m := p.call(&fxp.Open{Path: name, Flags: flags, Attrs: fxp.Attrs{V: p.v}})
+	m := p.call(openOf(p.v, name, flags))
 	h, ok := m.(*fxp.Handle)
 	if !ok {
 		p.t.Fatalf("open %s: %s", name, wire.Print(m))
@@ -375,7 +376,7 @@ func (p *peer) get(name string) string {
 // stat answers the attributes of a name.
 func (p *peer) stat(name string) *fxp.Attrs {
 	p.t.Helper()
-	m := p.call(&fxp.Path{T: fxp.TypeLstat, Path: name})
+	m := p.call(&fxp.Stat{V: p.v, T: fxp.TypeLstat, Path: name})
 	a, ok := m.(*fxp.AttrsReply)
 	if !ok {
 		p.t.Fatalf("lstat %s: %s", name, wire.Print(m))

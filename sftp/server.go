@@ -16,18 +16,28 @@ type Server struct {
 	// FS makes the file system of a session, after authentication. An error refuses
 	// the session. ctx ends with the session.
 	FS func(ctx context.Context, info SessionInfo) (FileSystem, error)
-	// MaxVersion is the highest protocol version spoken; 0 is the highest there is: 3.
+	// MaxVersion is the highest protocol version spoken, such as [Version3]; 0 is the
+	// highest there is: [Version6].
 	MaxVersion int
 	// Limits bound what one session may take.
 	Limits Limits
-	// Extensions are the extended requests offered and answered, by name, as far as
-	// the file system can do them; nil offers all.
+	// Extensions are the extended requests offered and answered, and what else VERSION
+	// announces, by name, as far as the file system can do them; nil offers all.
 	Extensions []string
 	// ReadOnly refuses every request that would change anything before it
 	// reaches the file system.
 	ReadOnly bool
 	// SetStat says what to do with attributes that clients set.
 	SetStat SetStatPolicy
+	// Newline is the line separator of text files on the wire, announced to clients of
+	// version 4 and up: "\n", "\r" or "\r\n". "" is the one that the files have
+	// (Capabilities.Newline), with which nothing needs to be translated.
+	Newline string
+	// Vendor tells clients which program this is; the zero value tells them nothing.
+	Vendor Vendor
+	// TempFolder is the directory that get-temp-folder answers, and in which
+	// make-temp-folder makes directories, as clients name it; "" offers neither.
+	TempFolder string
 	// SymlinkOrder says how to read SYMLINK; the zero value decides by ident.
 	SymlinkOrder SymlinkOrder
 	// Charset is how clients write names that are not UTF-8. Version 3 has no way to say:
@@ -147,13 +157,10 @@ func after(ctx context.Context, f func()) (undo func()) {
 	}
 }
 
-// serverNewest is the highest version that a Server speaks.
-const serverNewest = fxp.V3
-
 // maxVersion is the highest version to answer INIT with.
 func (s *Server) maxVersion() fxp.Version {
-	if s.MaxVersion <= 0 || s.MaxVersion > int(serverNewest) {
-		return serverNewest
+	if s.MaxVersion <= 0 || s.MaxVersion > int(fxp.Newest) {
+		return fxp.Newest
 	}
 	return fxp.Version(s.MaxVersion)
 }

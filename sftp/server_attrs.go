@@ -1,5 +1,11 @@
 package sftp
 
+import (
+	"slices"
+
+	"github.com/fairlead-ssh/fairlead/internal/fxp"
+)
+
 // AttrPolicy says what becomes of an attribute that a client sets.
 type AttrPolicy uint8
 
@@ -22,32 +28,113 @@ type SetStatPolicy struct {
 	Mode AttrPolicy
 	// Owner is for owner and group.
 	Owner AttrPolicy
-	// Times is for the times of last access and change.
+	// Times is for the times.
 	Times AttrPolicy
-	// Extended is for extended attributes.
+	// Extended is for extended attributes. With AttrApply, one that the file system does
+	// not keep is refused from version 4 on (CodeOpUnsupported).
 	Extended AttrPolicy
+	// Other is for what versions 4 to 6 add: ACL, attribute bits, MIME type and allocation
+	// size. With AttrApply, one that the file system does not keep is refused
+	// (CodeOpUnsupported): who sets an ACL relies on it.
+	Other AttrPolicy
 }
 
-// apply takes what is to be ignored out of a, or refuses.
-func (p *SetStatPolicy) apply(a *Attrs, kept AttrMask) error {
+// otherAttrs are those that SetStatPolicy.Other is for.
+const otherAttrs = AttrACL | AttrBitsSet | AttrMIME | AttrAllocation
+
+var errAttrUnsupported = Status(CodeOpUnsupported, "attribute is not supported")
+
+// apply takes what is to be ignored out of a, or refuses. Attributes in strict that are not
+// in kept are refused, others ignored.
+func (p *SetStatPolicy) apply(a *Attrs, kept, strict AttrMask) error {
 	for _, row := range [...]struct {
 		mask   AttrMask
 		policy AttrPolicy
 	}{
 		{AttrMode, p.Mode},
 		{AttrUIDGID | AttrOwnerGroup, p.Owner},
-		{AttrAtime | AttrMtime, p.Times},
+		{AttrAtime | AttrMtime | AttrBirth | AttrCtime, p.Times},
 		{AttrExtended, p.Extended},
+		{otherAttrs, p.Other},
 	} {
-		switch {
-		case a.Valid&row.mask == 0:
+		switch there := a.Valid & row.mask; {
+		case there == 0:
 		case row.policy == AttrRefuse:
 			return Status(CodePermissionDenied, "attribute may not be set")
 		case row.policy == AttrIgnore:
 			a.Valid &^= row.mask
+		case there&strict&^kept != 0:
+			return errAttrUnsupported
 		default:
 			a.Valid &^= row.mask &^ kept
 		}
 	}
+	if a.Valid&(AttrAtime|AttrMtime|AttrBirth|AttrCtime) == 0 {
+		a.Valid &^= AttrSubsecond
+	}
 	return nil
+}
+
+// strictAttrs are those that are refused, and not ignored, when the file system does not
+// keep them. Version 3 has only one of them, which was always ignored.
+func (s *session) strictAttrs() AttrMask {
+	if s.version < fxp.V4 {
+		return 0
+	}
+	return AttrExtended | otherAttrs
+}
+
+// settable reads the attributes of a SETSTAT and the like: what may be set of them, once the
+// policy has had its say.
+func (s *session) settable(w *fxp.Attrs) (a Attrs, err error) {
+	if a, err = attrsOfWire(w); err != nil {
+		return a, err
+	}
+	switch {
+	case a.Valid&(AttrLinks|AttrTextHint|AttrUntranslated) != 0:
+		return a, Status(CodeInvalidParameter, "attribute cannot be set")
+	case a.Has(AttrSize|AttrAllocation) && a.Allocation < a.Size:
+		return a, Status(CodeInvalidParameter, "allocation smaller than the size")
+	case a.Has(AttrBitsSet) && a.Bits&a.BitsValid&^s.caps.Bits != 0 && s.srv.SetStat.Other == AttrApply:
+		return a, errAttrUnsupported
+	}
+	// The time of the last change of an attribute is that of this one.
+	return a, s.srv.SetStat.apply(&a, s.caps.Attrs&^AttrCtime, s.strictAttrs())
+}
+
+// initial reads the attributes of what OPEN and MKDIR make; nil for none. What is nonsense
+// there, or an announcement only, is left out: nothing hangs on it.
+func (s *session) initial(w *fxp.Attrs) (*Attrs, error) {
+	w.Flags &^= fxp.AttrSize
+	if w.V >= fxp.V4 {
+		w.Flags &^= uint32(neverSet)
+	}
+	a, err := s.settable(w)
+	if err != nil || a.Valid == 0 {
+		return nil, err
+	}
+	return &a, nil
+}
+
+// unknownNames adds to err, if it is about owner or group in a, who that is.
+func unknownNames(err error, a *Attrs) error {
+	if err == nil || a == nil || !a.Has(AttrOwnerGroup) {
+		return err
+	}
+	var names []string
+	switch code := CodeOf(err); code {
+	case CodeOwnerInvalid:
+		names = []string{a.Owner}
+	case CodeGroupInvalid:
+		names = []string{a.Group}
+	case CodeUnknownPrincipal:
+		names = []string{a.Owner, a.Group}
+	default:
+		return err
+	}
+	st := ToStatus(err)
+	if len(st.Names) == 0 {
+		st.Names = slices.DeleteFunc(names, func(s string) bool { return s == "" })
+	}
+	return &st
 }

@@ -27,7 +27,7 @@ func (f *barrierFS) note() error {
 
 func (f *barrierFS) Capabilities() sftp.Capabilities {
 	return sftp.Capabilities{
-		Features: sftp.FeatureWrite | sftp.FeaturePosixRename | sftp.FeatureLSetStat,
+		Features: sftp.FeatureWrite | sftp.FeaturePosixRename | sftp.FeatureLSetStat | sftp.FeatureCopy,
 		Attrs:    sftp.AttrsBasic, Extensions: []string{"own@example.com"},
 	}
 }
@@ -62,6 +62,11 @@ func TestNamesWaitForWrites(t *testing.T) {
 		fxp.OpPosixRename: &fxp.Extended{
 			Name: "posix-rename@openssh.com", Data: wire.Append(nil, &fxp.ExtPaths{Old: "f", New: "g"}),
 		},
+		fxp.OpCheckFileName: &fxp.Extended{Name: "check-file-name", Data: wire.Append(nil, &fxp.ExtCheckName{
+			Path: "f", HashRange: fxp.HashRange{Algorithms: []string{"md5"}},
+		})},
+		fxp.OpMD5Hash:  &fxp.Extended{Name: "md5-hash", Data: wire.Append(nil, &fxp.ExtMD5Name{Path: "f"})},
+		fxp.OpCopyFile: &fxp.Extended{Name: "copy-file", Data: wire.Append(nil, &fxp.ExtCopyFile{From: "f", To: "g"})},
 		fxp.OpLsetstat: &fxp.Extended{Name: "lsetstat@openssh.com", Data: wire.Append(nil, &fxp.ExtSetstat{Path: "f", Attrs: size})},
 		fxp.OpExtended: &fxp.Extended{Name: "own@example.com"},
 	}
@@ -87,7 +92,7 @@ func TestNamesWaitForWrites(t *testing.T) {
 			for range 3 {
 				p.recv()
 			}
-			if fsys.calls != 1 || fsys.early != 0 {
+			if fsys.calls == 0 || fsys.early != 0 {
 				t.Errorf("%s: asked %d times, %d too early", row.Name, fsys.calls, fsys.early)
 			}
 		})

@@ -66,22 +66,23 @@ func (p *pace) note(d time.Duration) {
 	}
 }
 
-// ioOp is a READ, WRITE or copy-data on a goroutine of its own. Ops are reused; there are
-// as many as may run at a time, and having one is the permission to run. Only the loop
+// ioOp is a READ, WRITE or some other work on a goroutine of its own. Ops are reused; there
+// are as many as may run at a time, and having one is the permission to run. Only the loop
 // writes the fields.
 type ioOp struct {
-	s       *session
-	h       *handle
-	from    *handle // copy-data: the source, and h is the target
-	write   bool
-	id      uint32
-	off     int64
-	n       int // octets
-	fromOff int64
-	length  int64
-	buf     *packet.Buf // WRITE: holds data
-	data    []byte
-	ticket  uint64 // READ and WRITE: the place of the answer
+	s      *session
+	h      *handle // nil: work on no open file
+	from   *handle // copy-data: the source, and h is the target
+	write  bool    // the content of h may change
+	id     uint32
+	off    int64
+	n      int         // octets
+	buf    *packet.Buf // WRITE: holds data
+	data   []byte
+	ticket uint64 // READ and WRITE: the place of the answer
+	// work is nil for READ and WRITE. It returns the message to answer with, or else
+	// what the STATUS is to say.
+	work func() (reply []byte, err error)
 
 	busy atomic.Bool
 	run  func() // a method value made once: go with arguments would allocate
@@ -113,24 +114,39 @@ func (s *session) ioOp() *ioOp {
 }
 
 func (s *session) launch(op *ioOp) {
-	if op.from == nil {
+	if op.work == nil {
 		op.ticket = s.turns.take()
 	}
 	op.busy.Store(true)
 	s.inflight.Add(1)
 	s.io.Add(1)
-	op.h.io.Add(1)
-	if op.from != nil {
-		op.from.io.Add(1)
+	for _, h := range [...]*handle{op.h, op.from} {
+		if h != nil {
+			h.io.Add(1)
+		}
 	}
 	go op.run()
+}
+
+// background does work that may take minutes beside the loop, and answers r when it is
+// done. It is about the open files h and from, either of which may be nil.
+func (s *session) background(r *request, h, from *handle, write bool, work func() ([]byte, error)) {
+	op := s.ioOp()
+	op.h, op.from, op.write, op.id, op.off, op.n, op.work = h, from, write, r.id, 0, 0, work
+	r.answered = true
+	s.launch(op)
 }
 
 func (op *ioOp) serve() {
 	s, h, from := op.s, op.h, op.from
 	switch {
-	case from != nil:
-		s.copyData(op.id, h, op.off, from, op.fromOff, op.length)
+	case op.work != nil:
+		if reply, err := s.guarded(op.work); err != nil || reply == nil {
+			s.status(op.id, err)
+		} else {
+			s.out.add(reply)
+		}
+		op.work = nil
 	case op.write:
 		s.writeAt(op.id, h, op.data, op.off, op)
 		s.turns.end()
@@ -143,10 +159,17 @@ func (op *ioOp) serve() {
 	if from != nil {
 		from.io.Done()
 	}
-	h.io.Done()
+	if h != nil {
+		h.io.Done()
+	}
 	s.inflight.Add(-1)
 	s.free <- op // has room for all ops there are
 	s.io.Done()
+}
+
+func (s *session) guarded(work func() ([]byte, error)) (reply []byte, err error) {
+	defer s.guard(&err)
+	return work()
 }
 
 // answer waits until everything asked for before op is answered. READ and WRITE run
@@ -195,13 +218,13 @@ func (t *turns) end() {
 
 // touches tells whether op has to do with the file of h.
 func (op *ioOp) touches(h *handle) bool {
-	return op.h.sameFile(h) || op.from != nil && op.from.sameFile(h)
+	return op.h != nil && op.h.sameFile(h) || op.from != nil && op.from.sameFile(h)
 }
 
 // awaitRange waits for I/O under way that the one described may not overtake: requests
 // on one file behave as if done in order (filexfer-02 section 6.1). Reads go beside
 // reads, and writes beside writes of other octets. A read waits for any write, which may
-// move the end of the file.
+// move the end of the file. Text is read and written strictly one after the other.
 func (s *session) awaitRange(h *handle, off int64, n int, write bool) {
 	if s.inflight.Load() == 0 {
 		return
@@ -211,9 +234,15 @@ func (s *session) awaitRange(h *handle, off int64, n int, write bool) {
 			continue
 		}
 		overlap := h.appends || op.h.appends || off < op.off+int64(op.n) && op.off < off+int64(n)
-		if op.from != nil || op.write != write || write && overlap {
-			s.awaitHandle(op.h)
+		switch {
+		case op.work != nil:
+			if !op.write && !write {
+				continue // a hash
+			}
+		case op.write == write && !(write && overlap) && h.text == nil:
+			continue
 		}
+		s.awaitHandle(op.h)
 	}
 }
 
@@ -255,6 +284,8 @@ func (s *session) read(id uint32, body []byte) {
 	case err != nil:
 	case !h.reads:
 		err = errNotRead
+	case h.text != nil:
+		off = 0 // has no meaning (filexfer-13 section 8.2.1)
 	case off > math.MaxInt64:
 		err = errOffset
 	}
@@ -388,8 +419,8 @@ func (s *session) write(id uint32, body []byte) {
 	case err != nil:
 	case !h.writes:
 		err = errNotWrite
-	case h.appends:
-		off = 0 // has no meaning (filexfer-02 section 6.3)
+	case h.appends || h.text != nil:
+		off = 0 // has no meaning (filexfer-02 section 6.3, filexfer-13 section 8.2.3)
 	case off > uint64(math.MaxInt64-len(data)):
 		err = errOffset
 	}
@@ -427,19 +458,4 @@ func (s *session) writeAt(id uint32, h *handle, data []byte, off int64, op *ioOp
 		h.written.Add(uint64(n))
 	}
 	s.status(id, err)
-}
-
-// copyData serves copy-data, beside the loop: it may take minutes.
-func (s *session) copyData(id uint32, to *handle, toOff int64, from *handle, fromOff, n int64) {
-	done, err := s.copyFile(to, toOff, from, fromOff, n)
-	if done > 0 {
-		to.written.Add(uint64(done))
-		from.read.Add(uint64(done))
-	}
-	s.status(id, err)
-}
-
-func (s *session) copyFile(to *handle, toOff int64, from *handle, fromOff, n int64) (done int64, err error) {
-	defer s.guard(&err)
-	return CopyRange(s.ctx, to.file, toOff, from.file, fromOff, n)
 }

@@ -124,7 +124,7 @@ func TestCVE_8_1_8_2_EveryRequestStaysInside(t *testing.T) {
 				}
 				p.close(handle)
 			}
-			for _, m := range named(name) {
+			for _, m := range named(p.v, name) {
 				if m.Type() != fxp.TypeRename && m.Type() != fxp.TypeRemove {
 					look(fmt.Sprintf("%T %s", m, m.Type()), m)
 				}
@@ -189,7 +189,7 @@ func TestCVE_8_3_ReadOnlyTree(t *testing.T) {
 							p.close(handle)
 						}
 					}
-					for _, m := range named(name) {
+					for _, m := range named(p.v, name) {
 						if h, ok := p.call(m).(*fxp.Handle); ok {
 							p.close(slices.Clone(h.Handle))
 						}

@@ -36,37 +36,69 @@ func (s *session) open(r *request) error {
 	if err != nil {
 		return err
 	}
+	if how.Flags&^s.openFlags(s.version) != 0 {
+		return Status(CodeOpUnsupported, "open flag is not supported")
+	}
 	if s.srv.ReadOnly && how.Modifies() {
 		return CodeWriteProtect
 	}
 	if err := s.roomForHandle(); err != nil {
 		return err
 	}
-	var a Attrs
 	if how.Creates() {
-		if a, err = attrsOfWire(&m.Attrs); err != nil {
+		if how.Attrs, err = s.initial(&m.Attrs); err != nil {
 			return err
 		}
-		a.Valid &^= AttrSize // an announcement
-		if err := s.srv.SetStat.apply(&a, s.caps.Attrs); err != nil {
-			return err
-		}
-		if a.Valid != 0 {
-			how.Attrs = &a
-		}
+	}
+	text := how.Flags&OpenText != 0 && !s.caps.Features.Has(FeatureText)
+	if text {
+		how.Flags &^= OpenText // done here
 	}
 	f, err := s.fs.Open(s.ctx, name, &how)
 	if err != nil {
-		return err
+		return unknownNames(err, how.Attrs)
 	}
 	path, _ := CleanPath(name)
-	h := &handle{name: r.path, path: path, file: f, reads: how.Reads(), writes: how.Writes(), appends: how.Appends()}
+	h := &handle{name: m.Path, path: path, file: f, reads: how.Reads(), writes: how.Writes(), appends: how.Appends()}
+	if text {
+		h.text = s.asText(f)
+		h.file = h.text
+	}
 	s.files++
 	s.addHandle(r, h)
 	if s.debug {
 		s.log.LogAttrs(s.ctx, slog.LevelDebug, "sftp open", slog.String("user", plain(s.info.User)), slog.String("path", plain(h.name)),
 			slog.Bool("read", h.reads), slog.Bool("write", h.writes))
 	}
+	return nil
+}
+
+// asText is f in text mode.
+func (s *session) asText(f File) *textFile {
+	wire := s.newline
+	if wire == "" {
+		wire = canonicalNewline
+	}
+	return newTextFile(f, newline(s.caps.Newline), wire)
+}
+
+// textSeek serves text-seek (filexfer-13 section 8.1.1.3), beside the loop: the lines have
+// to be counted.
+func (s *session) textSeek(r *request) error {
+	var m fxp.ExtTextSeek
+	c := wire.Decoder(r.body)
+	m.Layout(c)
+	if err := malformed(c); err != nil {
+		return err
+	}
+	h, err := s.file(r, m.Handle)
+	switch {
+	case err != nil:
+		return err
+	case h.text == nil:
+		return Status(CodeOpUnsupported, "handle is not one of text")
+	}
+	s.background(r, h, nil, true, func() ([]byte, error) { return nil, h.text.seek(s.ctx, m.Line) })
 	return nil
 }
 

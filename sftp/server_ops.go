@@ -27,6 +27,9 @@ var handlers = [fxp.OpCount]struct {
 	fxp.OpRename:   {run: (*session).rename},
 	fxp.OpReadlink: {run: (*session).readlink},
 	fxp.OpSymlink:  {run: (*session).symlink},
+	fxp.OpLink:     {run: (*session).link},
+	fxp.OpBlock:    {run: (*session).block},
+	fxp.OpUnblock:  {run: (*session).unblock},
 
 	fxp.OpPosixRename:     {(*session).posixRename, FeatureWrite | FeaturePosixRename},
 	fxp.OpStatVFS:         {(*session).statVFS, FeatureStatFS},
@@ -36,10 +39,23 @@ var handlers = [fxp.OpCount]struct {
 	fxp.OpLsetstat:        {(*session).lsetstat, FeatureWrite | FeatureLSetStat},
 	fxp.OpLimits:          {(*session).limits, 0},
 	fxp.OpExpandPath:      {(*session).expandPath, FeatureHomeDir},
-	fxp.OpCopyData:        {(*session).copyDataRequest, FeatureWrite | FeatureCopy},
+	fxp.OpCopyData:        {(*session).copyData, FeatureWrite | FeatureCopy},
 	fxp.OpHomeDirectory:   {(*session).homeDirectory, FeatureHomeDir},
 	fxp.OpUsersGroupsByID: {(*session).usersGroupsByID, FeatureLookupIDs},
+	fxp.OpCheckFileName:   {(*session).checkFileName, 0},
+	fxp.OpCheckFileHandle: {(*session).checkFileHandle, 0},
+	fxp.OpMD5Hash:         {(*session).md5Hash, 0},
+	fxp.OpMD5HashHandle:   {(*session).md5HashHandle, 0},
+	fxp.OpCopyFile:        {(*session).copyFile, FeatureWrite | FeatureCopy},
+	fxp.OpSpaceAvailable:  {(*session).spaceAvailable, FeatureStatFS},
+	fxp.OpTextSeek:        {(*session).textSeek, 0},
+	fxp.OpVersionSelect:   {(*session).versionSelect, 0},
+	fxp.OpVendorID:        {(*session).vendorID, 0},
+	fxp.OpGetTempFolder:   {(*session).getTempFolder, 0},
+	fxp.OpMakeTempFolder:  {(*session).makeTempFolder, FeatureWrite},
 	fxp.OpExtended:        {(*session).extended, 0},
+
+	fxp.OpFilenameTranslation: {(*session).filenameTranslation, 0},
 }
 
 // path decodes a request about one name.
@@ -82,13 +98,19 @@ func (s *session) file(r *request, id []byte) (*handle, error) {
 }
 
 func (s *session) stat(r *request) error {
-	name, err := s.path(r)
+	m := fxp.Stat{V: s.version}
+	c := wire.Decoder(r.body)
+	m.Layout(c)
+	if err := malformed(c); err != nil {
+		return err
+	}
+	name, err := s.name(r, m.Path)
 	if err != nil {
 		return err
 	}
 	// "link/" is the directory that the link leads to: OpenSSH's "ls link/" asks so.
 	dir := meansDir(name)
-	a, err := s.fs.Stat(s.ctx, name, StatOpt{Follow: r.op == fxp.OpStat || dir})
+	a, err := s.fs.Stat(s.ctx, name, StatOpt{Follow: r.op == fxp.OpStat || dir, Want: s.want(m.Want)})
 	if err != nil {
 		return err
 	}
@@ -99,23 +121,51 @@ func (s *session) stat(r *request) error {
 	return nil
 }
 
+// want is which attributes a request asks for. The type has no bit: it is in the mode.
+func (s *session) want(word uint32) AttrMask {
+	want := wantOfWire(word, s.version)
+	switch {
+	case want != 0:
+		return want | AttrMode
+	case s.version >= fxp.V4:
+		return AttrsBasic | AttrOwnerGroup
+	}
+	return AttrsBasic
+}
+
 func (s *session) fstat(r *request) error {
-	var m fxp.Handle
+	m := fxp.Fstat{V: s.version}
 	c := wire.Decoder(r.body)
 	m.Layout(c)
 	if err := malformed(c); err != nil {
 		return err
 	}
-	h, err := s.file(r, m.Handle)
+	h, err := s.fileOrDir(r, m.Handle)
 	if err != nil {
 		return err
 	}
-	a, err := h.file.Stat(s.ctx, AttrsBasic)
+	var a *Attrs
+	if h.dir != nil {
+		a, err = s.fs.Stat(s.ctx, h.name, StatOpt{Follow: true, Want: s.want(m.Want)})
+	} else {
+		a, err = h.file.Stat(s.ctx, s.want(m.Want))
+	}
 	if err != nil {
 		return err
 	}
 	s.replyAttrs(r, a)
 	return nil
+}
+
+// fileOrDir is file for requests that version 6 has for open directories, too.
+func (s *session) fileOrDir(r *request, id []byte) (*handle, error) {
+	if s.version >= fxp.V6 {
+		if h, err := s.handles.getDir(id); err == nil {
+			r.path = h.name
+			return h, nil
+		}
+	}
+	return s.file(r, id)
 }
 
 func (s *session) replyAttrs(r *request, a *Attrs) {
@@ -140,18 +190,11 @@ func (s *session) setName(r *request, name string, w *fxp.Attrs, follow bool) er
 	if err != nil {
 		return err
 	}
-	a, err := attrsOfWire(w)
-	if err != nil {
+	a, err := s.settable(w)
+	if err != nil || a.Valid == 0 && w.Flags != 0 {
 		return err
 	}
-	all := a.Valid == 0
-	if err := s.srv.SetStat.apply(&a, s.caps.Attrs); err != nil {
-		return err
-	}
-	if a.Valid == 0 && !all {
-		return nil
-	}
-	return s.fs.SetStat(s.ctx, name, &a, follow)
+	return unknownNames(s.fs.SetStat(s.ctx, name, &a, follow), &a)
 }
 
 func (s *session) fsetstat(r *request) error {
@@ -162,18 +205,18 @@ func (s *session) fsetstat(r *request) error {
 	if err := malformed(c); err != nil {
 		return err
 	}
-	h, err := s.file(r, m.Handle)
+	h, err := s.fileOrDir(r, m.Handle)
 	if err != nil {
 		return err
 	}
-	a, err := attrsOfWire(&m.Attrs)
-	if err != nil {
+	a, err := s.settable(&m.Attrs)
+	switch {
+	case err != nil || a.Valid == 0:
 		return err
+	case h.dir != nil:
+		return unknownNames(s.fs.SetStat(s.ctx, h.name, &a, true), &a)
 	}
-	if err := s.srv.SetStat.apply(&a, s.caps.Attrs); err != nil || a.Valid == 0 {
-		return err
-	}
-	return h.file.SetStat(s.ctx, &a)
+	return unknownNames(h.file.SetStat(s.ctx, &a), &a)
 }
 
 func (s *session) remove(r *request) error {
@@ -196,17 +239,11 @@ func (s *session) mkdir(r *request) error {
 	if err != nil {
 		return err
 	}
-	a, err := attrsOfWire(&m.Attrs)
+	a, err := s.initial(&m.Attrs)
 	if err != nil {
 		return err
 	}
-	if err := s.srv.SetStat.apply(&a, s.caps.Attrs); err != nil {
-		return err
-	}
-	if a.Valid == 0 {
-		return s.fs.Mkdir(s.ctx, name, nil)
-	}
-	return s.fs.Mkdir(s.ctx, name, &a)
+	return unknownNames(s.fs.Mkdir(s.ctx, name, a), a)
 }
 
 func (s *session) rmdir(r *request) error {
@@ -217,30 +254,74 @@ func (s *session) rmdir(r *request) error {
 	return s.fs.Rmdir(s.ctx, name)
 }
 
+// realpath serves REALPATH. From version 6 on it says what to look at, and composes paths
+// (filexfer-13 section 8.9).
 func (s *session) realpath(r *request) error {
-	name, err := s.path(r)
+	m := fxp.Realpath{V: s.version}
+	c := wire.Decoder(r.body)
+	m.Layout(c)
+	if err := malformed(c); err != nil {
+		return err
+	}
+	name, err := s.name(r, m.Path)
 	if err != nil {
 		return err
 	}
-	return s.replyPath(r, name)
+	for _, elem := range m.Compose {
+		if elem, err = s.peerName(r, elem); err != nil {
+			return err
+		}
+		// Cleaned at each step, so that it stays as short as a name may be.
+		if name, err = CleanPath(JoinPath(name, elem)); err != nil {
+			return err
+		}
+	}
+	control := RealPathControl(m.Control)
+	switch {
+	case s.version < fxp.V6:
+	case control > RealPathStatAlways:
+		return Status(CodeInvalidParameter, "unknown control of REALPATH")
+	case control == RealPathDefault:
+		control = RealPathNoCheck
+	}
+	return s.replyPath(r, name, RealPathOpt{Control: control, Want: s.want(0)})
 }
 
 // replyPath answers with the real path of name.
-func (s *session) replyPath(r *request, name string) error {
-	real, _, err := s.fs.RealPath(s.ctx, name, RealPathOpt{})
+func (s *session) replyPath(r *request, name string, opt RealPathOpt) error {
+	real, a, err := s.fs.RealPath(s.ctx, name, opt)
 	if err != nil {
 		return err
 	}
-	s.replyName(r, real)
+	s.replyName(r, real, a)
 	return nil
 }
 
+// rename serves RENAME. Flags exist from version 5 on (filexfer-13 section 8.3).
 func (s *session) rename(r *request) error {
-	from, to, err := s.twoPaths(r)
+	m := fxp.Rename{V: s.version}
+	c := wire.Decoder(r.body)
+	m.Layout(c)
+	if err := malformed(c); err != nil {
+		return err
+	}
+	from, err := s.name(r, m.Old)
 	if err != nil {
 		return err
 	}
-	return s.fs.Rename(s.ctx, JoinPath(s.startDir, from), JoinPath(s.startDir, to), 0)
+	to, err := s.name(r, m.New)
+	if err != nil {
+		return err
+	}
+	flags := RenameFlags(m.Flags)
+	switch {
+	case flags&^(RenameOverwrite|RenameAtomic|RenameNative) != 0:
+		return Status(CodeOpUnsupported, "unknown rename flag")
+	case flags&RenameNative != 0: // the others are wishes then
+	case flags&RenameAtomic != 0 && !s.caps.Features.Has(FeaturePosixRename):
+		return Status(CodeOpUnsupported, "cannot replace atomically")
+	}
+	return s.fs.Rename(s.ctx, from, to, flags)
 }
 
 func (s *session) readlink(r *request) error {
@@ -252,7 +333,7 @@ func (s *session) readlink(r *request) error {
 	if err != nil {
 		return err
 	}
-	s.replyName(r, target)
+	s.replyName(r, target, nil)
 	return nil
 }
 
@@ -271,4 +352,30 @@ func (s *session) symlink(r *request) error {
 	case SymlinkTargetFirst:
 	}
 	return s.fs.Link(s.ctx, target, JoinPath(s.startDir, link), true)
+}
+
+// link serves LINK, which takes the place of SYMLINK in version 6 (filexfer-13 section 8.7).
+func (s *session) link(r *request) error {
+	var m fxp.Link
+	c := wire.Decoder(r.body)
+	m.Layout(c)
+	if err := malformed(c); err != nil {
+		return err
+	}
+	link, err := s.name(r, m.New)
+	if err != nil {
+		return err
+	}
+	target, err := s.peerName(r, m.Target)
+	if err != nil {
+		return err
+	}
+	need := FeatureSymlink
+	if !m.Symbolic {
+		need, target = FeatureHardLink, JoinPath(s.startDir, target)
+	}
+	if !s.caps.Features.Has(need) {
+		return CodeOpUnsupported
+	}
+	return s.fs.Link(s.ctx, target, link, m.Symbolic)
 }

@@ -8,22 +8,9 @@ import (
 	"github.com/fairlead-ssh/fairlead/internal/fxp"
 )
 
-// newRows are not served yet.
-var newRows = map[fxp.Op]bool{
-	fxp.OpLink: true, fxp.OpBlock: true, fxp.OpUnblock: true, fxp.OpCheckFileName: true, fxp.OpCheckFileHandle: true, fxp.OpMD5Hash: true,
-	fxp.OpMD5HashHandle: true, fxp.OpCopyFile: true, fxp.OpSpaceAvailable: true, fxp.OpTextSeek: true, fxp.OpVersionSelect: true,
-	fxp.OpVendorID: true, fxp.OpFilenameTranslation: true, fxp.OpGetTempFolder: true, fxp.OpMakeTempFolder: true,
-}
-
 func TestEveryHandlerHasARow(t *testing.T) {
 	for _, row := range fxp.Rows()[1:] {
 		h := &handlers[row.Op]
-		if newRows[row.Op] {
-			if h.run != nil {
-				t.Errorf("%s is not new any more", row.Name)
-			}
-			continue
-		}
 		inLoop := row.Reply != 0 && row.Op != fxp.OpInit && row.Op != fxp.OpRead && row.Op != fxp.OpWrite
 		if (h.run != nil) != inLoop {
 			t.Errorf("%s: handler %v", row.Name, h.run != nil)

@@ -369,11 +369,18 @@ func (ownExtension) Extended(_ context.Context, name string, data []byte) ([]byt
 	return nil, errors.ErrUnsupported
 }
 
+// names answers what VERSION announces, without the data.
+func names(r *fxp.VersionReply) (names []string) {
+	for _, x := range r.Extensions {
+		names = append(names, x.Name)
+	}
+	return names
+}
+
 func TestExtensionsOfTheFileSystem(t *testing.T) {
 	play(t, serverOf(ownExtension{memfs.New(memfs.Options{})}), sftp.SessionInfo{}, func(p *peer) {
-		x := p.init(3).Extensions
-		if len(x) != 2 || x[0].Name != "limits@openssh.com" || x[1].Name != "echo@example.com" {
-			t.Errorf("announced %+v", x)
+		if x := names(p.init(3)); !slices.Equal(x, []string{"limits@openssh.com", "check-file", "md5-hash", "md5-hash-handle", "echo@example.com", "versions"}) {
+			t.Errorf("announced %q", x)
 		}
 		if m, ok := p.call(&fxp.Extended{Name: "echo@example.com", Data: []byte("hi")}).(*fxp.ExtendedReply); !ok || string(m.Data) != "hi" {
 			t.Errorf("echo: %+v", m)
@@ -386,8 +393,8 @@ func TestExtensionsOfTheFileSystem(t *testing.T) {
 	srv := serverOf(ownExtension{memfs.New(memfs.Options{})})
 	srv.ReadOnly = true
 	play(t, srv, sftp.SessionInfo{}, func(p *peer) {
-		if x := p.init(3).Extensions; len(x) != 1 {
-			t.Errorf("read-only server announces %+v", x)
+		if x := names(p.init(3)); slices.Contains(x, "echo@example.com") {
+			t.Errorf("read-only server announces %q", x)
 		}
 		p.want("what may write", sftp.CodePermissionDenied, &fxp.Extended{Name: "echo@example.com"})
 		p.want("unknown", sftp.CodeOpUnsupported, &fxp.Extended{Name: "none@example.com"})
@@ -772,16 +779,18 @@ func TestLog(t *testing.T) {
 }
 
 // FuzzServer sends arbitrary octets behind an INIT and an open file and directory, whose
-// handles stand where the input has FILE and DIR!.
+// handles stand where the input has FILE and DIR!. The upper bits of cut are the version.
 func FuzzServer(f *testing.F) {
-	var all []byte
-	for _, h := range []string{"FILE", "DIR!"} {
-		for _, m := range every(nil, []byte(h)) {
-			f.Add(fxp.Append(nil, 1, m), uint8(0))
-			all = fxp.Append(all, 1, m)
+	for v := fxp.V3; v <= fxp.V6; v++ {
+		var all []byte
+		for _, h := range []string{"FILE", "DIR!"} {
+			for _, m := range every(&peer{v: v}, []byte(h)) {
+				f.Add(fxp.Append(nil, 1, m), uint8(v-fxp.V3)<<6)
+				all = fxp.Append(all, 1, m)
+			}
 		}
+		f.Add(all, uint8(v-fxp.V3)<<6|1)
 	}
-	f.Add(all, uint8(1))
 	f.Fuzz(func(t *testing.T, data []byte, cut uint8) {
 		if len(data) > 16<<10 {
 			return
@@ -792,14 +801,14 @@ func FuzzServer(f *testing.F) {
 			srv.SetIO(sftp.IOSpawn)
 		}
 		p := newPeer(t, context.Background(), srv, sftp.SessionInfo{}, 32<<10)
-		p.init(3)
+		p.init(fxp.V3 + fxp.Version(cut>>6))
 		file, dir := p.open("f", fxp.OpenRead|fxp.OpenWrite|fxp.OpenCreate), p.opendir("/")
 		data = bytes.ReplaceAll(data, []byte("FILE"), file)
 		data = bytes.ReplaceAll(data, []byte("DIR!"), dir)
 		sent := make(chan struct{})
 		go func() {
 			defer close(sent)
-			p.conn.cut = 1 + int(cut)*8
+			p.conn.cut = 1 + int(cut&63)*32
 			if len(data) > 0 {
 				b := packet.Get(len(data))
 				copy(b.Bytes(), data)
@@ -816,7 +825,7 @@ func FuzzServer(f *testing.F) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			m := fxp.OpOf(typ, 3).Row().New(3)
+			m := fxp.OpOf(typ, p.v).Row().New(p.v)
 			if err := wire.Decode(body, m); err != nil {
 				t.Fatalf("malformed %s: %v", typ, err)
 			}

@@ -31,8 +31,12 @@ type session struct {
 
 	started bool
 	version fxp.Version
-	offered [fxp.OpCount]bool // the extended requests that are served
-	quirks  quirk
+	newline string // of text on the wire, as VERSION announced it; "" if it did not
+	// charsetSaid: VERSION announced in which charset names may be asked for.
+	charsetSaid bool
+	over        error             // why the session ends behind this request
+	offered     [fxp.OpCount]bool // the extended requests that are served
+	quirks      quirk
 	// startDir is where relative names start; "" is the root.
 	startDir string
 	names    names
@@ -50,6 +54,7 @@ type session struct {
 	turns    turns
 	ops      []*ioOp
 	free     chan *ioOp
+	hashing  chan struct{} // as many as hash something
 
 	draining atomic.Bool
 	waiting  atomic.Bool   // the loop sits in ReadPacket with nothing open and nothing owed
@@ -209,7 +214,7 @@ func (s *session) serve(msg []byte) error {
 		s.log.LogAttrs(s.ctx, slog.LevelDebug, "sftp request", slog.String("op", r.op.String()), slog.Uint64("id", uint64(id)),
 			slog.String("path", plain(r.path)), slog.String("status", CodeOf(err).String()))
 	}
-	return nil
+	return s.over
 }
 
 // request runs r. An error, or nil without an answer given, becomes a STATUS.
@@ -235,8 +240,8 @@ func (s *session) init(body []byte) error {
 	if err := wire.Decode(body, &m); err != nil {
 		return violation("INIT: %v", err)
 	}
-	s.started, s.version = true, min(m.Version, s.srv.maxVersion())
-	s.names.start(s.version)
+	s.started = true
+	s.begin(min(m.Version, s.srv.maxVersion()))
 	reply := fxp.VersionReply{Version: s.version}
 	if s.version >= fxp.V3 {
 		reply.Extensions = s.announce()
@@ -288,10 +293,14 @@ func (s *session) finish(p []byte) {
 const maxScratch = 4 << 10
 
 // replyName answers with one name that is its own long name, as REALPATH and READLINK do.
-func (s *session) replyName(r *request, name string) {
+// a may be nil.
+func (s *session) replyName(r *request, name string, a *Attrs) {
 	name = s.names.encode(name)
 	p := wire.AppendUint32(s.reply(r, fxp.TypeName), 1)
 	e := fxp.NameEntry{Name: name, Attrs: fxp.Attrs{V: s.version}}
+	if a != nil {
+		e.Attrs = wireAttrs(a, s.version)
+	}
 	s.long = append(s.long[:0], name...)
 	e.LongName = s.long
 	s.finish(wire.Append(p, &e))

@@ -1,0 +1,138 @@
+package sftp
+
+import (
+	"context"
+	"errors"
+	"math"
+
+	"github.com/fairlead-ssh/fairlead/internal/fxp"
+	"github.com/fairlead-ssh/fairlead/internal/wire"
+)
+
+// copyData serves copy-data (OpenSSH PROTOCOL section 4.10), beside the loop.
+func (s *session) copyData(r *request) error {
+	var m fxp.ExtCopyData
+	c := wire.Decoder(r.body)
+	m.Layout(c)
+	if err := malformed(c); err != nil {
+		return err
+	}
+	from, err := s.handles.getFile(m.From)
+	if err != nil {
+		return err
+	}
+	to, err := s.handles.getFile(m.To)
+	if err != nil {
+		return err
+	}
+	r.path = to.name
+	switch {
+	case from == to:
+		return Status(CodeInvalidParameter, "source and target are one handle")
+	case !from.reads:
+		return errNotRead
+	case !to.writes:
+		return errNotWrite
+	case from.text != nil || to.text != nil:
+		return Status(CodeInvalidParameter, "text has no offsets")
+	case m.FromOffset > math.MaxInt64 || m.ToOffset > math.MaxInt64 || m.Length > math.MaxInt64:
+		return errOffset
+	}
+	s.awaitHandle(from)
+	s.awaitHandle(to)
+	s.background(r, to, from, true, func() ([]byte, error) {
+		n, err := CopyRange(s.ctx, to.file, int64(m.ToOffset), from.file, int64(m.FromOffset), int64(m.Length))
+		if n > 0 {
+			to.written.Add(uint64(n))
+			from.read.Add(uint64(n))
+		}
+		return nil, err
+	})
+	return nil
+}
+
+// copyFile serves copy-file, beside the loop: the content of a regular file, its mode and
+// its times. What could not be copied in full is removed.
+func (s *session) copyFile(r *request) error {
+	var m fxp.ExtCopyFile
+	c := wire.Decoder(r.body)
+	m.Layout(c)
+	if err := malformed(c); err != nil {
+		return err
+	}
+	from, err := s.name(r, m.From)
+	if err != nil {
+		return err
+	}
+	to, err := s.name(r, m.To)
+	switch {
+	case err != nil:
+		return err
+	case meansDir(m.From) || meansDir(m.To):
+		return CodeIsADirectory
+	case s.draining.Load():
+		return errDraining
+	}
+	s.background(r, nil, nil, false, func() ([]byte, error) {
+		return nil, s.duplicate(from, to, m.Overwrite)
+	})
+	return nil
+}
+
+// duplicate copies the file from to to.
+func (s *session) duplicate(from, to string, overwrite bool) (err error) {
+	src, err := s.fs.Open(s.ctx, from, &OpenHow{Access: AccessReadData | AccessReadAttrs, Disposition: OpenExisting})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, src.Close(err)) }()
+	a, err := src.Stat(s.ctx, AttrSize|AttrMode|AttrTimes|AttrFileID)
+	if err != nil {
+		return err
+	}
+	how := OpenHow{Access: AccessWriteData | AccessWriteAttrs, Disposition: CreateNew}
+	if overwrite {
+		// Before it is emptied: it may be the source itself.
+		if b, err := s.fs.Stat(s.ctx, to, StatOpt{Follow: true, Want: AttrFileID}); err == nil && a.SameFile(b) {
+			return Status(CodeInvalidParameter, "source and target are one file")
+		}
+		how.Disposition = CreateTruncate
+	}
+	// The client asked for a copy, not for attributes: what may not be set is left out.
+	mode := Attrs{Valid: a.Valid & AttrMode, Mode: a.Mode & ModePerm}
+	if s.srv.SetStat.apply(&mode, s.caps.Attrs, 0) == nil && mode.Valid != 0 {
+		how.Attrs = &mode
+	}
+	dst, err := s.fs.Open(s.ctx, to, &how)
+	if err != nil {
+		return err
+	}
+	_, err = CopyRange(s.ctx, dst, 0, src, 0, 0)
+	if err == nil {
+		times := Attrs{Valid: a.Valid & AttrTimes, Atime: a.Atime, Mtime: a.Mtime}
+		if s.srv.SetStat.apply(&times, s.caps.Attrs, 0) == nil && times.Valid&(AttrAtime|AttrMtime) != 0 {
+			_ = dst.SetStat(s.ctx, &times)
+		}
+	}
+	var made *Attrs
+	if err != nil {
+		// Even if the session has ended, which may be why.
+		made, _ = dst.Stat(context.WithoutCancel(s.ctx), AttrFileID)
+	}
+	if cerr := dst.Close(err); err == nil {
+		err = cerr
+	}
+	if made != nil {
+		s.removeCopy(to, made)
+	}
+	return err
+}
+
+// removeCopy removes what a copy that failed has left, unless the name has come to mean
+// something else, such as a link to it.
+func (s *session) removeCopy(name string, made *Attrs) {
+	ctx := context.WithoutCancel(s.ctx)
+	if now, err := s.fs.Stat(ctx, name, StatOpt{Want: AttrFileID}); err == nil && now.SameFile(made) {
+		_ = s.fs.Remove(ctx, name)
+	}
+}
