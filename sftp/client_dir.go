@@ -1,0 +1,273 @@
+package sftp
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"iter"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/fairlead-ssh/fairlead/internal/fxp"
+	"github.com/fairlead-ssh/fairlead/internal/wire"
+)
+
+// A NameError is a name in a listing that cannot be one: empty, or with a "/" or a NUL in
+// it. A server that sends it may want files written elsewhere than they are meant to be.
+// errors.Is finds fs.ErrInvalid. It concerns one entry: the listing goes on.
+type NameError struct {
+	Dir  string // the directory
+	Name string // what the server calls the entry
+}
+
+// Error answers the name, quoted.
+func (e *NameError) Error() string {
+	return "sftp: " + strconv.Quote(e.Dir) + " lists " + strconv.Quote(e.Name) + ", which is not a file name"
+}
+
+// Is matches fs.ErrInvalid.
+func (e *NameError) Is(target error) bool { return target == fs.ErrInvalid }
+
+// RemoteDir is a directory that is open on a server. Calls of Next are taken one after the
+// other.
+type RemoteDir struct {
+	c      *Client
+	name   string
+	handle []byte
+	turn   chan struct{}
+
+	// Held by turn.
+	wake   chan struct{}
+	ops    []*call
+	window int  // READDIRs to have under way
+	ended  bool // the server has said that there is no more
+	err    error
+
+	mu     sync.Mutex
+	closed bool
+}
+
+// maxReaddirs is how many READDIRs are under way at most. Each brings up to 256 KiB.
+const maxReaddirs = 16
+
+// OpenDir opens a directory for listing in batches. ReadDir is easier to use.
+func (c *Client) OpenDir(ctx context.Context, name string) (*RemoteDir, error) {
+	if err := c.enter(ctx); err != nil {
+		return nil, pathError("open", name, err)
+	}
+	h, err := c.handle(ctx, &fxp.Path{T: fxp.TypeOpendir, Path: name})
+	if err != nil {
+		c.leave()
+		return nil, pathError("open", name, err)
+	}
+	d := &RemoteDir{c: c, name: name, handle: h, turn: make(chan struct{}, 1), wake: make(chan struct{}, 1)}
+	if d.window = 2; c.cfg.OneAtATime { // a small directory is one reply and the end
+		d.window = 1
+	}
+	return d, nil
+}
+
+// Next answers the next entries, as many as came in one reply, without "." and "..". At the
+// end it answers io.EOF. A *NameError comes with the entries that are in order and does not
+// end the listing.
+func (d *RemoteDir) Next(ctx context.Context) (list []Entry, err error) {
+	for len(list) == 0 && err == nil {
+		var errs []error
+		err = d.each(ctx, func(e Entry, err error) bool {
+			if err != nil {
+				errs = append(errs, err)
+			} else {
+				list = append(list, e)
+			}
+			return true
+		})
+		if err == nil {
+			err = errors.Join(errs...)
+		}
+	}
+	return list, pathError("readdir", d.name, err)
+}
+
+// each passes the entries of one reply on, until yield wants no more.
+func (d *RemoteDir) each(ctx context.Context, yield func(Entry, error) bool) error {
+	select {
+	case d.turn <- struct{}{}:
+		defer func() { <-d.turn }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	for d.err == nil {
+		if d.isClosed() {
+			return fs.ErrClosed
+		}
+		op, err := d.reply(ctx)
+		if err != nil {
+			return err
+		}
+		if op == nil {
+			break
+		}
+		if op.t == fxp.TypeName {
+			n, err := d.entries(op, yield)
+			d.c.calls.release(op)
+			if n == 0 && err == nil {
+				d.ended = true // as OpenSSH takes it; to ask again may go on for ever
+				continue
+			}
+			d.window = min(2*d.window, maxReaddirs)
+			if d.c.cfg.OneAtATime {
+				d.window = 1
+			}
+			return err
+		}
+		err = d.c.refused(op, "READDIR")
+		d.c.calls.release(op)
+		d.ended = true // of what is under way the replies may still hold names
+		if !errors.Is(err, io.EOF) {
+			d.err = err
+		}
+	}
+	if d.err == nil {
+		d.err = io.EOF
+	}
+	return d.err
+}
+
+// reply asks for more and waits for the next reply; nil: there are none to come.
+func (d *RemoteDir) reply(ctx context.Context) (*call, error) {
+	for !d.ended && len(d.ops) < d.window {
+		op := d.c.calls.call(d.wake)
+		var tmp [fxp.HeaderSize + 4 + fxp.MaxHandle]byte
+		p := wire.AppendBytes(fxp.AppendHeader(tmp[:0], fxp.TypeReaddir, 0), d.handle)
+		if err := d.c.calls.sendSmall(ctx, op, fxp.Finish(p, 0)); err != nil {
+			d.c.calls.drop(op)
+			return nil, err
+		}
+		d.ops = append(d.ops, op)
+	}
+	if len(d.ops) == 0 {
+		return nil, nil
+	}
+	op := d.ops[0]
+	for !op.done.Load() {
+		select {
+		case <-d.wake:
+			if d.isClosed() {
+				return nil, fs.ErrClosed
+			}
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+	if op.err != nil {
+		return nil, op.err
+	}
+	d.ops = slices.Delete(d.ops, 0, 1)
+	return op, nil
+}
+
+// entries passes the names of a NAME on one by one, so that a long one takes no memory of
+// its own. It answers how many the message has.
+func (d *RemoteDir) entries(op *call, yield func(Entry, error) bool) (int, error) {
+	m := wire.Decoder(op.buf.Bytes())
+	var n uint32
+	m.Uint32(&n)
+	for i := range n {
+		e := fxp.NameEntry{Attrs: fxp.Attrs{V: d.c.version}}
+		e.Layout(m)
+		if m.Err() != nil {
+			return int(i), d.c.fail(violation("NAME: %v", m.Err()))
+		}
+		if e.Name == "." || e.Name == ".." {
+			continue
+		}
+		var ok bool
+		if e.Name == "" || strings.ContainsAny(e.Name, "/\x00") {
+			ok = yield(Entry{}, &NameError{Dir: d.name, Name: e.Name})
+		} else {
+			ok = yield(Entry{Name: e.Name, LongName: string(e.LongName), Attrs: attrsOfWire(&e.Attrs)}, nil)
+		}
+		if !ok {
+			break
+		}
+	}
+	if m.Err() != nil {
+		return 0, d.c.fail(violation("NAME: %v", m.Err()))
+	}
+	return int(n), nil
+}
+
+func (d *RemoteDir) isClosed() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.closed
+}
+
+// Close ends the listing. Closing again does nothing, with fs.ErrClosed.
+func (d *RemoteDir) Close(ctx context.Context) error {
+	d.mu.Lock()
+	closed := d.closed
+	d.closed = true
+	d.mu.Unlock()
+	if closed {
+		return pathError("close", d.name, fs.ErrClosed)
+	}
+	signal(d.wake) // for who waits in Next
+	d.turn <- struct{}{}
+	for _, op := range d.ops {
+		d.c.calls.drop(op)
+	}
+	d.ops = nil
+	<-d.turn
+	return pathError("close", d.name, d.c.closeHandle(ctx, d.handle))
+}
+
+// ReadDir lists a directory, without "." and "..", in the order of the server. More is asked
+// for while entries are looked at, and no more than a few replies are in memory, however long
+// the listing is.
+//
+// An error comes with an empty Entry. After a *NameError, which is about one entry, the
+// listing goes on; any other error is the last that comes.
+func (c *Client) ReadDir(ctx context.Context, name string) iter.Seq2[Entry, error] {
+	return func(yield func(Entry, error) bool) {
+		d, err := c.OpenDir(ctx, name)
+		if err != nil {
+			yield(Entry{}, err)
+			return
+		}
+		stopped := false
+		for err == nil && !stopped {
+			err = d.each(ctx, func(e Entry, err error) bool {
+				stopped = !yield(e, err)
+				return !stopped
+			})
+		}
+		closeErr := d.Close(ctx)
+		switch {
+		case stopped:
+		case !errors.Is(err, io.EOF):
+			yield(Entry{}, pathError("readdir", name, err))
+		case closeErr != nil:
+			yield(Entry{}, closeErr)
+		}
+	}
+}
+
+// ReadDirAll answers the whole of a directory, sorted by name. With an error comes what was
+// listed before it.
+func (c *Client) ReadDirAll(ctx context.Context, name string) ([]Entry, error) {
+	var list []Entry
+	var failed error
+	for e, err := range c.ReadDir(ctx, name) {
+		if err != nil {
+			failed = errors.Join(failed, err)
+			continue
+		}
+		list = append(list, e)
+	}
+	slices.SortFunc(list, func(a, b Entry) int { return strings.Compare(a.Name, b.Name) })
+	return list, failed
+}

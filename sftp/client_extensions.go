@@ -1,0 +1,141 @@
+package sftp
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/fairlead-ssh/fairlead/internal/fxp"
+	"github.com/fairlead-ssh/fairlead/internal/wire"
+)
+
+// unannounced is the error of an extension that the server did not announce. It is not sent:
+// some servers end the session over one that they do not know.
+func unannounced(name string) error {
+	return Status(CodeOpUnsupported, "server does not offer "+name)
+}
+
+// extended sends the request of row op. reply takes the data of an EXTENDED_REPLY; without
+// it a STATUS answers.
+func (c *Client) extended(ctx context.Context, op fxp.Op, data wire.Layouter, reply wire.Layouter) error {
+	name := op.Row().Extension
+	if !c.Supports(name) {
+		return unannounced(name)
+	}
+	m := fxp.Extended{Name: name, Data: wire.Append(nil, data)}
+	if reply == nil {
+		return c.status(ctx, &m)
+	}
+	var got fxp.ExtendedReply
+	cl, err := c.calls.roundTrip(ctx, &m, false)
+	if err != nil {
+		return err
+	}
+	defer c.calls.release(cl)
+	if err := c.answer(&m, cl, &got); err != nil {
+		return err
+	}
+	d := wire.Decoder(got.Data)
+	reply.Layout(d)
+	if d.Err() != nil {
+		return c.fail(violation("reply to %s: %v", name, d.Err()))
+	}
+	return nil
+}
+
+// Extended sends an EXTENDED request by name, announced or not, and answers the data of the
+// EXTENDED_REPLY, or nil if a STATUS says that all is well. A reply of another type is
+// answered whole, as its data behind the request id.
+func (c *Client) Extended(ctx context.Context, name string, data []byte) ([]byte, error) {
+	m := fxp.Extended{Name: name, Data: data}
+	cl, err := c.calls.roundTrip(ctx, &m, false)
+	if err != nil {
+		return nil, fmt.Errorf("sftp: %s: %w", plain(name), err)
+	}
+	defer c.calls.release(cl)
+	if cl.t == fxp.TypeStatus {
+		if err := c.statusOf(cl); err != nil {
+			return nil, fmt.Errorf("sftp: %s: %w", plain(name), err)
+		}
+		return nil, nil
+	}
+	var out []byte
+	for b := cl.buf; b != nil; {
+		out = append(out, b.Bytes()...)
+		next := b.Unlink()
+		b.Release()
+		b = next
+	}
+	cl.buf = nil
+	return out, nil
+}
+
+// named sends an extension that a NAME answers.
+func (c *Client) named(ctx context.Context, op fxp.Op, data wire.Layouter) (string, error) {
+	name := op.Row().Extension
+	if !c.Supports(name) {
+		return "", unannounced(name)
+	}
+	p, _, err := c.name(ctx, &fxp.Extended{Name: name, Data: wire.Append(nil, data)})
+	return p, err
+}
+
+// ExpandPath is RealPath of a name that may begin with "~" or "~user"
+// (expand-path@openssh.com).
+func (c *Client) ExpandPath(ctx context.Context, name string) (string, error) {
+	p, err := c.named(ctx, fxp.OpExpandPath, &fxp.ExtText{Text: name})
+	return p, pathError("expand-path", name, err)
+}
+
+// HomeDir answers the home directory of a user, of one's own for "" (home-directory).
+func (c *Client) HomeDir(ctx context.Context, user string) (string, error) {
+	p, err := c.named(ctx, fxp.OpHomeDirectory, &fxp.ExtText{Text: user})
+	return p, pathError("home-directory", user, err)
+}
+
+// StatFS describes the file system that name is on (statvfs@openssh.com).
+func (c *Client) StatFS(ctx context.Context, name string) (*FSInfo, error) {
+	var m fxp.ReplyStatVFS
+	if err := c.extended(ctx, fxp.OpStatVFS, &fxp.ExtText{Text: name}, &m); err != nil {
+		return nil, pathError("statvfs", name, err)
+	}
+	return fsInfo(&m), nil
+}
+
+func fsInfo(m *fxp.ReplyStatVFS) *FSInfo {
+	return &FSInfo{
+		BlockSize: m.BSize, FragmentSize: m.FrSize, Blocks: m.Blocks, Free: m.BFree, Avail: m.BAvail,
+		Files: m.Files, FilesFree: m.FFree, FilesAvail: m.FAvail, ID: m.FSID, Flags: FSFlags(m.Flag), NameMax: m.NameMax,
+	}
+}
+
+// LookupIDs answers the names of users and groups by number, "" for those without one
+// (users-groups-by-id@openssh.com).
+func (c *Client) LookupIDs(ctx context.Context, uids, gids []uint32) (users, groups []string, err error) {
+	var m fxp.ReplyNames
+	if err := c.extended(ctx, fxp.OpUsersGroupsByID, &fxp.ExtIDs{UIDs: uids, GIDs: gids}, &m); err != nil {
+		return nil, nil, err
+	}
+	if len(m.Users) != len(uids) || len(m.Groups) != len(gids) {
+		return nil, nil, Status(CodeBadMessage, "server answers with another number of names")
+	}
+	return m.Users, m.Groups, nil
+}
+
+// CopyData has the server copy n octets from one open file to another, all up to the end
+// for 0 (copy-data). What was given to Write before is copied too.
+func (c *Client) CopyData(ctx context.Context, from *RemoteFile, fromOff, n int64, to *RemoteFile, toOff int64) error {
+	if fromOff < 0 || n < 0 || toOff < 0 {
+		return linkError("copy-data", from.name, to.name, CodeInvalidParameter)
+	}
+	to.stale()
+	err := from.Flush(ctx)
+	if err == nil {
+		err = to.Flush(ctx)
+	}
+	if err == nil {
+		err = c.extended(ctx, fxp.OpCopyData, &fxp.ExtCopyData{
+			From: from.handle, FromOffset: uint64(fromOff), Length: uint64(n), To: to.handle, ToOffset: uint64(toOff),
+		}, nil)
+	}
+	return linkError("copy-data", from.name, to.name, err)
+}

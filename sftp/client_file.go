@@ -1,0 +1,564 @@
+package sftp
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/fairlead-ssh/fairlead/internal/fxp"
+)
+
+// RemoteFile is a file that is open on a server. It works like an *os.File, and fast without
+// further ado: Read asks for what comes next before it is wanted, and Write does not wait for
+// the server, both within a bounded number of octets.
+//
+// So an error of the server about a Write may come with a later Write, or with Seek, Flush,
+// Sync or Close: an upload has succeeded when Close says so. After such an error every later
+// Write fails.
+//
+// Read, Write, Seek, WriteTo and ReadFrom share one position and are taken one after the
+// other. ReadAt and WriteAt do not use it, wait for the server, and may run concurrently
+// with everything else.
+type RemoteFile struct {
+	c       *Client
+	name    string
+	handle  []byte
+	reads   bool
+	writes  bool
+	appends bool
+	serial  bool // one request at a time
+
+	turn chan struct{} // held by who reads or writes at the position
+
+	// Held by turn.
+	pos   int64
+	ahead readAhead
+	back  writeBehind
+
+	changed atomic.Uint64 // grows with what makes content that was read ahead stale
+
+	mu     sync.Mutex
+	user   context.Context // of SetContext
+	ctx    context.Context // user's, until Close
+	cancel context.CancelCauseFunc
+	closed bool
+}
+
+// Open opens a file for reading.
+func (c *Client) Open(ctx context.Context, name string) (*RemoteFile, error) {
+	return c.OpenFile(ctx, name, HowFromFlags(os.O_RDONLY))
+}
+
+// Create opens a file for writing, made or emptied. Other than os.Create it does not ask for
+// reading: servers refuse that to users who may only leave files.
+func (c *Client) Create(ctx context.Context, name string) (*RemoteFile, error) {
+	return c.OpenFile(ctx, name, HowFromFlags(os.O_WRONLY|os.O_CREATE|os.O_TRUNC))
+}
+
+// OpenFile opens a file. HowFromFlags makes an OpenHow of the flags of os.OpenFile, and
+// ParseOpenFlags of texts such as "r+"; Attrs in it are for a file that is made. What the
+// version of the session cannot say is errors.ErrUnsupported.
+func (c *Client) OpenFile(ctx context.Context, name string, how OpenHow) (*RemoteFile, error) {
+	f, err := c.openFile(ctx, name, &how)
+	return f, pathError("open", name, err)
+}
+
+func (c *Client) openFile(ctx context.Context, name string, how *OpenHow) (*RemoteFile, error) {
+	if err := how.Check(); err != nil {
+		return nil, err
+	}
+	m, err := c.openMessage(name, how)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.enter(ctx); err != nil {
+		return nil, err
+	}
+	h, err := c.handle(ctx, m)
+	if err != nil {
+		c.leave()
+		return nil, err
+	}
+	f := &RemoteFile{
+		c: c, name: name, handle: h, reads: how.Reads(), writes: how.Writes(), appends: how.Appends(),
+		serial: c.cfg.OneAtATime || how.Appends() || how.Flags&OpenText != 0, turn: make(chan struct{}, 1),
+	}
+	f.ahead.f, f.back.f = f, f
+	f.setContext(context.Background())
+	return f, nil
+}
+
+// openMessage makes the OPEN of version 3 (filexfer-02 section 6.3).
+func (c *Client) openMessage(name string, how *OpenHow) (fxp.Message, error) {
+	var flags uint32
+	if how.Flags&^(OpenAppend|OpenAppendAtomic) != 0 {
+		return nil, Status(CodeOpUnsupported, "open flags that version 3 does not have")
+	}
+	if how.Reads() {
+		flags |= fxp.OpenRead
+	}
+	if how.Writes() {
+		flags |= fxp.OpenWrite
+	}
+	if how.Appends() {
+		flags |= fxp.OpenAppend
+	}
+	if flags == 0 {
+		flags = fxp.OpenRead // version 3 knows no access to the attributes alone
+	}
+	switch how.Disposition {
+	case CreateNew:
+		flags |= fxp.OpenCreate | fxp.OpenExcl
+	case CreateTruncate:
+		flags |= fxp.OpenCreate | fxp.OpenTrunc
+	case OpenOrCreate:
+		flags |= fxp.OpenCreate
+	case TruncateExisting:
+		flags |= fxp.OpenTrunc
+	case OpenExisting:
+	}
+	m := fxp.Open{Path: name, Flags: flags, Attrs: fxp.Attrs{V: c.version}}
+	if how.Attrs != nil {
+		m.Attrs = wireAttrs(how.Attrs, c.version)
+	}
+	return &m, nil
+}
+
+// Name answers the name the file was opened by.
+func (f *RemoteFile) Name() string { return f.name }
+
+// SetContext bounds the methods without a context of their own (Read, Write, Close ...) that
+// are called from now on. At first that is context.Background.
+func (f *RemoteFile) SetContext(ctx context.Context) { f.setContext(ctx) }
+
+func (f *RemoteFile) setContext(ctx context.Context) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	old := f.cancel
+	if f.closed {
+		return
+	}
+	f.user = ctx
+	f.ctx, f.cancel = context.WithCancelCause(ctx)
+	if old != nil {
+		old(nil)
+	}
+}
+
+// context answers the context of a method that has none.
+func (f *RemoteFile) context() context.Context {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.ctx
+}
+
+// lock takes the turn.
+func (f *RemoteFile) lock(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	select {
+	case f.turn <- struct{}{}:
+		return nil
+	default:
+	}
+	select {
+	case f.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// unlock lets the turn go. Of a file that was closed meanwhile it throws away what nobody
+// wants any more.
+func (f *RemoteFile) unlock() {
+	<-f.turn
+	f.mu.Lock()
+	closed := f.closed
+	f.mu.Unlock()
+	if !closed {
+		return
+	}
+	select {
+	case f.turn <- struct{}{}:
+		f.ahead.drop()
+		f.back.drop()
+		<-f.turn
+	default: // whoever has it now does that
+	}
+}
+
+// stale makes that nothing which was read ahead is used any more.
+func (f *RemoteFile) stale() { f.changed.Add(1) }
+
+var (
+	errNotOpenRead  = Status(CodePermissionDenied, "file is not open for reading")
+	errNotOpenWrite = Status(CodePermissionDenied, "file is not open for writing")
+)
+
+// Read reads up to len(p) octets at the position, and io.EOF at the end of the file.
+func (f *RemoteFile) Read(p []byte) (int, error) {
+	n, err := f.read(p)
+	return n, pathError("read", f.name, err)
+}
+
+func (f *RemoteFile) read(p []byte) (int, error) {
+	switch {
+	case !f.reads:
+		return 0, errNotOpenRead
+	case len(p) == 0:
+		return 0, nil
+	}
+	ctx := f.context()
+	if err := f.lock(ctx); err != nil {
+		return 0, err
+	}
+	defer f.unlock()
+	f.ahead.seek(f.pos)
+	n, err := f.ahead.read(ctx, p)
+	f.pos += int64(n)
+	return n, err
+}
+
+// WriteTo writes the file from the position to its end to w, straight from the packets it
+// comes in.
+func (f *RemoteFile) WriteTo(w io.Writer) (int64, error) {
+	n, err := f.writeTo(w)
+	return n, pathError("read", f.name, err)
+}
+
+func (f *RemoteFile) writeTo(w io.Writer) (int64, error) {
+	if !f.reads {
+		return 0, errNotOpenRead
+	}
+	ctx := f.context()
+	if err := f.lock(ctx); err != nil {
+		return 0, err
+	}
+	defer f.unlock()
+	f.ahead.seek(f.pos)
+	n, err := f.ahead.writeTo(ctx, w)
+	f.pos += n
+	return n, err
+}
+
+// Write writes p at the position. It returns when p is on its way; see RemoteFile for errors.
+// p is not kept.
+func (f *RemoteFile) Write(p []byte) (int, error) {
+	n, err := f.write(p)
+	return n, pathError("write", f.name, err)
+}
+
+func (f *RemoteFile) write(p []byte) (int, error) {
+	if !f.writes {
+		return 0, errNotOpenWrite
+	}
+	ctx := f.context()
+	if err := f.lock(ctx); err != nil {
+		return 0, err
+	}
+	defer f.unlock()
+	if err := f.appendAt(ctx); err != nil {
+		return 0, err
+	}
+	f.stale()
+	n, err := f.back.write(ctx, p, f.pos)
+	f.pos += int64(n)
+	return n, err
+}
+
+// ReadFrom writes what r has at the position, read straight into the packets that carry it.
+// It answers how many octets were sent; see RemoteFile for errors.
+func (f *RemoteFile) ReadFrom(r io.Reader) (int64, error) {
+	n, err := f.readFrom(r)
+	return n, pathError("write", f.name, err)
+}
+
+func (f *RemoteFile) readFrom(r io.Reader) (int64, error) {
+	if !f.writes {
+		return 0, errNotOpenWrite
+	}
+	ctx := f.context()
+	if err := f.lock(ctx); err != nil {
+		return 0, err
+	}
+	defer f.unlock()
+	if err := f.appendAt(ctx); err != nil {
+		return 0, err
+	}
+	f.stale()
+	n, err := f.back.readFrom(ctx, r, f.pos)
+	f.pos += n
+	f.stale()
+	return n, err
+}
+
+// appendAt puts the position of a file that is open for appending at its end: servers exist
+// that heed the offset of a WRITE all the same (W13).
+func (f *RemoteFile) appendAt(ctx context.Context) error {
+	if !f.appends {
+		return nil
+	}
+	a, err := f.stat(ctx)
+	switch {
+	case err == nil && a.Has(AttrSize):
+		f.pos = int64(min(a.Size, 1<<63-1))
+	case err != nil:
+		if _, refused := errors.AsType[*StatusError](err); !refused {
+			return err
+		}
+	}
+	return nil
+}
+
+// ReadAt reads len(p) octets at off, fewer only with an error, which is io.EOF at the end of
+// the file.
+func (f *RemoteFile) ReadAt(p []byte, off int64) (int, error) {
+	n, err := f.readAt(p, off)
+	return n, pathError("read", f.name, err)
+}
+
+func (f *RemoteFile) readAt(p []byte, off int64) (int, error) {
+	if !f.reads {
+		return 0, errNotOpenRead
+	}
+	if err := checkOffset(off, len(p)); err != nil || len(p) == 0 {
+		return 0, err
+	}
+	ctx := f.context()
+	r := readAhead{f: f, limit: firstWindow, end: off + int64(len(p))}
+	r.seek(off)
+	defer r.drop()
+	n := 0
+	for n < len(p) {
+		m, err := r.read(ctx, p[n:])
+		n += m
+		if err != nil {
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+// WriteAt writes p at off and waits until the server has it. A file that is open for
+// appending refuses it.
+func (f *RemoteFile) WriteAt(p []byte, off int64) (int, error) {
+	n, err := f.writeAt(p, off)
+	return n, pathError("write", f.name, err)
+}
+
+func (f *RemoteFile) writeAt(p []byte, off int64) (int, error) {
+	switch {
+	case !f.writes:
+		return 0, errNotOpenWrite
+	case f.appends:
+		return 0, Status(CodeInvalidParameter, "file is open for appending")
+	}
+	if err := checkOffset(off, len(p)); err != nil || len(p) == 0 {
+		return 0, err
+	}
+	ctx := f.context()
+	f.stale()
+	defer f.stale()
+	w := writeBehind{f: f}
+	defer w.drop()
+	n, err := w.write(ctx, p, off)
+	if err == nil {
+		err = w.flush(ctx)
+	}
+	if err != nil {
+		// How much of it is there nobody knows but for what was acknowledged in order.
+		n = min(n, int(w.acked))
+	}
+	return n, err
+}
+
+// Seek sets the position, as io.Seeker. io.SeekEnd asks the server for the size.
+func (f *RemoteFile) Seek(offset int64, whence int) (int64, error) {
+	n, err := f.seek(offset, whence)
+	return n, pathError("seek", f.name, err)
+}
+
+func (f *RemoteFile) seek(offset int64, whence int) (int64, error) {
+	ctx := f.context()
+	if err := f.lock(ctx); err != nil {
+		return 0, err
+	}
+	defer f.unlock()
+	base := int64(0)
+	switch whence {
+	case io.SeekStart:
+	case io.SeekCurrent:
+		base = f.pos
+	case io.SeekEnd:
+		a, err := f.stat(ctx)
+		if err != nil {
+			return f.pos, err
+		}
+		base = int64(a.Size)
+	default:
+		return f.pos, Status(CodeInvalidParameter, "unknown whence")
+	}
+	to := base + offset
+	if to < 0 || offset > 0 && to < base {
+		return f.pos, Status(CodeInvalidParameter, "position out of range")
+	}
+	f.pos = to
+	return to, nil
+}
+
+// Flush waits until the server has everything that was written, and answers the first error.
+// It does not make it durable, as Sync does.
+func (f *RemoteFile) Flush(ctx context.Context) error {
+	return pathError("write", f.name, f.flush(ctx))
+}
+
+func (f *RemoteFile) flush(ctx context.Context) error {
+	if err := f.lock(ctx); err != nil {
+		return err
+	}
+	defer f.unlock()
+	return f.back.flush(ctx)
+}
+
+// Acked answers how many octets of Write and ReadFrom the server has acknowledged, as far as
+// anybody has looked: Write, ReadFrom and Flush do.
+func (f *RemoteFile) Acked() int64 { return f.back.total.Load() }
+
+// Stat answers the attributes of the file, of what was written before too.
+func (f *RemoteFile) Stat(ctx context.Context) (*Attrs, error) {
+	a, err := f.stat(ctx)
+	return a, pathError("stat", f.name, err)
+}
+
+func (f *RemoteFile) stat(ctx context.Context) (*Attrs, error) {
+	if f.isClosed() {
+		return nil, fs.ErrClosed
+	}
+	var m fxp.AttrsReply
+	m.Attrs.V = f.c.version
+	if err := f.c.ask(ctx, &fxp.Handle{T: fxp.TypeFstat, Handle: f.handle}, &m); err != nil {
+		return nil, err
+	}
+	a := attrsOfWire(&m.Attrs)
+	return &a, nil
+}
+
+// SetStat changes the attributes in a.Valid.
+func (f *RemoteFile) SetStat(ctx context.Context, a *Attrs) error {
+	if f.isClosed() {
+		return pathError("setstat", f.name, fs.ErrClosed)
+	}
+	f.stale()
+	m := fxp.Fsetstat{Handle: f.handle, Attrs: wireAttrs(a, f.c.version)}
+	return pathError("setstat", f.name, f.c.status(ctx, &m))
+}
+
+// Chmod sets the permission bits.
+func (f *RemoteFile) Chmod(ctx context.Context, mode fs.FileMode) error {
+	return f.SetStat(ctx, modeAttrs(mode))
+}
+
+// Chown sets owner and group; see Client.Chown.
+func (f *RemoteFile) Chown(ctx context.Context, uid, gid uint32) error {
+	return f.SetStat(ctx, f.c.ownerAttrs(uid, gid))
+}
+
+// Chtimes sets the times of last access and change; see Client.Chtimes.
+func (f *RemoteFile) Chtimes(ctx context.Context, atime, mtime time.Time) error {
+	return f.SetStat(ctx, timeAttrs(atime, mtime))
+}
+
+// Truncate makes the file size octets long. The position stays.
+func (f *RemoteFile) Truncate(ctx context.Context, size int64) error {
+	if size < 0 {
+		return pathError("truncate", f.name, fs.ErrInvalid)
+	}
+	return f.SetStat(ctx, &Attrs{Valid: AttrSize, Size: uint64(size)})
+}
+
+// StatFS describes the file system that the file is on (fstatvfs@openssh.com).
+func (f *RemoteFile) StatFS(ctx context.Context) (*FSInfo, error) {
+	var m fxp.ReplyStatVFS
+	if err := f.extended(ctx, fxp.OpFstatVFS, &m); err != nil {
+		return nil, pathError("statvfs", f.name, err)
+	}
+	return fsInfo(&m), nil
+}
+
+// Sync waits until the server has everything that was written and has made it durable
+// (fsync@openssh.com). Without that extension the error is errors.ErrUnsupported, and what
+// was written is with the server.
+func (f *RemoteFile) Sync(ctx context.Context) error {
+	err := f.flush(ctx)
+	if err == nil {
+		err = f.extended(ctx, fxp.OpFsync, nil)
+	}
+	return pathError("sync", f.name, err)
+}
+
+// extended sends an extension whose data is the handle. reply may be nil.
+func (f *RemoteFile) extended(ctx context.Context, op fxp.Op, reply *fxp.ReplyStatVFS) error {
+	if f.isClosed() {
+		return fs.ErrClosed
+	}
+	m := fxp.ExtHandle{Handle: f.handle}
+	if reply == nil {
+		return f.c.extended(ctx, op, &m, nil)
+	}
+	return f.c.extended(ctx, op, &m, reply)
+}
+
+func (f *RemoteFile) isClosed() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.closed
+}
+
+// Close waits until the server has everything that was written, closes the file, and answers
+// the first error of all that. A Read, Write, ReadFrom or WriteTo that still runs ends with
+// fs.ErrClosed. Closing again does nothing, with fs.ErrClosed.
+//
+// The context of SetContext bounds it; the file is closed in any case.
+func (f *RemoteFile) Close() error {
+	f.mu.Lock()
+	if f.closed {
+		f.mu.Unlock()
+		return pathError("close", f.name, fs.ErrClosed)
+	}
+	f.closed = true
+	ctx, cancel := f.user, f.cancel
+	f.mu.Unlock()
+	cancel(fs.ErrClosed)
+	var err error
+	select {
+	case f.turn <- struct{}{}:
+		// Only after the last WRITE is acknowledged: servers exist whose CLOSE overtakes it.
+		f.ahead.drop()
+		err = f.back.flush(ctx)
+		f.back.drop()
+		f.unlock()
+	default: // somebody is inside, and cleans up on the way out
+	}
+	if closeErr := f.c.closeHandle(ctx, f.handle); err == nil {
+		err = closeErr
+	}
+	return pathError("close", f.name, err)
+}
+
+// closeHandle sends CLOSE, also if ctx has ended already, and waits for the reply if it has
+// not.
+func (c *Client) closeHandle(ctx context.Context, handle []byte) error {
+	defer c.leave()
+	if ctx.Err() != nil {
+		c.closeOrphan(handle)
+		return context.Cause(ctx)
+	}
+	return c.status(ctx, &fxp.Handle{T: fxp.TypeClose, Handle: handle})
+}

@@ -1,0 +1,201 @@
+package sftp
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"path"
+	"time"
+
+	"github.com/fairlead-ssh/fairlead/internal/fxp"
+)
+
+// Stat answers the attributes of a file, of its target if it is a symlink.
+func (c *Client) Stat(ctx context.Context, name string) (*Attrs, error) {
+	return c.stat(ctx, fxp.TypeStat, "stat", name)
+}
+
+// Lstat answers the attributes of a file, of the symlink itself if it is one.
+func (c *Client) Lstat(ctx context.Context, name string) (*Attrs, error) {
+	return c.stat(ctx, fxp.TypeLstat, "lstat", name)
+}
+
+func (c *Client) stat(ctx context.Context, t fxp.Type, op, name string) (*Attrs, error) {
+	var m fxp.AttrsReply
+	m.Attrs.V = c.version
+	if err := c.ask(ctx, &fxp.Path{T: t, Path: name}, &m); err != nil {
+		return nil, pathError(op, name, err)
+	}
+	a := attrsOfWire(&m.Attrs)
+	return &a, nil
+}
+
+// Exists tells whether STAT finds name; false comes with the error if it is another one than
+// that there is no such file.
+func (c *Client) Exists(ctx context.Context, name string) (bool, error) {
+	_, err := c.Stat(ctx, name)
+	switch {
+	case err == nil:
+		return true, nil
+	case errors.Is(err, fs.ErrNotExist):
+		return false, nil
+	}
+	return false, err
+}
+
+// SetStat changes the attributes in a.Valid, of its target if name is a symlink.
+func (c *Client) SetStat(ctx context.Context, name string, a *Attrs) error {
+	m := fxp.PathAttrs{T: fxp.TypeSetstat, Path: name, Attrs: wireAttrs(a, c.version)}
+	return pathError("setstat", name, c.status(ctx, &m))
+}
+
+// LSetStat is SetStat of a symlink itself, where the server has lsetstat@openssh.com.
+func (c *Client) LSetStat(ctx context.Context, name string, a *Attrs) error {
+	m := fxp.ExtSetstat{Path: name, Attrs: wireAttrs(a, c.version)}
+	return pathError("lsetstat", name, c.extended(ctx, fxp.OpLsetstat, &m, nil))
+}
+
+// Chmod sets the permission bits, setuid, setgid and sticky among them.
+func (c *Client) Chmod(ctx context.Context, name string, mode fs.FileMode) error {
+	return c.SetStat(ctx, name, modeAttrs(mode))
+}
+
+// Chown sets owner and group by number; versions 4 to 6 carry the numbers as text.
+func (c *Client) Chown(ctx context.Context, name string, uid, gid uint32) error {
+	return c.SetStat(ctx, name, c.ownerAttrs(uid, gid))
+}
+
+// Chtimes sets the times of last access and change. A zero time stays as it is, as far as
+// the version can leave one out: version 3 sets both to the one that is given.
+func (c *Client) Chtimes(ctx context.Context, name string, atime, mtime time.Time) error {
+	return c.SetStat(ctx, name, timeAttrs(atime, mtime))
+}
+
+// Truncate makes a file size octets long.
+func (c *Client) Truncate(ctx context.Context, name string, size int64) error {
+	if size < 0 {
+		return pathError("truncate", name, fs.ErrInvalid)
+	}
+	return c.SetStat(ctx, name, &Attrs{Valid: AttrSize, Size: uint64(size)})
+}
+
+func modeAttrs(mode fs.FileMode) *Attrs {
+	return &Attrs{Valid: AttrMode, Mode: ModeFromFS(mode) & ModePerm}
+}
+
+func (c *Client) ownerAttrs(uid, gid uint32) *Attrs {
+	return &Attrs{Valid: AttrUIDGID, UID: uid, GID: gid}
+}
+
+func timeAttrs(atime, mtime time.Time) *Attrs {
+	a := &Attrs{Atime: atime, Mtime: mtime}
+	if !atime.IsZero() {
+		a.Valid |= AttrAtime | AttrSubsecond
+	}
+	if !mtime.IsZero() {
+		a.Valid |= AttrMtime | AttrSubsecond
+	}
+	return a
+}
+
+// Mkdir makes a directory. a holds attributes for it, and may be nil.
+func (c *Client) Mkdir(ctx context.Context, name string, a *Attrs) error {
+	if a == nil {
+		a = new(Attrs)
+	}
+	m := fxp.PathAttrs{T: fxp.TypeMkdir, Path: name, Attrs: wireAttrs(a, c.version)}
+	return pathError("mkdir", name, c.status(ctx, &m))
+}
+
+// MkdirAll makes a directory and what is missing above it. It is no error if it is there
+// already.
+func (c *Client) MkdirAll(ctx context.Context, name string, a *Attrs) error {
+	if st, err := c.Stat(ctx, name); err == nil {
+		if st.Type() == TypeDirectory || st.Type() == TypeNone {
+			return nil
+		}
+		return pathError("mkdir", name, CodeNotADirectory)
+	} else if _, ok := errors.AsType[*StatusError](err); !ok {
+		return err
+	}
+	if above := path.Dir(path.Clean(name)); above != "." && above != "/" && above != name {
+		if err := c.MkdirAll(ctx, above, a); err != nil {
+			return err
+		}
+	}
+	err := c.Mkdir(ctx, name, a)
+	if err != nil {
+		// Somebody else may have made it meanwhile, and version 3 has no word for that.
+		if st, statErr := c.Stat(ctx, name); statErr == nil && st.IsDir() {
+			return nil
+		}
+	}
+	return err
+}
+
+// Remove removes a file or symlink, not a directory.
+func (c *Client) Remove(ctx context.Context, name string) error {
+	return pathError("remove", name, c.status(ctx, &fxp.Path{T: fxp.TypeRemove, Path: name}))
+}
+
+// Rmdir removes an empty directory.
+func (c *Client) Rmdir(ctx context.Context, name string) error {
+	return pathError("rmdir", name, c.status(ctx, &fxp.Path{T: fxp.TypeRmdir, Path: name}))
+}
+
+// Rename moves from to to. Without flags an existing target is an error. With them it is
+// replaced: by the flags of versions 5 and 6, or else by posix-rename@openssh.com; the
+// error is errors.ErrUnsupported where the server has neither.
+func (c *Client) Rename(ctx context.Context, from, to string, flags RenameFlags) error {
+	return linkError("rename", from, to, c.rename(ctx, from, to, flags))
+}
+
+func (c *Client) rename(ctx context.Context, from, to string, flags RenameFlags) error {
+	if flags.Overwrites() {
+		return c.extended(ctx, fxp.OpPosixRename, &fxp.ExtPaths{Old: from, New: to}, nil)
+	}
+	return c.status(ctx, &fxp.TwoPaths{T: fxp.TypeRename, First: from, Second: to})
+}
+
+// Link makes newName a second name of the file target (hardlink@openssh.com, or LINK of
+// version 6).
+func (c *Client) Link(ctx context.Context, target, newName string) error {
+	err := c.extended(ctx, fxp.OpHardlink, &fxp.ExtPaths{Old: target, New: newName}, nil)
+	return linkError("link", target, newName, err)
+}
+
+// Symlink makes newName a symlink with the text target.
+func (c *Client) Symlink(ctx context.Context, target, newName string) error {
+	m := fxp.TwoPaths{T: fxp.TypeSymlink, First: target, Second: newName}
+	if c.linkFirst() {
+		m.First, m.Second = newName, target
+	}
+	return linkError("symlink", target, newName, c.status(ctx, &m))
+}
+
+// linkFirst tells whether SYMLINK carries the link first, as in the drafts.
+func (c *Client) linkFirst() bool {
+	switch c.cfg.SymlinkOrder {
+	case SymlinkLinkFirst:
+		return true
+	case SymlinkTargetFirst:
+		return false
+	case SymlinkByIdent:
+	}
+	return c.quirks&linkFirst != 0
+}
+
+// ReadLink answers the text of a symlink.
+func (c *Client) ReadLink(ctx context.Context, name string) (string, error) {
+	to, _, err := c.name(ctx, &fxp.Path{T: fxp.TypeReadlink, Path: name})
+	return to, pathError("readlink", name, err)
+}
+
+// RealPath answers the absolute path of name as the server has it.
+func (c *Client) RealPath(ctx context.Context, name string) (string, error) {
+	p, _, err := c.name(ctx, &fxp.Path{T: fxp.TypeRealpath, Path: name})
+	return p, pathError("realpath", name, err)
+}
+
+// Getwd answers the directory that relative names start from.
+func (c *Client) Getwd(ctx context.Context) (string, error) { return c.RealPath(ctx, ".") }
