@@ -44,6 +44,9 @@ type ClientConfig struct {
 	// OneAtATime sends no READ before the one before has been answered, and no WRITE
 	// either: for servers that cannot do better.
 	OneAtATime bool
+	// Charset is how the server writes names; nil passes them as they are, which is UTF-8
+	// from version 4 on and nearly everywhere.
+	Charset *Charset
 	// Log gets a line when the session begins and when it ends, at level debug; nil logs
 	// nothing.
 	Log *slog.Logger
@@ -83,8 +86,8 @@ type Client struct {
 
 	maxRead  atomic.Int64 // octets of content in one READ
 	maxWrite int          // and in one WRITE
-	budget            budget
-	open              chan struct{} // a token for each file that may be open; nil: no bound
+	budget   budget
+	open     chan struct{} // a token for each file that may be open; nil: no bound
 }
 
 // NewClient begins a session over conn, which it owns from then on, also when it fails. ctx
@@ -217,7 +220,7 @@ func (c *Client) selectVersion(ctx context.Context, lowest, highest fxp.Version)
 // askLimits decides on the size of requests.
 func (c *Client) askLimits(ctx context.Context) error {
 	read, write := plainRequest, plainRequest
-	if c.Supports(fxp.OpLimits.Row().Extension) {
+	if c.supports(fxp.OpLimits) {
 		var m fxp.ReplyLimits
 		err := c.extended(ctx, fxp.OpLimits, &fxp.ExtNothing{}, &m)
 		if _, refused := errors.AsType[*StatusError](err); err != nil && !refused {
@@ -261,10 +264,16 @@ func (c *Client) Supports(name string) bool {
 		return false
 	}
 	// OpenSSH's convention is a number, which grows with what would not be understood.
-	if op := fxp.OpOfExtension([]byte(name), c.version); op != fxp.OpExtended && op != fxp.OpNone {
+	if op := fxp.OpOfExtension([]byte(name), c.version); op != fxp.OpExtended && op != fxp.OpNone && strings.HasSuffix(name, "@openssh.com") {
 		return op.Row().Announce == data || data == ""
 	}
 	return true
+}
+
+// supports tells whether the server has the request of row op.
+func (c *Client) supports(op fxp.Op) bool {
+	row := op.Row()
+	return c.version >= row.Since && c.Supports(row.AnnouncedAs)
 }
 
 // Limits answers what the server says about its limits. All is 0 if it says nothing.
@@ -313,16 +322,14 @@ func (c *Client) statusOf(cl *call) error {
 		return nil
 	}
 	m := fxp.Status{V: c.version}
-	// Octets behind the fields are data of the error in version 5 and up.
 	d := wire.Decoder(cl.buf.Bytes())
 	m.Layout(d)
 	if d.Err() != nil {
 		return c.fail(violation("STATUS: %v", d.Err()))
 	}
-	if len(m.Text) > maxStatusText {
-		m.Text = m.Text[:maxStatusText]
-	}
-	return &StatusError{Code: Code(m.Code), Text: m.Text, Lang: m.Lang}
+	m.Text = m.Text[:min(len(m.Text), maxStatusText)]
+	m.Lang = m.Lang[:min(len(m.Lang), maxStatusText)]
+	return statusOfWire(&m)
 }
 
 // status sends m, which a STATUS answers.
@@ -385,17 +392,17 @@ func (c *Client) handle(ctx context.Context, m fxp.Message) ([]byte, error) {
 }
 
 // name sends m, which a NAME with one name answers.
-func (c *Client) name(ctx context.Context, m fxp.Message) (string, Attrs, error) {
+func (c *Client) name(ctx context.Context, m fxp.Message) (string, *Attrs, error) {
 	list := fxp.Name{V: c.version}
 	if err := c.ask(ctx, m, &list); err != nil {
-		return "", Attrs{}, err
+		return "", nil, err
 	}
 	if len(list.Entries) != 1 {
 		// One too many, or none, is no reason to end the session (cves 12.9).
-		return "", Attrs{}, Status(CodeBadMessage, fmt.Sprintf("server answers with %d names", len(list.Entries)))
+		return "", nil, Status(CodeBadMessage, fmt.Sprintf("server answers with %d names", len(list.Entries)))
 	}
 	e := &list.Entries[0]
-	return e.Name, attrsOfWire(&e.Attrs), nil
+	return c.fromWire(e.Name), c.attrs(&e.Attrs), nil
 }
 
 // closeOrphan closes a handle that came when nobody waited for it any more. It does not

@@ -58,7 +58,7 @@ func (c *Client) OpenDir(ctx context.Context, name string) (*RemoteDir, error) {
 	if err := c.enter(ctx); err != nil {
 		return nil, pathError("open", name, err)
 	}
-	h, err := c.handle(ctx, &fxp.Path{T: fxp.TypeOpendir, Path: name})
+	h, err := c.handle(ctx, &fxp.Path{T: fxp.TypeOpendir, Path: c.toWire(name)})
 	if err != nil {
 		c.leave()
 		return nil, pathError("open", name, err)
@@ -172,32 +172,27 @@ func (d *RemoteDir) reply(ctx context.Context) (*call, error) {
 // entries passes the names of a NAME on one by one, so that a long one takes no memory of
 // its own. It answers how many the message has.
 func (d *RemoteDir) entries(op *call, yield func(Entry, error) bool) (int, error) {
-	m := wire.Decoder(op.buf.Bytes())
-	var n uint32
-	m.Uint32(&n)
-	for i := range n {
-		e := fxp.NameEntry{Attrs: fxp.Attrs{V: d.c.version}}
-		e.Layout(m)
-		if m.Err() != nil {
-			return int(i), d.c.fail(violation("NAME: %v", m.Err()))
-		}
+	names := fxp.ReadNames(d.c.version, op.buf.Bytes())
+	n := names.Len()
+	more := true
+	for e := (fxp.NameEntry{}); more && names.Next(&e); {
 		if e.Name == "." || e.Name == ".." {
 			continue
 		}
-		var ok bool
-		if e.Name == "" || strings.ContainsAny(e.Name, "/\x00") {
-			ok = yield(Entry{}, &NameError{Dir: d.name, Name: e.Name})
-		} else {
-			ok = yield(Entry{Name: e.Name, LongName: string(e.LongName), Attrs: attrsOfWire(&e.Attrs)}, nil)
+		name := d.c.fromWire(e.Name)
+		if badName(name) != "" || badName(e.Name) != "" {
+			more = yield(Entry{}, &NameError{Dir: d.name, Name: name})
+			continue
 		}
-		if !ok {
-			break
-		}
+		more = yield(Entry{Name: name, LongName: d.c.fromWire(string(e.LongName)), Attrs: *d.c.attrs(&e.Attrs)}, nil)
 	}
-	if m.Err() != nil {
-		return 0, d.c.fail(violation("NAME: %v", m.Err()))
+	if names.Err() != nil {
+		return 0, d.c.fail(violation("NAME: %v", names.Err()))
 	}
-	return int(n), nil
+	if names.EndOfList {
+		d.ended = true
+	}
+	return n, nil
 }
 
 func (d *RemoteDir) isClosed() bool {

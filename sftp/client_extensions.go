@@ -18,7 +18,7 @@ func unannounced(name string) error {
 // it a STATUS answers.
 func (c *Client) extended(ctx context.Context, op fxp.Op, data wire.Layouter, reply wire.Layouter) error {
 	name := op.Row().Extension
-	if !c.Supports(name) {
+	if !c.supports(op) {
 		return unannounced(name)
 	}
 	m := fxp.Extended{Name: name, Data: wire.Append(nil, data)}
@@ -72,7 +72,7 @@ func (c *Client) Extended(ctx context.Context, name string, data []byte) ([]byte
 // named sends an extension that a NAME answers.
 func (c *Client) named(ctx context.Context, op fxp.Op, data wire.Layouter) (string, error) {
 	name := op.Row().Extension
-	if !c.Supports(name) {
+	if !c.supports(op) {
 		return "", unannounced(name)
 	}
 	p, _, err := c.name(ctx, &fxp.Extended{Name: name, Data: wire.Append(nil, data)})
@@ -82,7 +82,7 @@ func (c *Client) named(ctx context.Context, op fxp.Op, data wire.Layouter) (stri
 // ExpandPath is RealPath of a name that may begin with "~" or "~user"
 // (expand-path@openssh.com).
 func (c *Client) ExpandPath(ctx context.Context, name string) (string, error) {
-	p, err := c.named(ctx, fxp.OpExpandPath, &fxp.ExtText{Text: name})
+	p, err := c.named(ctx, fxp.OpExpandPath, &fxp.ExtText{Text: c.toWire(name)})
 	return p, pathError("expand-path", name, err)
 }
 
@@ -95,7 +95,7 @@ func (c *Client) HomeDir(ctx context.Context, user string) (string, error) {
 // StatFS describes the file system that name is on (statvfs@openssh.com).
 func (c *Client) StatFS(ctx context.Context, name string) (*FSInfo, error) {
 	var m fxp.ReplyStatVFS
-	if err := c.extended(ctx, fxp.OpStatVFS, &fxp.ExtText{Text: name}, &m); err != nil {
+	if err := c.extended(ctx, fxp.OpStatVFS, &fxp.ExtText{Text: c.toWire(name)}, &m); err != nil {
 		return nil, pathError("statvfs", name, err)
 	}
 	return fsInfo(&m), nil

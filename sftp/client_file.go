@@ -72,14 +72,20 @@ func (c *Client) openFile(ctx context.Context, name string, how *OpenHow) (*Remo
 	if err := how.Check(); err != nil {
 		return nil, err
 	}
-	m, err := c.openMessage(name, how)
+	if how.Attrs != nil {
+		own := *how
+		own.Attrs = c.ownAttrs(how.Attrs)
+		how = &own
+	}
+	m, err := wireOpen(how, c.version)
 	if err != nil {
 		return nil, err
 	}
+	m.Path = c.toWire(name)
 	if err := c.enter(ctx); err != nil {
 		return nil, err
 	}
-	h, err := c.handle(ctx, m)
+	h, err := c.handle(ctx, &m)
 	if err != nil {
 		c.leave()
 		return nil, err
@@ -91,42 +97,6 @@ func (c *Client) openFile(ctx context.Context, name string, how *OpenHow) (*Remo
 	f.ahead.f, f.back.f = f, f
 	f.setContext(context.Background())
 	return f, nil
-}
-
-// openMessage makes the OPEN of version 3 (filexfer-02 section 6.3).
-func (c *Client) openMessage(name string, how *OpenHow) (fxp.Message, error) {
-	var flags uint32
-	if how.Flags&^(OpenAppend|OpenAppendAtomic) != 0 {
-		return nil, Status(CodeOpUnsupported, "open flags that version 3 does not have")
-	}
-	if how.Reads() {
-		flags |= fxp.OpenRead
-	}
-	if how.Writes() {
-		flags |= fxp.OpenWrite
-	}
-	if how.Appends() {
-		flags |= fxp.OpenAppend
-	}
-	if flags == 0 {
-		flags = fxp.OpenRead // version 3 knows no access to the attributes alone
-	}
-	switch how.Disposition {
-	case CreateNew:
-		flags |= fxp.OpenCreate | fxp.OpenExcl
-	case CreateTruncate:
-		flags |= fxp.OpenCreate | fxp.OpenTrunc
-	case OpenOrCreate:
-		flags |= fxp.OpenCreate
-	case TruncateExisting:
-		flags |= fxp.OpenTrunc
-	case OpenExisting:
-	}
-	m := fxp.Open{Path: name, Flags: flags, Attrs: fxp.Attrs{V: c.version}}
-	if how.Attrs != nil {
-		m.Attrs = wireAttrs(how.Attrs, c.version)
-	}
-	return &m, nil
 }
 
 // Name answers the name the file was opened by.
@@ -443,11 +413,10 @@ func (f *RemoteFile) stat(ctx context.Context) (*Attrs, error) {
 	}
 	var m fxp.AttrsReply
 	m.Attrs.V = f.c.version
-	if err := f.c.ask(ctx, &fxp.Handle{T: fxp.TypeFstat, Handle: f.handle}, &m); err != nil {
+	if err := f.c.ask(ctx, &fxp.Fstat{V: f.c.version, Handle: f.handle, Want: wireWant(attrsWanted, f.c.version)}, &m); err != nil {
 		return nil, err
 	}
-	a := attrsOfWire(&m.Attrs)
-	return &a, nil
+	return f.c.attrs(&m.Attrs), nil
 }
 
 // SetStat changes the attributes in a.Valid.
@@ -456,7 +425,7 @@ func (f *RemoteFile) SetStat(ctx context.Context, a *Attrs) error {
 		return pathError("setstat", f.name, fs.ErrClosed)
 	}
 	f.stale()
-	m := fxp.Fsetstat{Handle: f.handle, Attrs: wireAttrs(a, f.c.version)}
+	m := fxp.Fsetstat{Handle: f.handle, Attrs: f.c.wireAttrs(a)}
 	return pathError("setstat", f.name, f.c.status(ctx, &m))
 }
 
@@ -467,7 +436,7 @@ func (f *RemoteFile) Chmod(ctx context.Context, mode fs.FileMode) error {
 
 // Chown sets owner and group; see Client.Chown.
 func (f *RemoteFile) Chown(ctx context.Context, uid, gid uint32) error {
-	return f.SetStat(ctx, f.c.ownerAttrs(uid, gid))
+	return f.SetStat(ctx, ownerAttrs(uid, gid))
 }
 
 // Chtimes sets the times of last access and change; see Client.Chtimes.

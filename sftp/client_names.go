@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"path"
+	"strconv"
 	"time"
 
 	"github.com/fairlead-ssh/fairlead/internal/fxp"
@@ -23,11 +24,11 @@ func (c *Client) Lstat(ctx context.Context, name string) (*Attrs, error) {
 func (c *Client) stat(ctx context.Context, t fxp.Type, op, name string) (*Attrs, error) {
 	var m fxp.AttrsReply
 	m.Attrs.V = c.version
-	if err := c.ask(ctx, &fxp.Path{T: t, Path: name}, &m); err != nil {
+	ask := fxp.Stat{V: c.version, T: t, Path: c.toWire(name), Want: wireWant(attrsWanted, c.version)}
+	if err := c.ask(ctx, &ask, &m); err != nil {
 		return nil, pathError(op, name, err)
 	}
-	a := attrsOfWire(&m.Attrs)
-	return &a, nil
+	return c.attrs(&m.Attrs), nil
 }
 
 // Exists tells whether STAT finds name; false comes with the error if it is another one than
@@ -45,13 +46,13 @@ func (c *Client) Exists(ctx context.Context, name string) (bool, error) {
 
 // SetStat changes the attributes in a.Valid, of its target if name is a symlink.
 func (c *Client) SetStat(ctx context.Context, name string, a *Attrs) error {
-	m := fxp.PathAttrs{T: fxp.TypeSetstat, Path: name, Attrs: wireAttrs(a, c.version)}
+	m := fxp.PathAttrs{T: fxp.TypeSetstat, Path: c.toWire(name), Attrs: c.wireAttrs(a)}
 	return pathError("setstat", name, c.status(ctx, &m))
 }
 
 // LSetStat is SetStat of a symlink itself, where the server has lsetstat@openssh.com.
 func (c *Client) LSetStat(ctx context.Context, name string, a *Attrs) error {
-	m := fxp.ExtSetstat{Path: name, Attrs: wireAttrs(a, c.version)}
+	m := fxp.ExtSetstat{Path: c.toWire(name), Attrs: c.wireAttrs(a)}
 	return pathError("lsetstat", name, c.extended(ctx, fxp.OpLsetstat, &m, nil))
 }
 
@@ -62,7 +63,7 @@ func (c *Client) Chmod(ctx context.Context, name string, mode fs.FileMode) error
 
 // Chown sets owner and group by number; versions 4 to 6 carry the numbers as text.
 func (c *Client) Chown(ctx context.Context, name string, uid, gid uint32) error {
-	return c.SetStat(ctx, name, c.ownerAttrs(uid, gid))
+	return c.SetStat(ctx, name, ownerAttrs(uid, gid))
 }
 
 // Chtimes sets the times of last access and change. A zero time stays as it is, as far as
@@ -83,7 +84,7 @@ func modeAttrs(mode fs.FileMode) *Attrs {
 	return &Attrs{Valid: AttrMode, Mode: ModeFromFS(mode) & ModePerm}
 }
 
-func (c *Client) ownerAttrs(uid, gid uint32) *Attrs {
+func ownerAttrs(uid, gid uint32) *Attrs {
 	return &Attrs{Valid: AttrUIDGID, UID: uid, GID: gid}
 }
 
@@ -100,10 +101,7 @@ func timeAttrs(atime, mtime time.Time) *Attrs {
 
 // Mkdir makes a directory. a holds attributes for it, and may be nil.
 func (c *Client) Mkdir(ctx context.Context, name string, a *Attrs) error {
-	if a == nil {
-		a = new(Attrs)
-	}
-	m := fxp.PathAttrs{T: fxp.TypeMkdir, Path: name, Attrs: wireAttrs(a, c.version)}
+	m := fxp.PathAttrs{T: fxp.TypeMkdir, Path: c.toWire(name), Attrs: c.wireAttrs(a)}
 	return pathError("mkdir", name, c.status(ctx, &m))
 }
 
@@ -135,12 +133,12 @@ func (c *Client) MkdirAll(ctx context.Context, name string, a *Attrs) error {
 
 // Remove removes a file or symlink, not a directory.
 func (c *Client) Remove(ctx context.Context, name string) error {
-	return pathError("remove", name, c.status(ctx, &fxp.Path{T: fxp.TypeRemove, Path: name}))
+	return pathError("remove", name, c.status(ctx, &fxp.Path{T: fxp.TypeRemove, Path: c.toWire(name)}))
 }
 
 // Rmdir removes an empty directory.
 func (c *Client) Rmdir(ctx context.Context, name string) error {
-	return pathError("rmdir", name, c.status(ctx, &fxp.Path{T: fxp.TypeRmdir, Path: name}))
+	return pathError("rmdir", name, c.status(ctx, &fxp.Path{T: fxp.TypeRmdir, Path: c.toWire(name)}))
 }
 
 // Rename moves from to to. Without flags an existing target is an error. With them it is
@@ -151,26 +149,43 @@ func (c *Client) Rename(ctx context.Context, from, to string, flags RenameFlags)
 }
 
 func (c *Client) rename(ctx context.Context, from, to string, flags RenameFlags) error {
-	if flags.Overwrites() {
-		return c.extended(ctx, fxp.OpPosixRename, &fxp.ExtPaths{Old: from, New: to}, nil)
+	old, target := c.toWire(from), c.toWire(to)
+	switch {
+	case flags.Overwrites() && (c.version < fxp.V5 || flags == RenameOverwrite|RenameAtomic && c.supports(fxp.OpPosixRename)):
+		// Which is just that, and the better known of the two ways to say it.
+		return c.extended(ctx, fxp.OpPosixRename, &fxp.ExtPaths{Old: old, New: target}, nil)
+	case c.version < fxp.V5:
+		return c.status(ctx, &fxp.Rename{V: c.version, Old: old, New: target})
 	}
-	return c.status(ctx, &fxp.TwoPaths{T: fxp.TypeRename, First: from, Second: to})
+	return c.status(ctx, &fxp.Rename{V: c.version, Old: old, New: target, Flags: uint32(flags)})
 }
 
-// Link makes newName a second name of the file target (hardlink@openssh.com, or LINK of
-// version 6).
+// Link makes newName a second name of the file target (LINK of version 6, or
+// hardlink@openssh.com).
 func (c *Client) Link(ctx context.Context, target, newName string) error {
-	err := c.extended(ctx, fxp.OpHardlink, &fxp.ExtPaths{Old: target, New: newName}, nil)
+	old, link := c.toWire(target), c.toWire(newName)
+	var err error
+	if c.version >= fxp.V6 {
+		err = c.status(ctx, &fxp.Link{New: link, Target: old})
+	} else {
+		err = c.extended(ctx, fxp.OpHardlink, &fxp.ExtPaths{Old: old, New: link}, nil)
+	}
 	return linkError("link", target, newName, err)
 }
 
 // Symlink makes newName a symlink with the text target.
 func (c *Client) Symlink(ctx context.Context, target, newName string) error {
-	m := fxp.TwoPaths{T: fxp.TypeSymlink, First: target, Second: newName}
-	if c.linkFirst() {
-		m.First, m.Second = newName, target
+	old, link := c.toWire(target), c.toWire(newName)
+	var m fxp.Message
+	switch {
+	case c.version >= fxp.V6:
+		m = &fxp.Link{New: link, Target: old, Symbolic: true}
+	case c.linkFirst():
+		m = &fxp.TwoPaths{T: fxp.TypeSymlink, First: link, Second: old}
+	default:
+		m = &fxp.TwoPaths{T: fxp.TypeSymlink, First: old, Second: link}
 	}
-	return linkError("symlink", target, newName, c.status(ctx, &m))
+	return linkError("symlink", target, newName, c.status(ctx, m))
 }
 
 // linkFirst tells whether SYMLINK carries the link first, as in the drafts.
@@ -187,15 +202,95 @@ func (c *Client) linkFirst() bool {
 
 // ReadLink answers the text of a symlink.
 func (c *Client) ReadLink(ctx context.Context, name string) (string, error) {
-	to, _, err := c.name(ctx, &fxp.Path{T: fxp.TypeReadlink, Path: name})
+	to, _, err := c.name(ctx, &fxp.Path{T: fxp.TypeReadlink, Path: c.toWire(name)})
 	return to, pathError("readlink", name, err)
 }
 
 // RealPath answers the absolute path of name as the server has it.
 func (c *Client) RealPath(ctx context.Context, name string) (string, error) {
-	p, _, err := c.name(ctx, &fxp.Path{T: fxp.TypeRealpath, Path: name})
-	return p, pathError("realpath", name, err)
+	p, _, err := c.RealPathOpt(ctx, name, RealPathDefault)
+	return p, err
+}
+
+// RealPathOpt is RealPath with what version 6 can say: what must exist, and paths that are
+// applied to name one after the other. The attributes are nil unless control asks for them
+// and the file exists. Before version 6 paths are joined here, and any control but
+// RealPathDefault is errors.ErrUnsupported.
+func (c *Client) RealPathOpt(ctx context.Context, name string, control RealPathControl, compose ...string) (string, *Attrs, error) {
+	p, a, err := c.realPath(ctx, name, control, compose)
+	return p, a, pathError("realpath", name, err)
+}
+
+func (c *Client) realPath(ctx context.Context, name string, control RealPathControl, compose []string) (string, *Attrs, error) {
+	m := fxp.Realpath{V: c.version, Path: c.toWire(name), Control: byte(control)}
+	switch {
+	case c.version >= fxp.V6:
+		for _, p := range compose {
+			m.Compose = append(m.Compose, c.toWire(p))
+		}
+		if len(compose) > 0 && control == RealPathDefault {
+			m.Control = byte(RealPathNoCheck) // its place cannot be left out; this is what that means
+		}
+	case control != RealPathDefault:
+		return "", nil, Status(CodeOpUnsupported, "protocol version has no such REALPATH")
+	default:
+		for _, p := range compose {
+			name = JoinPath(name, p)
+		}
+		m.Path = c.toWire(name)
+	}
+	p, a, err := c.name(ctx, &m)
+	if err != nil || control < RealPathStatIf || a.Kind == TypeUnknown && a.Valid == 0 {
+		return p, nil, err
+	}
+	return p, a, nil
 }
 
 // Getwd answers the directory that relative names start from.
 func (c *Client) Getwd(ctx context.Context) (string, error) { return c.RealPath(ctx, ".") }
+
+// ---- what goes over the wire otherwise than it is here
+
+// attrsWanted are what Stat and its kin ask servers of version 4 and up for: all that costs
+// them nothing.
+const attrsWanted = AttrsBasic | AttrOwnerGroup | AttrBirth | AttrCtime | AttrLinks | AttrBitsSet | AttrAllocation
+
+// toWire writes a name as the server does, and fromWire reads one.
+func (c *Client) toWire(name string) string {
+	if c.cfg.Charset == nil {
+		return name
+	}
+	return c.cfg.Charset.Encode(name)
+}
+
+func (c *Client) fromWire(name string) string {
+	if c.cfg.Charset == nil {
+		return name
+	}
+	return c.cfg.Charset.Decode(name)
+}
+
+// attrs reads what a server sent. An ACL that is malformed is left out.
+func (c *Client) attrs(w *fxp.Attrs) *Attrs {
+	a, _ := attrsOfWire(w)
+	return &a
+}
+
+// ownAttrs puts attributes as the version has them: from 4 on, numbers of owner and group go
+// as text.
+func (c *Client) ownAttrs(a *Attrs) *Attrs {
+	if c.version < fxp.V4 || !a.Has(AttrUIDGID) || a.Has(AttrOwnerGroup) {
+		return a
+	}
+	own := *a
+	own.Valid |= AttrOwnerGroup
+	own.Owner, own.Group = strconv.FormatUint(uint64(a.UID), 10), strconv.FormatUint(uint64(a.GID), 10)
+	return &own
+}
+
+func (c *Client) wireAttrs(a *Attrs) fxp.Attrs {
+	if a == nil {
+		a = new(Attrs)
+	}
+	return wireAttrs(c.ownAttrs(a), c.version)
+}

@@ -2,7 +2,6 @@ package sftp
 
 import (
 	"context"
-	"encoding/binary"
 	"io"
 	"time"
 
@@ -97,12 +96,8 @@ func (r *readAhead) send(ctx context.Context, off int64, size int) (*call, error
 	op := c.calls.call(r.wake)
 	op.off, op.size = off, size
 	var tmp [fxp.HeaderSize + 4 + fxp.MaxHandle + 12]byte
-	p := fxp.AppendHeader(tmp[:0], fxp.TypeRead, 0)
-	p = binary.BigEndian.AppendUint32(p, uint32(len(r.f.handle)))
-	p = append(p, r.f.handle...)
-	p = binary.BigEndian.AppendUint64(p, uint64(off))
-	p = binary.BigEndian.AppendUint32(p, uint32(size))
-	if err := c.calls.sendSmall(ctx, op, fxp.Finish(p, 0)); err != nil {
+	p := fxp.AppendRead(tmp[:0], 0, r.f.handle, uint64(off), uint32(size))
+	if err := c.calls.sendSmall(ctx, op, p); err != nil {
 		c.budget.give(size)
 		c.calls.drop(op)
 		return nil, err

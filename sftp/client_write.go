@@ -2,7 +2,6 @@ package sftp
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"io"
 	"sync/atomic"
@@ -32,12 +31,9 @@ type writeBuf struct {
 	fits        int // of last, in all
 }
 
-// header is the octets in front of the content of a WRITE.
-func (w *writeBehind) header() int { return fxp.HeaderSize + 4 + len(w.f.handle) + 8 + 4 }
-
 // begin begins a WRITE of at most size octets.
 func (w *writeBehind) begin(size int) writeBuf {
-	h := w.header()
+	h := fxp.WriteHeaderSize(len(w.f.handle))
 	b := writeBuf{max: size, fits: min(h+size, max(w.f.c.calls.conn.MaxPacket(), h+1), packet.MaxPayload)}
 	b.first = packet.Get(b.fits)
 	b.first.Trim(h)
@@ -75,14 +71,8 @@ func (w *writeBehind) send(ctx context.Context, b *writeBuf, off int64) error {
 		w.flight.begin()
 	}
 	c := w.f.c
-	h := w.header()
-	p := b.first.Bytes()[:0:h]
-	p = fxp.AppendHeader(p, fxp.TypeWrite, 0)
-	p = binary.BigEndian.AppendUint32(p, uint32(len(w.f.handle)))
-	p = append(p, w.f.handle...)
-	p = binary.BigEndian.AppendUint64(p, uint64(off))
-	p = binary.BigEndian.AppendUint32(p, uint32(b.n))
-	binary.BigEndian.PutUint32(p, uint32(h+b.n-fxp.LengthSize))
+	h := fxp.WriteHeaderSize(len(w.f.handle))
+	fxp.PutWriteHeader(b.first.Bytes()[:h], 0, w.f.handle, uint64(off), b.n)
 	op := c.calls.call(w.wake)
 	op.off, op.size = off, b.n
 	c.budget.take(b.n, true)

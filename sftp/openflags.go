@@ -19,6 +19,7 @@ const (
 	PCreate PFlags = PFlags(fxp.OpenCreate) // make the file if there is none
 	PTrunc  PFlags = PFlags(fxp.OpenTrunc)  // empty the file
 	PExcl   PFlags = PFlags(fxp.OpenExcl)   // with PCreate: fail if there is one
+	PText   PFlags = PFlags(fxp.OpenText)   // translate line ends (version 4)
 )
 
 // flagTexts are the texts of C's fopen, with "x" for PExcl. The first of equal ones is how
@@ -72,4 +73,6 @@ func (p PFlags) String() string {
 }
 
 // How answers the OpenHow that means the same.
-func (p PFlags) How() (OpenHow, error) { return openHow(uint32(p)) }
+func (p PFlags) How() (OpenHow, error) {
+	return openHow(&fxp.Open{Flags: uint32(p), Attrs: fxp.Attrs{V: fxp.V4}})
+}
