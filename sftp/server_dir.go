@@ -2,8 +2,10 @@ package sftp
 
 import (
 	"encoding/binary"
+	"errors"
 	"io"
 	"time"
+	"unicode/utf8"
 
 	"github.com/fairlead-ssh/fairlead/internal/fxp"
 	"github.com/fairlead-ssh/fairlead/internal/wire"
@@ -74,10 +76,10 @@ func (s *session) opendir(r *request) error {
 	}
 	h := &handle{name: name, dir: d}
 	for _, dot := range [...]string{".", ".."} {
-		// Customary in version 3. They describe what OPENDIR saw, so that READDIR
+		// Customary in all versions. They describe what OPENDIR saw, so that READDIR
 		// need not go by the name again.
 		e := Entry{Name: dot}
-		if a, err := s.fs.Stat(s.ctx, JoinPath(name, dot), StatOpt{}); err == nil {
+		if a, err := s.fs.Stat(s.ctx, JoinPath(name, dot), StatOpt{Want: s.want(0)}); err == nil {
 			e.Attrs = *a
 		} else {
 			e.Attrs = Attrs{Valid: AttrMode, Mode: ModeDir | 0o755}
@@ -116,12 +118,16 @@ func (s *session) list(r *request, h *handle) error {
 	count, now := uint32(0), time.Now()
 	for ; err == nil; e, err = s.peek(h) {
 		w := fxp.NameEntry{Name: e.Name, Attrs: wireAttrs(&e.Attrs, s.version)}
-		if e.LongName != "" {
-			s.long = append(s.long[:0], e.LongName...)
-		} else {
-			s.long = AppendLongName(s.long[:0], e.Name, &e.Attrs, now, e.Attrs.Owner, e.Attrs.Group)
+		if s.version < fxp.V4 {
+			w.LongName = s.longName(e, now)
 		}
-		w.LongName = s.long
+		if s.version >= fxp.V6 && !utf8.ValidString(e.Name) {
+			// What the client gets is an escape (filexfer-13 section 7.13).
+			w.Attrs.Flags |= fxp.AttrUntranslated | fxp.AttrBits
+			w.Attrs.Untranslated = e.Name
+			w.Attrs.Bits |= uint32(BitTranslationErr)
+			w.Attrs.BitsValid |= uint32(BitTranslationErr)
+		}
 		s.names.entry(&w)
 		before := len(p)
 		p = wire.Append(p, &w)
@@ -141,10 +147,26 @@ func (s *session) list(r *request, h *handle) error {
 		b.Release()
 		return err
 	}
+	if s.version >= fxp.V6 && errors.Is(err, io.EOF) {
+		p = append(p, endOfList) // filexfer-13 section 9.4: saves asking once more
+	}
 	b.Trim(copy(b.Bytes(), p)) // moves octets only if p grew out of b
 	p = fxp.Finish(b.Bytes(), 0)
 	binary.BigEndian.PutUint32(p[countAt:], count)
 	r.answered = true
 	s.out.send(b)
 	return nil
+}
+
+// endOfList is the boolean behind the entries of a NAME.
+const endOfList byte = 1
+
+// longName is the "ls -l" line of e, valid until the next one.
+func (s *session) longName(e *Entry, now time.Time) []byte {
+	if e.LongName != "" {
+		s.long = append(s.long[:0], e.LongName...)
+	} else {
+		s.long = AppendLongName(s.long[:0], e.Name, &e.Attrs, now, e.Attrs.Owner, e.Attrs.Group)
+	}
+	return s.long
 }

@@ -322,6 +322,10 @@ const (
 func (s *session) readAt(id uint32, h *handle, off int64, n int, op *ioOp) {
 	var first, last *packet.Buf
 	total, err := 0, error(nil)
+	var place textReader
+	if h.text != nil {
+		place = h.text.reader
+	}
 	piece := s.conn.MaxPacket()
 	if piece < minPiece || piece > packet.MaxPayload {
 		piece = 32 << 10
@@ -355,6 +359,9 @@ func (s *session) readAt(id uint32, h *handle, off int64, n int, op *ioOp) {
 	case err != nil && !errors.Is(err, io.EOF):
 		// Part of what was asked for would read as the end of the file.
 		first.Release()
+		if h.text != nil {
+			h.text.reader = place // for who asks again
+		}
 		s.status(id, err)
 		return
 	case total == 0:
@@ -362,7 +369,14 @@ func (s *session) readAt(id uint32, h *handle, off int64, n int, op *ioOp) {
 		return
 	}
 	h.read.Add(uint64(total))
-	fxp.PutDataHeader(first.Prepend(fxp.DataHeaderSize), id, total)
+	if s.version >= fxp.V6 && total < n && last.Tail() > packet.TailRoom {
+		// The end of the file, or else there would be more: saves asking once more
+		// (filexfer-13 section 9.3).
+		last.Extend(1)[0] = fxp.DataEOF
+		fxp.PutDataHeaderEOF(first.Prepend(fxp.DataHeaderSize), id, total)
+	} else {
+		fxp.PutDataHeader(first.Prepend(fxp.DataHeaderSize), id, total)
+	}
 	if total <= smallData {
 		s.out.add(first.Bytes())
 		first.Release()
