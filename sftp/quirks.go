@@ -10,6 +10,9 @@ const (
 	// linkFirst: SYMLINK carries the link's path first, as in the draft, and not
 	// the target first, as OpenSSH and after it the field does.
 	linkFirst quirk = 1 << iota
+	// existingFirst: LINK of version 6 carries the existing path, or the target, first,
+	// and not the new name, as the draft says and the others do.
+	existingFirst
 )
 
 // quirkRows are the clients known to differ, by a part of their SSH ident.
@@ -22,6 +25,7 @@ var quirkRows = []struct {
 	{"phpseclib", linkFirst, "draft order unless the server's ident has OpenSSH in it"},
 	{"libssh_", linkFirst, "draft order unless the server's ident has OpenSSH in it; libssh2_ is another library"},
 	{"ssh2js", linkFirst, "node ssh2 1.17: draft order unless the server's ident begins with OpenSSH or dropbear"},
+	{"APACHE-SSHD", existingFirst, "MINA 2.16: existing path first in LINK, on both sides"},
 	{"Ruby/Net::SSH", linkFirst, "symlink! sends its arguments in the draft's order, always"},
 }
 

@@ -79,7 +79,7 @@ func (s *session) opendir(r *request) error {
 		// Customary in all versions. They describe what OPENDIR saw, so that READDIR
 		// need not go by the name again.
 		e := Entry{Name: dot}
-		if a, err := s.fs.Stat(s.ctx, JoinPath(name, dot), StatOpt{Want: s.want(0)}); err == nil {
+		if a, err := s.fs.Stat(s.ctx, JoinPath(name, dot), StatOpt{Want: commonAttrs}); err == nil {
 			e.Attrs = *a
 		} else {
 			e.Attrs = Attrs{Valid: AttrMode, Mode: ModeDir | 0o755}
@@ -118,6 +118,7 @@ func (s *session) list(r *request, h *handle) error {
 	count, now := uint32(0), time.Now()
 	for ; err == nil; e, err = s.peek(h) {
 		w := fxp.NameEntry{Name: e.Name, Attrs: wireAttrs(&e.Attrs, s.version)}
+		w.Attrs.Flags &= s.told(0)
 		if s.version < fxp.V4 {
 			w.LongName = s.longName(e, now)
 		}

@@ -117,8 +117,21 @@ func (s *session) stat(r *request) error {
 	if dir && a.Type() != TypeNone && !a.IsDir() {
 		return CodeNotADirectory
 	}
-	s.replyAttrs(r, a)
+	s.replyAttrs(r, a, m.Want)
 	return nil
+}
+
+// commonAttrs are those that are sent to whoever does not ask for more. What few ask for,
+// few can read: lftp's layout of version 6 lacks the allocation size, that of ACLs
+// differs between programs.
+const commonAttrs = AttrsBasic | AttrOwnerGroup | AttrBirth | AttrCtime | AttrLinks | AttrBitsSet
+
+// told are the attribute flags that may be sent to a peer whose request has word.
+func (s *session) told(word uint32) uint32 {
+	if s.version < fxp.V4 {
+		return fxp.AttrMask(s.version)
+	}
+	return word | uint32(commonAttrs)
 }
 
 // want is which attributes a request asks for. The type has no bit: it is in the mode.
@@ -153,7 +166,7 @@ func (s *session) fstat(r *request) error {
 	if err != nil {
 		return err
 	}
-	s.replyAttrs(r, a)
+	s.replyAttrs(r, a, m.Want)
 	return nil
 }
 
@@ -168,8 +181,9 @@ func (s *session) fileOrDir(r *request, id []byte) (*handle, error) {
 	return s.file(r, id)
 }
 
-func (s *session) replyAttrs(r *request, a *Attrs) {
+func (s *session) replyAttrs(r *request, a *Attrs, word uint32) {
 	w := wireAttrs(a, s.version)
+	w.Flags &= s.told(word)
 	s.finish(wire.Append(s.reply(r, fxp.TypeAttrs), &w))
 }
 
@@ -361,6 +375,9 @@ func (s *session) link(r *request) error {
 	m.Layout(c)
 	if err := malformed(c); err != nil {
 		return err
+	}
+	if s.quirks&existingFirst != 0 {
+		m.New, m.Target = m.Target, m.New
 	}
 	link, err := s.name(r, m.New)
 	if err != nil {

@@ -300,6 +300,7 @@ func (s *session) replyName(r *request, name string, a *Attrs) {
 	e := fxp.NameEntry{Name: name, Attrs: fxp.Attrs{V: s.version}}
 	if a != nil {
 		e.Attrs = wireAttrs(a, s.version)
+		e.Attrs.Flags &= s.told(0)
 	}
 	s.long = append(s.long[:0], name...)
 	e.LongName = s.long
