@@ -67,7 +67,8 @@ func (s *session) serves(row *fxp.Row) bool {
 	switch {
 	case !s.offers(row.Extension) && !s.offers(row.AnnouncedAs),
 		!s.caps.Features.Has(handlers[row.Op].features),
-		s.srv.ReadOnly && row.Effect == fxp.Writes:
+		s.srv.ReadOnly && row.Effect == fxp.Writes,
+		s.refused[row.Op]:
 		return false
 	}
 	switch row.Op {
@@ -89,7 +90,7 @@ func (s *session) offers(name string) bool {
 func (s *session) announcement(name string, extensions []string) wire.Layouter {
 	switch name {
 	case fxp.AnnounceVersions:
-		if s.srv.maxVersion() > fxp.V3 {
+		if s.srv.maxVersion() > fxp.V3 && !s.refused[fxp.OpVersionSelect] {
 			return &fxp.Text{Text: []byte(s.srv.versions())}
 		}
 	case fxp.AnnounceVendorID:

@@ -69,7 +69,7 @@ func TestW20_Charsets(t *testing.T) {
 			checkCharset(t, c, s)
 		}
 		r := rand.New(rand.NewPCG(1, uint64(c.Number())))
-		for range 500 {
+		for range 150 {
 			p := make([]byte, r.IntN(12))
 			for i := range p {
 				p[i] = byte(r.Uint32())

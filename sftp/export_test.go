@@ -24,3 +24,9 @@ func NewOpen(flags uint32) (access, newFlags uint32) {
 	how, _ := openHow(&fxp.Open{Flags: flags, Attrs: fxp.Attrs{V: fxp.V4}})
 	return uint32(how.Access), uint32(how.Disposition) | uint32(how.Flags)
 }
+
+// Guard puts p in front of fsys as a Server does.
+func Guard(fsys FileSystem, p *Policy) (FileSystem, error) {
+	fsys, _, err := guardAll(fsys, p)
+	return fsys, err
+}

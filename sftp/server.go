@@ -27,6 +27,8 @@ type Server struct {
 	// ReadOnly refuses every request that would change anything before it
 	// reaches the file system.
 	ReadOnly bool
+	// Policy says what may be done, and to which names; nil restricts nothing.
+	Policy *Policy
 	// SetStat says what to do with attributes that clients set.
 	SetStat SetStatPolicy
 	// Newline is the line separator of text files on the wire, announced to clients of
@@ -95,6 +97,8 @@ type SessionInfo struct {
 	SessionID []byte
 	// Identity is whatever authentication attached to the user.
 	Identity any
+	// Policy, if not nil, restricts this session further than the Server's does.
+	Policy *Policy
 	// Charset, if not nil, takes the place of the Server's for this session.
 	Charset *Charset
 	// Drain, if not nil, ends when no new transfers are wanted: from then on OPEN and
@@ -130,7 +134,12 @@ func (s *Server) Serve(ctx context.Context, conn packet.Conn, info SessionInfo) 
 	case fsys == nil:
 		return errNoFS
 	}
+	fsys, refused, err := guardAll(fsys, s.Policy, info.Policy)
+	if err != nil {
+		return err
+	}
 	ss := newSession(ops, cancel, s, fsys, conn, info)
+	ss.refused = refused
 	undo := after(ctx, func() { _ = conn.Close() })
 	undrain := func() {}
 	if info.Drain != nil {

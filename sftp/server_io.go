@@ -282,6 +282,8 @@ func (s *session) read(id uint32, body []byte) {
 	h, err := s.handles.getFile(handle)
 	switch {
 	case err != nil:
+	case s.refused[fxp.OpRead]:
+		err = errPolicy
 	case !h.reads:
 		err = errNotRead
 	case h.text != nil:
@@ -431,6 +433,8 @@ func (s *session) write(id uint32, body []byte) {
 	h, err := s.handles.getFile(handle)
 	switch {
 	case err != nil:
+	case s.refused[fxp.OpWrite]:
+		err = errPolicy
 	case !h.writes:
 		err = errNotWrite
 	case h.appends || h.text != nil:

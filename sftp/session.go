@@ -40,6 +40,7 @@ type session struct {
 	// startDir is where relative names start; "" is the root.
 	startDir string
 	names    names
+	refused  [fxp.OpCount]bool // by the policies
 
 	in      framer
 	req     request // the current one, if not READ or WRITE
@@ -223,6 +224,9 @@ func (s *session) request(r *request) (err error) {
 	h := &handlers[r.op]
 	if h.run == nil {
 		return CodeOpUnsupported
+	}
+	if s.refused[r.op] {
+		return errPolicy
 	}
 	row := r.op.Row()
 	if s.srv.ReadOnly && row.Effect == fxp.Writes {
