@@ -2,6 +2,7 @@ package sftp
 
 import (
 	"context"
+	"errors"
 	"io"
 	"math"
 	"sync/atomic"
@@ -204,6 +205,7 @@ type countReader struct {
 	r   io.Reader
 	m   *meter
 	n   int64
+	err error // of r, but for io.EOF
 }
 
 func (c *countReader) Read(p []byte) (int, error) {
@@ -213,5 +215,8 @@ func (c *countReader) Read(p []byte) (int, error) {
 	n, err := c.r.Read(p)
 	c.n += int64(n)
 	c.m.add(n)
+	if err != nil && !errors.Is(err, io.EOF) {
+		c.err = err
+	}
 	return n, err
 }

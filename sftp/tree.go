@@ -311,6 +311,10 @@ func (t *tree) list(d *treeDir) {
 		if t.ctx.Err() != nil {
 			return
 		}
+		if _, ok := errors.AsType[*NameError](err); ok {
+			t.failed(d.rel, "name", err) // of one entry
+			continue
+		}
 		if err != nil {
 			t.failed(d.rel, "list", err)
 			return

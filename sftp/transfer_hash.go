@@ -1,0 +1,246 @@
+package sftp
+
+import (
+	"bytes"
+	"context"
+	"crypto/md5"
+	"crypto/sha1"
+	"crypto/sha256"
+	"crypto/sha512"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/fairlead-ssh/fairlead/internal/fxp"
+	"github.com/fairlead-ssh/fairlead/internal/wire"
+)
+
+// transferHashes are the hashes by which contents are compared, the best first. They find
+// accidents: whom they would protect from is who computes them.
+var transferHashes = []struct {
+	name string
+	make func() hash.Hash
+}{
+	{"sha256", sha256.New},
+	{"sha512", sha512.New},
+	{"sha384", sha512.New384},
+	{"sha224", sha256.New224},
+	{"sha1", sha1.New},
+	{"md5", md5.New},
+}
+
+// hashChunk is how much of a file the server is asked to hash at a time, so that neither a
+// limit of the server nor a cancelled transfer has to wait for a whole disk.
+const hashChunk = 128 << 20
+
+// serverHash is a server's way to hash files.
+type serverHash struct {
+	c    *Client
+	name string
+	make func() hash.Hash
+	md5  bool // by md5-hash and not by check-file
+}
+
+// serverHash answers the best way of the server, nil if it has none.
+func (c *Client) serverHash() *serverHash {
+	list, ok := c.exts["check-file"]
+	if !ok {
+		list, ok = c.exts["check-file-name"]
+	}
+	if ok {
+		known := strings.Split(list, ",")
+		for _, row := range transferHashes {
+			// Some servers announce a number in place of the names, or nothing.
+			if slices.Contains(known, row.name) || !strings.Contains(list, "md5") && !strings.Contains(list, "sha") {
+				return &serverHash{c: c, name: row.name, make: row.make}
+			}
+		}
+	}
+	if _, ok := c.exts["md5-hash"]; ok {
+		return &serverHash{c: c, name: "md5", make: md5.New, md5: true}
+	}
+	return nil
+}
+
+// sum asks for the hash of n octets at off, n not being 0: that would mean all.
+func (h *serverHash) sum(ctx context.Context, file hashed, off, n int64) ([]byte, error) {
+	if h.md5 {
+		r := fxp.MD5Range{Start: uint64(off), Length: uint64(n)}
+		var m fxp.ReplyMD5
+		var err error
+		if file.handle != nil {
+			err = h.ask(ctx, "md5-hash-handle", &fxp.ExtMD5Handle{Handle: file.handle, MD5Range: r}, &m)
+		} else {
+			err = h.ask(ctx, "md5-hash", &fxp.ExtMD5Name{Path: file.name, MD5Range: r}, &m)
+		}
+		return m.Hash, err
+	}
+	r := fxp.HashRange{Algorithms: []string{h.name}, Start: uint64(off), Length: uint64(n)}
+	var m fxp.ReplyCheckFile
+	var err error
+	if file.handle != nil {
+		err = h.ask(ctx, "check-file-handle", &fxp.ExtCheckHandle{Handle: file.handle, HashRange: r}, &m)
+	} else {
+		err = h.ask(ctx, "check-file-name", &fxp.ExtCheckName{Path: file.name, HashRange: r}, &m)
+	}
+	if err == nil && m.Algorithm != h.name {
+		err = Status(CodeBadMessage, "server hashed by another algorithm than it was asked for")
+	}
+	return m.Hashes, err
+}
+
+// hashed is the file that a server is to hash: by its handle, or by its name.
+type hashed struct {
+	name   string
+	handle []byte
+}
+
+func (h *serverHash) ask(ctx context.Context, name string, data, reply wire.Layouter) error {
+	var got fxp.ExtendedReply
+	if err := h.c.ask(ctx, &fxp.Extended{Name: name, Data: wire.Append(nil, data)}, &got); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	d := wire.Decoder(got.Data)
+	reply.Layout(d)
+	if d.Err() != nil {
+		return h.c.fail(violation("reply to %s: %v", name, d.Err()))
+	}
+	return nil
+}
+
+// chunkSums hashes what is written to it, by the chunk.
+type chunkSums struct {
+	h    hash.Hash
+	n    int64 // in the chunk under way
+	sums [][]byte
+}
+
+// Write takes p; it never fails.
+func (s *chunkSums) Write(p []byte) (int, error) {
+	all := len(p)
+	for len(p) > 0 {
+		part := p[:min(int64(len(p)), hashChunk-s.n)]
+		_, _ = s.h.Write(part) // a hash.Hash never fails
+		s.n += int64(len(part))
+		p = p[len(part):]
+		if s.n == hashChunk {
+			s.cut()
+		}
+	}
+	return all, nil
+}
+
+func (s *chunkSums) cut() {
+	s.sums = append(s.sums, s.h.Sum(nil))
+	s.h.Reset()
+	s.n = 0
+}
+
+// compare asks the server for the hashes of what was written, which begins at off of file.
+func (s *chunkSums) compare(ctx context.Context, h *serverHash, file hashed, off int64) error {
+	last := s.n
+	if last > 0 {
+		s.cut()
+	} else {
+		last = hashChunk
+	}
+	for i, sum := range s.sums {
+		n := int64(hashChunk)
+		if i == len(s.sums)-1 {
+			n = last
+		}
+		theirs, err := h.sum(ctx, file, off, n)
+		if err != nil {
+			return err
+		}
+		if !bytes.Equal(theirs, sum) {
+			return fmt.Errorf("%s of bytes %d to %d: %w", h.name, off, off+n, ErrMismatch)
+		}
+		off += n
+	}
+	return nil
+}
+
+// compareByHash compares the first n octets of local with those of file, by the chunk: the
+// server hashes one while we hash our own.
+func compareByHash(ctx context.Context, h *serverHash, file hashed, local io.ReaderAt, n int64) error {
+	type answer struct {
+		sum []byte
+		err error
+	}
+	sum := h.make()
+	buf := make([]byte, min(n, copyChunk))
+	for off := int64(0); off < n; off += hashChunk {
+		part := min(hashChunk, n-off)
+		theirs := make(chan answer, 1)
+		go func() {
+			s, err := h.sum(ctx, file, off, part)
+			theirs <- answer{s, err}
+		}()
+		sum.Reset()
+		_, err := io.CopyBuffer(onlyWriter{sum}, &ctxReader{ctx, io.NewSectionReader(local, off, part)}, buf)
+		a := <-theirs
+		switch {
+		case err != nil:
+			return err
+		case a.err != nil:
+			return a.err
+		case !bytes.Equal(a.sum, sum.Sum(nil)):
+			return fmt.Errorf("%s of bytes %d to %d: %w", h.name, off, off+part, ErrMismatch)
+		}
+	}
+	return nil
+}
+
+// onlyWriter hides methods that io.CopyBuffer would prefer to its buffer.
+type onlyWriter struct{ io.Writer }
+
+// ctxReader ends with ctx.
+type ctxReader struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (c *ctxReader) Read(p []byte) (int, error) {
+	if c.ctx.Err() != nil {
+		return 0, context.Cause(c.ctx)
+	}
+	return c.r.Read(p)
+}
+
+// compareBytes compares n octets at off of two files by reading them.
+func compareBytes(ctx context.Context, a, b io.ReaderAt, off, n int64) error {
+	x, y := make([]byte, min(n, copyChunk)), make([]byte, min(n, copyChunk))
+	for end := off + n; off < end; {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		part := min(end-off, int64(len(x)))
+		if err := readFullAt(a, x[:part], off); err != nil {
+			return err
+		}
+		if err := readFullAt(b, y[:part], off); err != nil {
+			return err
+		}
+		if !bytes.Equal(x[:part], y[:part]) {
+			return fmt.Errorf("bytes %d to %d: %w", off, off+part, ErrMismatch)
+		}
+		off += part
+	}
+	return nil
+}
+
+// readFullAt fills p; a file that ends before is shorter than it was said to be.
+func readFullAt(r io.ReaderAt, p []byte, off int64) error {
+	n, err := r.ReadAt(p, off)
+	switch {
+	case n == len(p):
+		return nil
+	case err == nil, errors.Is(err, io.EOF):
+		return fmt.Errorf("file ends at byte %d: %w", off+int64(n), ErrMismatch)
+	}
+	return err
+}

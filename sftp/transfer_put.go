@@ -1,0 +1,536 @@
+package sftp
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"math"
+	"os"
+	"time"
+)
+
+// Put writes what r has to the remote file name and answers how many bytes that were. r is
+// read to its end; one that waits for ever is not interrupted by ctx. Resume needs an r that is an
+// io.ReadSeeker, and begins at its beginning. Nothing is asked after OPEN without Verify.
+func (c *Client) Put(ctx context.Context, name string, r io.Reader, o TransferOptions) (int64, error) {
+	form := fromReader
+	seeker, ok := r.(io.ReadSeeker)
+	if !ok {
+		form |= unseekable
+	}
+	if err := o.check("put", form); err != nil {
+		return 0, err
+	}
+	m := newMeter(o.Progress, o.ProgressInterval)
+	defer m.end()
+	p := putting{c: c, o: &o, name: name, m: m, r: r, size: sizeOf(r, &o)}
+	if o.Resume != NoResume {
+		p.seeker = seeker
+	}
+	err := p.run(ctx)
+	return p.res.Transferred, err
+}
+
+// sizeOf answers how much r will give, -1 if it does not tell.
+func sizeOf(r io.Reader, o *TransferOptions) int64 {
+	size := int64(-1)
+	switch r := r.(type) {
+	case interface{ Len() int }: // bytes.Reader, strings.Reader, bytes.Buffer
+		size = int64(r.Len())
+	case *os.File:
+		info, err := r.Stat()
+		pos, serr := r.Seek(0, io.SeekCurrent)
+		if err == nil && serr == nil && info.Mode().IsRegular() {
+			size = max(info.Size()-pos, 0)
+		}
+	}
+	if o.Size > 0 {
+		size = o.Size
+	}
+	if o.Length > 0 && (size < 0 || size > o.Length) {
+		size = o.Length
+	}
+	return size
+}
+
+// PutFile writes a file of this host to the remote file name.
+//
+// A Put that fails, or whose ctx ends, leaves what the server has: in the file itself, or
+// with Atomic and Resume in one of the same name with ".filepart" behind it; the same call
+// with Resume goes on there. Servers may write out of order, so what a cut connection
+// leaves can have holes near its end: see TransferOptions.ResumeTail. Atomic without
+// Resume leaves nothing, unless the connection itself was lost.
+func (c *Client) PutFile(ctx context.Context, file, name string, o TransferOptions) (TransferResult, error) {
+	if err := o.check("put", 0); err != nil {
+		return TransferResult{}, err
+	}
+	m := newMeter(o.Progress, o.ProgressInterval)
+	defer m.end()
+	p := putting{c: c, o: &o, name: name, m: m}
+	err := p.fromFile(ctx, hostFS{}, file, false)
+	return p.res, err
+}
+
+// putting is one Put.
+type putting struct {
+	c      *Client
+	o      *TransferOptions
+	m      *meter
+	name   string
+	path   string // what is written: name, or a temporary name beside it
+	r      io.Reader
+	seeker io.ReadSeeker // with Resume: r
+	size   int64         // of the source; -1: not known
+	source *Attrs        // of the local file
+	tree   bool          // a tree's meter has the size already
+
+	mode    uint32 // what the file gets, if set
+	set     bool
+	carried bool // mode is that of the file to be replaced, which nobody asked for
+
+	hash *serverHash
+	sums *chunkSums
+	back hash.Hash
+	from int64 // where writing begins
+	res  TransferResult
+}
+
+func (p *putting) failed(step string, err error) error {
+	return &TransferError{Op: "put", Step: step, Path: p.name, Err: err}
+}
+
+// fromFile puts a local file. plain demands that it be a regular one.
+func (p *putting) fromFile(ctx context.Context, fsys localFS, file string, plain bool) error {
+	flag := os.O_RDONLY
+	if plain {
+		flag |= openNonblock
+	}
+	f, err := fsys.OpenFile(file, flag, 0)
+	if err != nil {
+		return p.failed("local open", err)
+	}
+	defer f.Close()
+	before, err := f.Stat()
+	switch {
+	case err != nil:
+		return p.failed("local stat", err)
+	case before.IsDir():
+		return p.failed("local open", &fs.PathError{Op: "open", Path: file, Err: errIsDir})
+	case plain && !before.Mode().IsRegular():
+		return p.failed("local open", &fs.PathError{Op: "open", Path: file, Err: errIrregular})
+	}
+	a := attrsOfInfo(before)
+	p.source, p.size, p.r = &a, -1, f
+	if before.Mode().IsRegular() {
+		p.size = sizeOf(f, p.o)
+	}
+	if p.o.Resume != NoResume {
+		p.seeker = f
+	}
+	unchanged := func() error {
+		after, err := f.Stat()
+		if err == nil && (after.Size() != before.Size() || !after.ModTime().Equal(before.ModTime())) {
+			err = ErrChanged
+		}
+		return err
+	}
+	if p.o.Verify == VerifyNone || !before.Mode().IsRegular() {
+		unchanged = nil
+	}
+	return p.runChecked(ctx, unchanged)
+}
+
+func (p *putting) run(ctx context.Context) error { return p.runChecked(ctx, nil) }
+
+// runChecked is the Put. unchanged, if set, tells whether the source is still what it was.
+func (p *putting) runChecked(ctx context.Context, unchanged func() error) error {
+	if err := p.prepare(ctx); err != nil || p.res.Skipped {
+		return err
+	}
+	f, err := p.open(ctx)
+	if err != nil || p.res.Skipped {
+		return err
+	}
+	err = p.content(ctx, f)
+	if err == nil {
+		err = p.attributes(ctx, f)
+	}
+	if err == nil && p.o.Atomic && !p.o.NoSync {
+		if err = f.Sync(ctx); errors.Is(err, errors.ErrUnsupported) {
+			err = nil
+		} else if err != nil {
+			err = p.failed("sync", err)
+		}
+	}
+	if cerr := f.Close(); err == nil && cerr != nil {
+		err = p.failed("close", cerr)
+	}
+	if err == nil && unchanged != nil {
+		if uerr := unchanged(); uerr != nil {
+			err = p.failed("local read", uerr)
+		}
+	}
+	if err == nil {
+		err = p.verify(ctx)
+	}
+	if err == nil && p.o.Atomic {
+		if err = p.replace(ctx); err != nil {
+			err = p.failed("rename", err)
+		}
+	}
+	if err != nil {
+		p.abandon(ctx)
+	}
+	return err
+}
+
+// prepare does what comes before OPEN.
+func (p *putting) prepare(ctx context.Context) error {
+	o := p.o
+	p.hash = p.c.serverHash()
+	if err := hashNeeded(o, p.hash); err != nil {
+		return p.failed("verify", err)
+	}
+	if o.Verify < VerifyBest {
+		p.hash = nil
+	}
+	if !p.tree {
+		p.m.begin(p.name)
+		if p.size >= 0 {
+			p.m.expect(p.size)
+		}
+	}
+	p.path, p.from = p.name, o.Offset
+	p.mode, p.set = o.modeOf(p.source)
+	if o.Atomic {
+		p.path = partName(p.name, o.Resume == NoResume)
+	}
+	if o.Atomic || o.IfExists == SkipIfExists {
+		if err := p.look(ctx); err != nil || p.res.Skipped {
+			return err
+		}
+	}
+	if o.Resume != NoResume {
+		return p.resume(ctx)
+	}
+	return nil
+}
+
+// look finds out about a target that is there.
+func (p *putting) look(ctx context.Context) error {
+	old, err := p.c.Lstat(ctx, p.name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		if _, refused := errors.AsType[*StatusError](err); refused {
+			return nil // a server that tells nothing; the rest will show
+		}
+		return p.failed("stat", err)
+	case p.o.IfExists == SkipIfExists:
+		p.res.Skipped = true
+		return nil
+	case p.o.IfExists == FailIfExists:
+		return p.failed("open", Status(CodeFileAlreadyExists, ""))
+	case old.IsDir():
+		return p.failed("open", Status(CodeIsADirectory, ""))
+	case !p.set && old.IsRegular() && old.Has(AttrMode):
+		p.mode, p.set, p.carried = old.Mode&0o777, true, true
+	}
+	return nil
+}
+
+// resume finds what is there and decides where to go on.
+func (p *putting) resume(ctx context.Context) error {
+	old, err := p.c.Stat(ctx, p.path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return p.failed("stat", err)
+	case !old.Has(AttrSize) || old.Size == 0:
+		return nil
+	}
+	p.m.enter(PhaseCheck)
+	defer p.m.enter(PhaseTransfer)
+	from, err := p.keep(ctx, int64(min(old.Size, math.MaxInt64)))
+	switch {
+	case err == nil:
+		p.from, p.res.Resumed = from, from
+		p.m.foundThere(from)
+		if from == 0 {
+			p.res.Kept, p.res.Hash = CheckNone, ""
+		}
+	case !errors.Is(err, ErrMismatch) || p.o.Resume == ResumeOrFail:
+		return p.failed("resume", err)
+	default:
+		p.res.Kept, p.res.Hash = CheckNone, ""
+	}
+	if _, err := p.seeker.Seek(p.from, io.SeekStart); err != nil {
+		return p.failed("local seek", err)
+	}
+	return nil
+}
+
+// keep compares the have bytes that are there with the beginning of the source, and answers
+// how many of them can stay.
+func (p *putting) keep(ctx context.Context, have int64) (int64, error) {
+	end, err := p.seeker.Seek(0, io.SeekEnd)
+	if err != nil {
+		return 0, err
+	}
+	if have > end {
+		return 0, fmt.Errorf("%d bytes are there, and %d are the whole: %w", have, end, ErrMismatch)
+	}
+	local := seekerAt{p.seeker}
+	if h := p.c.serverHash(); h != nil {
+		p.res.Kept, p.res.Hash = CheckHash, h.name
+		err := compareByHash(ctx, h, hashed{name: p.path}, local, have)
+		if _, refused := errors.AsType[*StatusError](err); !refused {
+			return have, err
+		}
+		p.res.Hash = ""
+	}
+	tail := p.o.ResumeTail
+	if tail == 0 {
+		tail = defaultPutTail
+	}
+	from := max(have-tail, 0)
+	if from == 0 {
+		return 0, nil
+	}
+	n := min(from, defaultGetTail)
+	p.res.Kept = CheckTail
+	if p.o.Verify == VerifyContent {
+		n, p.res.Kept = from, CheckContent
+	}
+	f, err := p.c.Open(ctx, p.path)
+	if err != nil {
+		// A place to leave files in: nothing there can be read.
+		return 0, fmt.Errorf("%w: what is there cannot be read: %w", ErrMismatch, err)
+	}
+	f.SetContext(ctx)
+	defer f.Close()
+	return from, compareBytes(ctx, local, f, from-n, n)
+}
+
+// seekerAt reads an io.ReadSeeker at offsets; not concurrently.
+type seekerAt struct{ r io.ReadSeeker }
+
+func (s seekerAt) ReadAt(p []byte, off int64) (int, error) {
+	if r, ok := s.r.(io.ReaderAt); ok {
+		return r.ReadAt(p, off)
+	}
+	if _, err := s.r.Seek(off, io.SeekStart); err != nil {
+		return 0, err
+	}
+	n, err := io.ReadFull(s.r, p)
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		err = io.EOF
+	}
+	return n, err
+}
+
+// open opens what is written.
+func (p *putting) open(ctx context.Context) (*RemoteFile, error) {
+	o := p.o
+	how := OpenHow{Access: AccessWriteData | AccessWriteAttrs, Disposition: CreateTruncate}
+	switch {
+	case o.Resume != NoResume && p.from > 0:
+		how.Disposition = OpenExisting
+	case o.Resume != NoResume:
+	case o.Atomic || o.IfExists == FailIfExists || o.IfExists == SkipIfExists:
+		how.Disposition = CreateNew
+	case o.IfExists == AppendTo:
+		how.Disposition = OpenOrCreate
+		how.Access |= AccessAppendData
+		how.Flags |= OpenAppend
+	case o.Offset > 0:
+		how.Disposition = OpenOrCreate
+	}
+	if p.set {
+		how.Attrs = &Attrs{Valid: AttrMode, Mode: p.mode | 0o200, Kind: TypeRegular}
+	}
+	f, err := p.c.OpenFile(ctx, p.path, how)
+	if err != nil && how.Disposition == CreateNew && !o.Atomic && errors.Is(err, CodeFailure) {
+		// Version 3 has no word for a file that is there.
+		if _, serr := p.c.Lstat(ctx, p.path); serr == nil {
+			err = fmt.Errorf("%w: %w", err, fs.ErrExist)
+		}
+	}
+	switch {
+	case err == nil:
+		f.SetContext(ctx)
+		return f, nil
+	case o.IfExists == SkipIfExists && !o.Atomic && errors.Is(err, fs.ErrExist):
+		p.res.Skipped = true
+		return nil, nil
+	}
+	return nil, p.failed("open", err)
+}
+
+// content copies the source into f.
+func (p *putting) content(ctx context.Context, f *RemoteFile) error {
+	r := p.r
+	if p.o.Length > 0 {
+		r = io.LimitReader(r, p.o.Length)
+	}
+	switch {
+	case p.hash != nil:
+		p.sums = &chunkSums{h: p.hash.make()}
+		r = io.TeeReader(r, p.sums)
+	case p.o.Verify == VerifyContent:
+		p.back = sha256.New()
+		r = io.TeeReader(r, p.back)
+	}
+	if p.from > 0 {
+		if _, err := f.Seek(p.from, io.SeekStart); err != nil {
+			return p.failed("seek", err)
+		}
+	}
+	f.tune(p.o)
+	cr := &countReader{ctx: ctx, r: r, m: p.m}
+	_, err := f.ReadFrom(cr)
+	if err == nil {
+		err = f.Flush(ctx)
+	}
+	p.res.Transferred = cr.n
+	switch {
+	case err == nil:
+		return nil
+	case cr.err != nil && errors.Is(err, cr.err):
+		err = p.failed("local read", cr.err)
+	default:
+		err = p.failed("write", err)
+	}
+	p.res.Transferred = f.Acked()
+	return err
+}
+
+// attributes sets what OPEN could not: modes are masked there, and times change with writes.
+func (p *putting) attributes(ctx context.Context, f *RemoteFile) error {
+	var a Attrs
+	if p.set {
+		a.Valid, a.Mode = AttrMode, p.mode
+	}
+	if p.o.Preserve&PreserveTimes != 0 && p.source != nil {
+		a.Valid |= p.source.Valid & AttrTimes
+		a.Atime, a.Mtime = p.source.Atime, p.source.Mtime
+	}
+	if a.Valid == 0 {
+		return nil
+	}
+	err := f.SetStat(ctx, &a)
+	if _, refused := errors.AsType[*StatusError](err); refused && (p.o.BestEffortAttrs || p.carried && a.Valid == AttrMode) {
+		p.res.AttrsErr, err = err, nil
+	}
+	if err != nil {
+		return p.failed("attributes", err)
+	}
+	return nil
+}
+
+// verify compares what is there with what was sent.
+func (p *putting) verify(ctx context.Context) error {
+	if p.o.Verify == VerifyNone {
+		return nil
+	}
+	p.m.enter(PhaseCheck)
+	defer p.m.enter(PhaseTransfer)
+	a, err := p.c.Stat(ctx, p.path)
+	if err != nil {
+		return p.failed("verify", err)
+	}
+	end := p.from + p.res.Transferred
+	if a.Has(AttrSize) && (a.Size < uint64(end) || a.Size != uint64(end) && p.o.Offset == 0) {
+		return p.failed("verify", fmt.Errorf("%d bytes were sent, and the server has %d: %w", end, a.Size, ErrMismatch))
+	}
+	p.res.Verified = CheckSize
+	switch {
+	case p.res.Transferred == 0:
+	case p.sums != nil:
+		if err := p.sums.compare(ctx, p.hash, hashed{name: p.path}, p.from); err != nil {
+			return p.failed("verify", err)
+		}
+		p.res.Verified, p.res.Hash = CheckHash, p.hash.name
+	case p.back != nil:
+		f, err := p.c.Open(ctx, p.path)
+		if err != nil {
+			return p.failed("verify", err)
+		}
+		defer f.Close()
+		f.tune(p.o)
+		again := sha256.New()
+		if err := f.copyTo(ctx, &countWriter{ctx: ctx, w: again}, p.from, p.res.Transferred, -1); err != nil {
+			return p.failed("verify", err)
+		}
+		if !bytes.Equal(again.Sum(nil), p.back.Sum(nil)) {
+			return p.failed("verify", fmt.Errorf("read back: %w", ErrMismatch))
+		}
+		p.res.Verified = CheckContent
+	}
+	return nil
+}
+
+// replace puts the temporary file in the place of the target.
+func (p *putting) replace(ctx context.Context) error {
+	if p.o.IfExists != Overwrite {
+		return p.c.Rename(ctx, p.path, p.name, 0)
+	}
+	var err error
+	for _, flags := range [...]RenameFlags{RenameOverwrite | RenameAtomic, RenameOverwrite, 0} {
+		err = p.c.Rename(ctx, p.path, p.name, flags)
+		if err == nil {
+			return nil
+		}
+		if flags != 0 && !errors.Is(err, errors.ErrUnsupported) {
+			return err
+		}
+	}
+	// The server cannot replace. Without a flag it refuses because of the file that is
+	// there, or for a reason of its own.
+	if _, serr := p.c.Lstat(ctx, p.name); serr != nil {
+		return err
+	}
+	if !p.o.MoveAside {
+		return fmt.Errorf("%w: the server cannot replace a file in one step, see MoveAside", err)
+	}
+	aside := partName(p.name, true)
+	if err := p.c.Rename(ctx, p.name, aside, 0); err != nil {
+		return err
+	}
+	if err := p.c.Rename(ctx, p.path, p.name, 0); err != nil {
+		undo, cancel := detached(ctx)
+		defer cancel()
+		if uerr := p.c.Rename(undo, aside, p.name, 0); uerr != nil {
+			err = fmt.Errorf("%w; the old file is %q now: %w", err, aside, uerr)
+		}
+		return err
+	}
+	undo, cancel := detached(ctx)
+	defer cancel()
+	return p.c.Remove(undo, aside)
+}
+
+// tidyTime bounds what is put in order after a transfer that failed or was given up.
+const tidyTime = 10 * time.Second
+
+// detached answers a context for putting things in order, which goes on when ctx has ended.
+func detached(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), tidyTime)
+}
+
+// abandon removes a temporary file that nobody will resume.
+func (p *putting) abandon(ctx context.Context) {
+	if !p.o.Atomic || p.o.Resume != NoResume {
+		return
+	}
+	undo, cancel := detached(ctx)
+	defer cancel()
+	_ = p.c.Remove(undo, p.path)
+}
