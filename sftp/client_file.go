@@ -32,6 +32,8 @@ type RemoteFile struct {
 	writes  bool
 	appends bool
 	serial  bool // one request at a time
+	most    int  // requests under way; 0 is no bound of its own
+	chunk   int  // octets of content in a request; 0 is what the client decides
 
 	turn chan struct{} // held by who reads or writes at the position
 

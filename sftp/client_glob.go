@@ -82,8 +82,12 @@ func (g *globbing) accepts(at []int) (others []int, ok bool) {
 // step goes on from s. It answers false when the caller wants no more.
 func (g *globbing) step(s globStep) bool {
 	// Elements that name one thing need no listing.
-	for len(s.at) == 1 && s.at[0] < len(g.elems) && !isMagic(g.elems[s.at[0]]) {
-		s.path = joinRemote(s.path, g.elems[s.at[0]])
+	for len(s.at) == 1 && s.at[0] < len(g.elems) {
+		elem, ok := literal(g.elems[s.at[0]])
+		if !ok {
+			break
+		}
+		s.path = joinRemote(s.path, elem)
 		s.at, s.isDir = g.closure([]int{s.at[0] + 1}), false
 	}
 	var match bool

@@ -24,6 +24,7 @@ type readAhead struct {
 	pos    int64 // of the next octet to deliver
 	next   int64 // of the next READ
 	end    int64 // no READ goes beyond; 0 is no end
+	expect int64 // one more than where the file is said to end; 0 is not known
 	limit  int   // octets to ask for now; grows up to the flight's window
 	out    int   // octets asked for
 	flight flight
@@ -68,6 +69,19 @@ func (r *readAhead) ask(ctx context.Context) error {
 	}
 	for {
 		size := min(int(r.f.c.maxRead.Load()), max(r.limit, firstAhead))
+		if r.f.chunk > 0 {
+			size = min(size, r.f.chunk)
+		}
+		if r.expect > 0 {
+			switch left := r.expect - 1 - r.next; {
+			case left > 0:
+				size = int(min(int64(size), left))
+			case left < 0 && len(r.ops) > 0:
+				return nil // the READ that finds the end is under way
+			case left < 0:
+				r.expect = 0 // it is not there
+			}
+		}
 		if r.end != 0 {
 			size = int(min(int64(size), r.end-r.next))
 		}
@@ -75,7 +89,7 @@ func (r *readAhead) ask(ctx context.Context) error {
 			return nil
 		}
 		must := len(r.ops) == 0
-		if !must && (r.f.serial || r.out+size > r.limit) || !r.f.c.budget.take(size, must) {
+		if !must && (r.f.serial || r.out+size > r.limit || r.f.most > 0 && len(r.ops) >= r.f.most) || !r.f.c.budget.take(size, must) {
 			return nil
 		}
 		op, err := r.send(ctx, r.next, size)

@@ -89,7 +89,7 @@ func (c *Client) PutTree(ctx context.Context, dir, target string, o TreeOptions)
 	}
 	t := tree{op: "put", src: src, dst: dst, o: &o}
 	t.file = func(ctx context.Context, rel string, _ *Attrs) (TransferResult, error) {
-		p := putting{c: c, o: &o.TransferOptions, m: t.meter, name: dst.path(rel), tree: true}
+		p := putting{op: "put", c: c, o: &o.TransferOptions, m: t.meter, name: dst.path(rel), tree: true}
 		err := p.fromFile(ctx, root, local(rel), true)
 		return p.res, err
 	}

@@ -31,6 +31,14 @@ type writeBuf struct {
 	fits        int // of last, in all
 }
 
+// size is how many octets of content a WRITE carries at most.
+func (w *writeBehind) size() int {
+	if w.f.chunk > 0 {
+		return min(w.f.c.maxWrite, w.f.chunk)
+	}
+	return w.f.c.maxWrite
+}
+
 // begin begins a WRITE of at most size octets.
 func (w *writeBehind) begin(size int) writeBuf {
 	h := fxp.WriteHeaderSize(len(w.f.handle))
@@ -90,7 +98,7 @@ func (w *writeBehind) send(ctx context.Context, b *writeBuf, off int64) error {
 func (w *writeBehind) write(ctx context.Context, p []byte, off int64) (n int, err error) {
 	maxPacket := max(w.f.c.calls.conn.MaxPacket(), 1)
 	for len(p) > 0 {
-		size := min(len(p), w.f.c.maxWrite)
+		size := min(len(p), w.size())
 		if err := w.room(ctx, size); err != nil {
 			return n, err
 		}
@@ -114,7 +122,7 @@ func (w *writeBehind) readFrom(ctx context.Context, r io.Reader, off int64) (tot
 	maxPacket := max(w.f.c.calls.conn.MaxPacket(), 1)
 	empty := 0
 	for {
-		size := w.f.c.maxWrite
+		size := w.size()
 		if err := w.room(ctx, size); err != nil {
 			return total, err
 		}
@@ -181,7 +189,7 @@ func (w *writeBehind) room(ctx context.Context, size int) error {
 			return context.Cause(ctx)
 		case len(w.ops) == 0:
 			return nil
-		case !w.f.serial && w.out+size <= max(w.flight.window, firstWindow) && len(w.ops) < maxCalls/2 && w.f.c.budget.has(size):
+		case !w.f.serial && (w.f.most == 0 || len(w.ops) < w.f.most) && w.out+size <= max(w.flight.window, firstWindow) && len(w.ops) < maxCalls/2 && w.f.c.budget.has(size):
 			return nil
 		}
 		if err := w.await(ctx); err != nil {

@@ -24,8 +24,23 @@ func splitPattern(pattern string) ([]string, error) {
 	return elems, nil
 }
 
-// isMagic reports whether a pattern element can match anything but itself.
-func isMagic(elem string) bool { return strings.ContainsAny(elem, `*?[\`) }
+// literal answers the one name that a pattern element matches, if it is one.
+func literal(elem string) (name string, ok bool) {
+	if !strings.ContainsAny(elem, `*?[\`) {
+		return elem, true
+	}
+	var b strings.Builder
+	for i := 0; i < len(elem); i++ {
+		switch elem[i] {
+		case '*', '?', '[':
+			return "", false
+		case '\\':
+			i++ // the pattern is known to be good, so something follows
+		}
+		b.WriteByte(elem[i])
+	}
+	return b.String(), true
+}
 
 // matchElem is path.Match of one element whose pattern is known to be good.
 func matchElem(pattern, name string) bool {

@@ -144,9 +144,9 @@ func (m *meter) end() {
 	m.report(p)
 }
 
-func (m *meter) add(n int) {
+func (m *meter) add(n int64) {
 	if m != nil {
-		m.done.Add(int64(n))
+		m.done.Add(n)
 	}
 }
 
@@ -195,7 +195,7 @@ func (c *countWriter) Write(p []byte) (int, error) {
 	}
 	n, err := c.w.Write(p)
 	c.n += int64(n)
-	c.m.add(n)
+	c.m.add(int64(n))
 	return n, err
 }
 
@@ -214,7 +214,7 @@ func (c *countReader) Read(p []byte) (int, error) {
 	}
 	n, err := c.r.Read(p)
 	c.n += int64(n)
-	c.m.add(n)
+	c.m.add(int64(n))
 	if err != nil && !errors.Is(err, io.EOF) {
 		c.err = err
 	}

@@ -3,10 +3,6 @@ package sftp
 import (
 	"bytes"
 	"context"
-	"crypto/md5"
-	"crypto/sha1"
-	"crypto/sha256"
-	"crypto/sha512"
 	"errors"
 	"fmt"
 	"hash"
@@ -20,28 +16,23 @@ import (
 
 // transferHashes are the hashes by which contents are compared, the best first. They find
 // accidents: whom they would protect from is who computes them.
-var transferHashes = []struct {
-	name string
-	make func() hash.Hash
-}{
-	{"sha256", sha256.New},
-	{"sha512", sha512.New},
-	{"sha384", sha512.New384},
-	{"sha224", sha256.New224},
-	{"sha1", sha1.New},
-	{"md5", md5.New},
-}
+var transferHashes = []string{"sha256", "sha512", "sha384", "sha224", "sha1", "md5"}
 
-// hashChunk is how much of a file the server is asked to hash at a time, so that neither a
+// checkChunk is how much of a file the server is asked to hash at a time, so that neither a
 // limit of the server nor a cancelled transfer has to wait for a whole disk.
-const hashChunk = 128 << 20
+const checkChunk = 128 << 20
 
 // serverHash is a server's way to hash files.
 type serverHash struct {
 	c    *Client
 	name string
-	make func() hash.Hash
 	md5  bool // by md5-hash and not by check-file
+}
+
+// make makes an instance of the same hash.
+func (h *serverHash) make() hash.Hash {
+	_, sum := hashByName([]string{h.name})
+	return sum
 }
 
 // serverHash answers the best way of the server, nil if it has none.
@@ -52,15 +43,15 @@ func (c *Client) serverHash() *serverHash {
 	}
 	if ok {
 		known := strings.Split(list, ",")
-		for _, row := range transferHashes {
-			// Some servers announce a number in place of the names, or nothing.
-			if slices.Contains(known, row.name) || !strings.Contains(list, "md5") && !strings.Contains(list, "sha") {
-				return &serverHash{c: c, name: row.name, make: row.make}
+		named := strings.Contains(list, "md5") || strings.Contains(list, "sha") // some announce a number, or nothing
+		for _, name := range transferHashes {
+			if !named || slices.Contains(known, name) {
+				return &serverHash{c: c, name: name}
 			}
 		}
 	}
 	if _, ok := c.exts["md5-hash"]; ok {
-		return &serverHash{c: c, name: "md5", make: md5.New, md5: true}
+		return &serverHash{c: c, name: "md5", md5: true}
 	}
 	return nil
 }
@@ -74,7 +65,7 @@ func (h *serverHash) sum(ctx context.Context, file hashed, off, n int64) ([]byte
 		if file.handle != nil {
 			err = h.ask(ctx, "md5-hash-handle", &fxp.ExtMD5Handle{Handle: file.handle, MD5Range: r}, &m)
 		} else {
-			err = h.ask(ctx, "md5-hash", &fxp.ExtMD5Name{Path: file.name, MD5Range: r}, &m)
+			err = h.ask(ctx, "md5-hash", &fxp.ExtMD5Name{Path: h.c.toWire(file.name), MD5Range: r}, &m)
 		}
 		return m.Hash, err
 	}
@@ -84,7 +75,7 @@ func (h *serverHash) sum(ctx context.Context, file hashed, off, n int64) ([]byte
 	if file.handle != nil {
 		err = h.ask(ctx, "check-file-handle", &fxp.ExtCheckHandle{Handle: file.handle, HashRange: r}, &m)
 	} else {
-		err = h.ask(ctx, "check-file-name", &fxp.ExtCheckName{Path: file.name, HashRange: r}, &m)
+		err = h.ask(ctx, "check-file-name", &fxp.ExtCheckName{Path: h.c.toWire(file.name), HashRange: r}, &m)
 	}
 	if err == nil && m.Algorithm != h.name {
 		err = Status(CodeBadMessage, "server hashed by another algorithm than it was asked for")
@@ -122,11 +113,11 @@ type chunkSums struct {
 func (s *chunkSums) Write(p []byte) (int, error) {
 	all := len(p)
 	for len(p) > 0 {
-		part := p[:min(int64(len(p)), hashChunk-s.n)]
+		part := p[:min(int64(len(p)), checkChunk-s.n)]
 		_, _ = s.h.Write(part) // a hash.Hash never fails
 		s.n += int64(len(part))
 		p = p[len(part):]
-		if s.n == hashChunk {
+		if s.n == checkChunk {
 			s.cut()
 		}
 	}
@@ -145,10 +136,10 @@ func (s *chunkSums) compare(ctx context.Context, h *serverHash, file hashed, off
 	if last > 0 {
 		s.cut()
 	} else {
-		last = hashChunk
+		last = checkChunk
 	}
 	for i, sum := range s.sums {
-		n := int64(hashChunk)
+		n := int64(checkChunk)
 		if i == len(s.sums)-1 {
 			n = last
 		}
@@ -173,8 +164,8 @@ func compareByHash(ctx context.Context, h *serverHash, file hashed, local io.Rea
 	}
 	sum := h.make()
 	buf := make([]byte, min(n, copyChunk))
-	for off := int64(0); off < n; off += hashChunk {
-		part := min(hashChunk, n-off)
+	for off := int64(0); off < n; off += checkChunk {
+		part := min(checkChunk, n-off)
 		theirs := make(chan answer, 1)
 		go func() {
 			s, err := h.sum(ctx, file, off, part)
@@ -243,4 +234,23 @@ func readFullAt(r io.ReaderAt, p []byte, off int64) error {
 		return fmt.Errorf("file ends at byte %d: %w", off+int64(n), ErrMismatch)
 	}
 	return err
+}
+
+// compareOnServer compares the first n octets of two files by the hashes that the server makes.
+func compareOnServer(ctx context.Context, h *serverHash, a, b string, n int64) error {
+	for off := int64(0); off < n; off += checkChunk {
+		part := min(checkChunk, n-off)
+		x, err := h.sum(ctx, hashed{name: a}, off, part)
+		if err != nil {
+			return err
+		}
+		y, err := h.sum(ctx, hashed{name: b}, off, part)
+		if err != nil {
+			return err
+		}
+		if !bytes.Equal(x, y) {
+			return fmt.Errorf("%s of bytes %d to %d: %w", h.name, off, off+part, ErrMismatch)
+		}
+	}
+	return nil
 }

@@ -28,7 +28,7 @@ func (c *Client) Put(ctx context.Context, name string, r io.Reader, o TransferOp
 	}
 	m := newMeter(o.Progress, o.ProgressInterval)
 	defer m.end()
-	p := putting{c: c, o: &o, name: name, m: m, r: r, size: sizeOf(r, &o)}
+	p := putting{op: "put", c: c, o: &o, name: name, m: m, r: r, size: sizeOf(r, &o)}
 	if o.Resume != NoResume {
 		p.seeker = seeker
 	}
@@ -71,13 +71,14 @@ func (c *Client) PutFile(ctx context.Context, file, name string, o TransferOptio
 	}
 	m := newMeter(o.Progress, o.ProgressInterval)
 	defer m.end()
-	p := putting{c: c, o: &o, name: name, m: m}
+	p := putting{op: "put", c: c, o: &o, name: name, m: m}
 	err := p.fromFile(ctx, hostFS{}, file, false)
 	return p.res, err
 }
 
-// putting is one Put.
+// putting is one Put, or a copy on the server, which is a Put from elsewhere.
 type putting struct {
+	op     string
 	c      *Client
 	o      *TransferOptions
 	m      *meter
@@ -98,10 +99,12 @@ type putting struct {
 	back hash.Hash
 	from int64 // where writing begins
 	res  TransferResult
+
+	copy *copying // of a copy: where the content comes from
 }
 
 func (p *putting) failed(step string, err error) error {
-	return &TransferError{Op: "put", Step: step, Path: p.name, Err: err}
+	return &TransferError{Op: p.op, Step: step, Path: p.name, Err: err}
 }
 
 // fromFile puts a local file. plain demands that it be a regular one.
@@ -376,6 +379,9 @@ func (p *putting) open(ctx context.Context) (*RemoteFile, error) {
 
 // content copies the source into f.
 func (p *putting) content(ctx context.Context, f *RemoteFile) error {
+	if p.copy != nil {
+		return p.copy.content(ctx, f)
+	}
 	r := p.r
 	if p.o.Length > 0 {
 		r = io.LimitReader(r, p.o.Length)
@@ -414,7 +420,15 @@ func (p *putting) content(ctx context.Context, f *RemoteFile) error {
 
 // attributes sets what OPEN could not: modes are masked there, and times change with writes.
 func (p *putting) attributes(ctx context.Context, f *RemoteFile) error {
-	var a Attrs
+	a, ok := p.attrs()
+	if !ok {
+		return nil
+	}
+	return p.attrsErr(&a, f.SetStat(ctx, &a))
+}
+
+// attrs answers the attributes that the target is to get, if any.
+func (p *putting) attrs() (a Attrs, ok bool) {
 	if p.set {
 		a.Valid, a.Mode = AttrMode, p.mode
 	}
@@ -422,17 +436,19 @@ func (p *putting) attributes(ctx context.Context, f *RemoteFile) error {
 		a.Valid |= p.source.Valid & AttrTimes
 		a.Atime, a.Mtime = p.source.Atime, p.source.Mtime
 	}
-	if a.Valid == 0 {
+	return a, a.Valid != 0
+}
+
+// attrsErr is the error of a SETSTAT, unless it is one to pass over.
+func (p *putting) attrsErr(a *Attrs, err error) error {
+	if err == nil {
 		return nil
 	}
-	err := f.SetStat(ctx, &a)
 	if _, refused := errors.AsType[*StatusError](err); refused && (p.o.BestEffortAttrs || p.carried && a.Valid == AttrMode) {
-		p.res.AttrsErr, err = err, nil
+		p.res.AttrsErr = err
+		return nil
 	}
-	if err != nil {
-		return p.failed("attributes", err)
-	}
-	return nil
+	return p.failed("attributes", err)
 }
 
 // verify compares what is there with what was sent.
@@ -453,6 +469,8 @@ func (p *putting) verify(ctx context.Context) error {
 	p.res.Verified = CheckSize
 	switch {
 	case p.res.Transferred == 0:
+	case p.copy != nil:
+		return p.copy.verify(ctx)
 	case p.sums != nil:
 		if err := p.sums.compare(ctx, p.hash, hashed{name: p.path}, p.from); err != nil {
 			return p.failed("verify", err)
