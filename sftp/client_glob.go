@@ -93,7 +93,7 @@ func (g *globbing) step(s globStep) bool {
 	var match bool
 	if s.at, match = g.accepts(s.at); match && s.path != "" {
 		if _, err := g.c.Lstat(g.ctx, s.path); err != nil {
-			return missing(err) || g.yield("", err)
+			return noMatch(err) || g.yield("", err)
 		}
 		if !g.yield(s.path, nil) {
 			return false
@@ -107,7 +107,7 @@ func (g *globbing) step(s globStep) bool {
 		a, err := g.c.Stat(g.ctx, s.path)
 		switch {
 		case err != nil:
-			return missing(err) || g.yield("", err)
+			return noMatch(err) || g.yield("", err)
 		case !mayBeDir(a):
 			return true
 		}
@@ -115,9 +115,9 @@ func (g *globbing) step(s globStep) bool {
 	return g.list(s)
 }
 
-// missing reports whether err says that there is nothing by a name, which for a pattern is
+// noMatch reports whether err says that there is nothing by a name, which for a pattern is
 // no error.
-func missing(err error) bool { return errors.Is(err, fs.ErrNotExist) }
+func noMatch(err error) bool { return errors.Is(err, fs.ErrNotExist) }
 
 func mayBeDir(a *Attrs) bool {
 	t := a.Type()
@@ -143,7 +143,7 @@ func (g *globbing) list(s globStep) bool {
 	first := len(g.stack)
 	for e, err := range g.c.ReadDir(g.ctx, dir) {
 		if err != nil {
-			if !missing(err) && !g.yield("", err) {
+			if !noMatch(err) && !g.yield("", err) {
 				return false
 			}
 			continue
