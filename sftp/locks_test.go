@@ -110,8 +110,15 @@ func TestLockCheck(t *testing.T) {
 			off, n  int64
 			touches bool
 		}{
-			{0, 100, false}, {0, 101, true}, {150, 1, true}, {199, 1, true}, {200, 1, false}, {199, math.MaxInt64, true},
-			{150, 0, false}, {-1, 200, false}, {math.MaxInt64, math.MaxInt64, false},
+			{0, 100, false},
+			{0, 101, true},
+			{150, 1, true},
+			{199, 1, true},
+			{200, 1, false},
+			{199, math.MaxInt64, true},
+			{150, 0, false},
+			{-1, 200, false},
+			{math.MaxInt64, math.MaxInt64, false},
 		} {
 			for write, want := range map[bool]Code{false: row.read, true: row.write} {
 				if !at.touches {
@@ -263,7 +270,10 @@ func TestLockHost(t *testing.T) {
 		t.Error(err)
 	}
 	var got string
-	host := func(start, end uint64) error { got = strconv.FormatUint(start, 10) + "-" + strconv.FormatUint(end, 10); return nil }
+	host := func(start, end uint64) error {
+		got = strconv.FormatUint(start, 10) + "-" + strconv.FormatUint(end, 10)
+		return nil
+	}
 	if err := h.Lock(Range{1, 0, RangeWrite}, 7, host); err != nil || got != "1-7" {
 		t.Errorf("%v %s", err, got)
 	}

@@ -19,6 +19,7 @@ const minChunk = 512
 type content struct {
 	size     int64
 	held     int64 // sum of the capacities of pieces
+	extra    int64 // what the node holds besides: target, attributes
 	pieces   map[int][]byte
 	open     int // handles
 	nameless bool
@@ -164,7 +165,7 @@ func (c *content) orphan(s *FS) {
 
 func (c *content) free(s *FS) {
 	if c.nameless && c.open == 0 {
-		s.used.Add(-c.held)
+		s.used.Add(-c.held - c.extra)
 		*c = content{nameless: true}
 	}
 }

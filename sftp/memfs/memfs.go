@@ -1,8 +1,9 @@
 // Package memfs is a directory tree in memory with the semantics of osfs: symlinks and
 // hard links, modes, owners and times are kept, absolute links are resolved against
 // the root, links that climb out of it are refused. It serves tests and examples, and is
-// one of the two sides of the model test. Modes are stored, not enforced: there is one
-// user, who may do everything.
+// one of the two sides of the model test. It keeps every attribute that a peer of version 6
+// can set. Modes and ACLs are stored, not enforced: there is one user, who may do
+// everything; BitImmutable and BitAppendOnly bind that user too.
 package memfs
 
 import (
@@ -23,8 +24,9 @@ const (
 
 // Options are the settings of New; the zero value is a writable tree of at most 1 GiB.
 type Options struct {
-	// MaxBytes bounds the content held and the size of each file, holes included;
-	// 0 is 1 GiB. Beyond it writes answer sftp.CodeNoSpace.
+	// MaxBytes bounds the size of each file, holes included, and all that is held
+	// together: content, names, targets of links, and attributes that have no fixed size.
+	// 0 is 1 GiB. Beyond it is sftp.CodeNoSpace.
 	MaxBytes int64
 	// MaxNodes bounds files, links and directories together; 0 is 2^20.
 	MaxNodes int64
@@ -37,7 +39,8 @@ type Options struct {
 	Umask uint32
 	// UID and GID own what is made.
 	UID, GID uint32
-	// Names answers names for ids; nil: numbers only.
+	// Names answers names for ids and ids for names. nil: a new file has numbers only,
+	// and whatever name a client sets for an owner or group is kept.
 	Names *sftp.IDNames
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
@@ -55,7 +58,9 @@ type FS struct {
 	nodes int64
 	ino   uint64
 
-	used atomic.Int64 // bytes of content held
+	used atomic.Int64 // bytes held, of Options.MaxBytes
+
+	locks sftp.LockTable
 }
 
 var _ sftp.FileSystem = (*FS)(nil)
@@ -80,18 +85,27 @@ func New(o Options) *FS {
 // node is a file, directory or symlink. Its names are guarded by FS.mu, the rest by mu.
 type node struct {
 	ino      uint64
-	kind     uint32           // type bits of st_mode; never changes
-	links    uint32           // FS.mu
-	children map[string]*node // FS.mu; directories
-	target   string           // symlinks; never changes
+	kind     uint32 // type bits of st_mode; never changes
+	links    uint32 // FS.mu
+	children *names // FS.mu; directories
+	target   string // symlinks; never changes
 
 	mu                  sync.RWMutex
 	perm                uint32 // low twelve bits
 	uid, gid            uint32
 	atime, mtime, ctime time.Time
 	birth               time.Time
+	owner, group        string // without Options.Names
+	allocation          uint64 // as set
+	bits                sftp.AttrBits
+	mime                string
+	acl                 *sftp.ACL
+	extended            []sftp.ExtAttr
 	data                content
 }
+
+// id is how the lock table knows n.
+func (n *node) id() sftp.FileID { return sftp.FileID{Dev: 1, Ino: n.ino} }
 
 func (n *node) isDir() bool  { return n.kind == sftp.ModeDir }
 func (n *node) isLink() bool { return n.kind == sftp.ModeSymlink }
@@ -106,14 +120,15 @@ func (s *FS) newNode(mode uint32) *node {
 		uid: s.opt.UID, gid: s.opt.GID, atime: now, mtime: now, ctime: now, birth: now,
 	}
 	if n.isDir() {
-		n.children = make(map[string]*node)
+		n.children = new(names)
 	}
 	return n
 }
 
-// room says whether one more node is allowed; FS.mu is held.
-func (s *FS) room() error {
-	if s.nodes >= s.opt.MaxNodes {
+// room takes what one more node called elem costs, with extra octets of its own, or says
+// that there is no room; FS.mu is held. put and data.extra account for it from there on.
+func (s *FS) room(elem string, extra int) error {
+	if s.nodes >= s.opt.MaxNodes || !s.reserve(int64(nameCost+len(elem)+extra)) {
 		return sftp.CodeNoSpace
 	}
 	return nil
@@ -135,38 +150,20 @@ func (s *FS) unlinked(n *node) {
 	}
 }
 
-// attrs fills a; FS.mu is held for reading (link count).
-func (s *FS) attrs(n *node, a *sftp.Attrs) {
-	n.mu.RLock()
-	defer n.mu.RUnlock()
-	*a = sftp.Attrs{
-		Valid: sftp.AttrsBasic | sftp.AttrCtime | sftp.AttrBirth | sftp.AttrLinks | sftp.AttrAllocation | sftp.AttrFileID,
-		Mode:  n.kind | n.perm, UID: n.uid, GID: n.gid, Links: n.links,
-		Atime: n.atime, Mtime: n.mtime, Ctime: n.ctime, Birth: n.birth,
-		Size: uint64(n.data.size), Allocation: uint64(n.data.held), Dev: 1, Ino: n.ino,
-	}
-	if n.isLink() {
-		a.Size = uint64(len(n.target))
-	}
-	if s.opt.Names != nil {
-		a.Owner, a.Group = s.opt.Names.User(n.uid), s.opt.Names.Group(n.gid)
-		a.Valid |= sftp.AttrOwnerGroup
-	}
-}
-
-// Capabilities announces all but locks and text translation.
+// Capabilities announces all but text translation.
 func (s *FS) Capabilities() sftp.Capabilities {
 	c := sftp.Capabilities{
 		Features: sftp.FeatureStatFS | sftp.FeatureSymlink | sftp.FeatureHomeDir,
-		Attrs:    sftp.AttrsBasic | sftp.AttrCtime | sftp.AttrBirth | sftp.AttrLinks | sftp.AttrAllocation,
+		Attrs:    settable | sftp.AttrCtime | sftp.AttrLinks,
 	}
 	if s.opt.Names != nil {
 		c.Features |= sftp.FeatureLookupIDs
-		c.Attrs |= sftp.AttrOwnerGroup
 	}
 	if !s.opt.ReadOnly {
 		c.Features |= sftp.FeatureWrite | sftp.FeaturePosixRename | sftp.FeatureHardLink | sftp.FeatureSync |
-			sftp.FeatureLSetStat | sftp.FeatureCopy
+			sftp.FeatureLSetStat | sftp.FeatureCopy | sftp.FeatureRangeLock | sftp.FeatureRangeLockAdvisory |
+			sftp.FeatureOpenLock | sftp.FeatureDeleteOnClose
+		c.Bits = settableBits
 	}
 	return c
 }

@@ -2,18 +2,18 @@ package memfs
 
 import (
 	"context"
-	"io"
-	"math"
+	"errors"
+	"io/fs"
 	"path"
-	"slices"
 	"strings"
 
 	"github.com/fairlead-ssh/fairlead/sftp"
 )
 
-const settable = sftp.AttrSize | sftp.AttrUIDGID | sftp.AttrMode | sftp.AttrTimes | sftp.AttrOwnerGroup
-
-const openFlags = sftp.OpenAppend | sftp.OpenAppendAtomic | sftp.OpenText | sftp.OpenNoFollow
+// openFlags are the OPEN flags obeyed; OpenText is the server's business, and lines end
+// here with what it takes them to end with.
+const openFlags = sftp.OpenAppend | sftp.OpenAppendAtomic | sftp.OpenText | sftp.OpenNoFollow | sftp.OpenBlockMask |
+	sftp.OpenDeleteOnClose
 
 // writable opens every changing method.
 func (s *FS) writable(ctx context.Context) error {
@@ -35,7 +35,7 @@ func (s *FS) Stat(ctx context.Context, name string, opt sftp.StatOpt) (*sftp.Att
 		return nil, err
 	}
 	a := new(sftp.Attrs)
-	s.attrs(p.node, a)
+	s.attrs(p.node, a, opt.Want)
 	return a, nil
 }
 
@@ -54,104 +54,16 @@ func (s *FS) SetStat(ctx context.Context, name string, a *sftp.Attrs, follow boo
 	if err != nil {
 		return err
 	}
-	return s.change(p.node, &c, true)
-}
-
-// check refuses attributes that can never be set, and answers the others with owner
-// names turned into numbers (all ones: leave alone) and the mode masked by policy.
-func (s *FS) check(a *sftp.Attrs) (c sftp.Attrs, err error) {
-	if a != nil {
-		c = *a
-	}
-	if c.Valid&^settable != 0 {
-		return c, sftp.Status(sftp.CodeOpUnsupported, "attribute cannot be set")
-	}
-	if c.Has(sftp.AttrSize) && c.Size > math.MaxInt64 {
-		return c, sftp.Status(sftp.CodeInvalidParameter, "size out of range")
-	}
-	for _, t := range [...]struct {
-		bit  sftp.AttrMask
-		secs int64
-	}{{sftp.AttrAtime, c.Atime.Unix()}, {sftp.AttrMtime, c.Mtime.Unix()}} {
-		if c.Valid&t.bit != 0 && (t.secs <= math.MinInt64/1_000_000_000 || t.secs >= math.MaxInt64/1_000_000_000) {
-			return c, sftp.Status(sftp.CodeInvalidParameter, "time out of range")
+	if !p.node.isLink() && !p.node.isDir() && resizes(&c) {
+		// To change the size is to open the file for writing, for a moment.
+		h, err := s.locks.Open(p.node.id(), &sftp.OpenHow{Access: sftp.AccessWriteData})
+		if err != nil {
+			return err
 		}
+		defer h.Close()
+		return s.change(p.node, &c, true, h)
 	}
-	c.Mode &= s.modeMask()
-	if !c.Has(sftp.AttrUIDGID) {
-		c.UID, c.GID = math.MaxUint32, math.MaxUint32
-		if c.Has(sftp.AttrOwnerGroup) {
-			var ok bool
-			if c.Owner != "" {
-				if c.UID, ok = s.id(c.Owner, false); !ok {
-					return c, sftp.CodeOwnerInvalid
-				}
-			}
-			if c.Group != "" {
-				if c.GID, ok = s.id(c.Group, true); !ok {
-					return c, sftp.CodeGroupInvalid
-				}
-			}
-		}
-	}
-	return c, nil
-}
-
-// change sets the attributes in a, which check made, on n.
-func (s *FS) change(n *node, a *sftp.Attrs, writes bool) error {
-	if a.Has(sftp.AttrSize) && n.isLink() {
-		return sftp.CodeOpUnsupported
-	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	// From here on, as in osfs, one attribute that fails does not stop the others.
-	var first error
-	if a.Has(sftp.AttrSize) {
-		switch {
-		case n.isDir():
-			first = sftp.CodeIsADirectory
-		case !writes:
-			first = sftp.CodePermissionDenied
-		default:
-			first = n.data.truncate(s, int64(a.Size))
-			n.mtime = s.opt.Now()
-		}
-	}
-	switch {
-	case !a.Has(sftp.AttrMode):
-	case !n.isLink():
-		n.perm = a.Mode
-	case first == nil:
-		first = sftp.CodeOpUnsupported
-	}
-	if a.Has(sftp.AttrAtime) {
-		n.atime = a.Atime
-	}
-	if a.Has(sftp.AttrMtime) {
-		n.mtime = a.Mtime
-	}
-	if a.UID != math.MaxUint32 {
-		n.uid = a.UID
-	}
-	if a.GID != math.MaxUint32 {
-		n.gid = a.GID
-	}
-	n.ctime = s.opt.Now()
-	return first
-}
-
-func (s *FS) id(name string, group bool) (uint32, bool) {
-	names := s.opt.Names
-	if names == nil {
-		names = &sftp.IDNames{
-			UserID:  func(string) (uint32, bool) { return 0, false },
-			GroupID: func(string) (uint32, bool) { return 0, false },
-		}
-	}
-	if group {
-		return names.GID(name)
-	}
-	return names.UID(name)
+	return s.change(p.node, &c, true, nil)
 }
 
 func (s *FS) modeMask() uint32 {
@@ -161,22 +73,39 @@ func (s *FS) modeMask() uint32 {
 	return 0o777 | sftp.ModeSticky
 }
 
-// put names n elem in dir; FS.mu is held.
-func (s *FS) put(dir *node, elem string, n *node) {
-	dir.children[elem] = n
-	if n.isDir() {
-		dir.links++
+// put names n elem in dir; room or rename has paid for it. FS.mu is held.
+func (s *FS) put(dir *node, elem string, n *node) *entry {
+	e := &entry{dir: dir, name: elem, node: n}
+	s.reput(e)
+	return e
+}
+
+// cut takes e out of its directory and gives back what its name cost; FS.mu is held.
+func (s *FS) cut(e *entry) {
+	dir := e.dir
+	if e.node.isDir() {
+		dir.links--
 	}
+	dir.children.remove(e)
+	e.dir = nil
+	s.used.Add(-int64(nameCost + len(e.name)))
 	s.touch(dir)
 }
 
-// cut takes the name elem out of dir; FS.mu is held.
-func (s *FS) cut(dir *node, elem string) {
-	if dir.children[elem].isDir() {
-		dir.links--
+// remove is cut for the name of an object that loses it, against locks and attribute bits.
+func (s *FS) remove(e *entry) error {
+	switch {
+	case e.node.has(sftp.BitImmutable | sftp.BitAppendOnly):
+		return sftp.CodeCannotDelete
+	case e.dir.has(sftp.BitImmutable | sftp.BitAppendOnly):
+		return sftp.CodePermissionDenied
 	}
-	delete(dir.children, elem)
-	s.touch(dir)
+	return s.locks.Remove(func() (sftp.FileID, bool) { return e.node.id(), true }, func() error {
+		n := e.node
+		s.cut(e)
+		s.unlinked(n)
+		return nil
+	})
 }
 
 func (s *FS) touch(n *node) {
@@ -194,20 +123,20 @@ func (s *FS) vacant(name string) (place, error) {
 		return p, err
 	case p.node != nil:
 		return p, sftp.CodeFileAlreadyExists
-	case p.dir.links == 0:
-		return p, sftp.CodeNoSuchFile
+	case p.dir.has(sftp.BitImmutable):
+		return p, sftp.CodePermissionDenied
 	}
 	return p, nil
 }
 
-// Mkdir makes a directory; of a only the mode counts.
+// Mkdir makes a directory with the attributes in a, but for its size.
 func (s *FS) Mkdir(ctx context.Context, name string, a *sftp.Attrs) error {
 	if err := s.writable(ctx); err != nil {
 		return err
 	}
-	perm := uint32(0o777)
-	if a != nil && a.Has(sftp.AttrMode) {
-		perm = a.Mode & 0o777
+	first, err := s.first(a)
+	if err != nil {
+		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -215,13 +144,39 @@ func (s *FS) Mkdir(ctx context.Context, name string, a *sftp.Attrs) error {
 	if err != nil {
 		return err
 	}
-	if err := s.room(); err != nil {
-		return err
+	_, err = s.make(&p, sftp.ModeDir|0o777, &first)
+	return err
+}
+
+// first checks the attributes for what is to be made: those of a without the size.
+func (s *FS) first(a *sftp.Attrs) (c sftp.Attrs, err error) {
+	if a != nil {
+		c = *a
 	}
-	n := s.newNode(sftp.ModeDir | perm&^s.opt.Umask)
-	n.links = 2
-	s.put(p.dir, p.elem, n)
-	return nil
+	c.Valid &^= sftp.AttrSize
+	return s.check(&c)
+}
+
+// make makes a file or directory at p, of that mode unless a has one; FS.mu is held.
+func (s *FS) make(p *place, mode uint32, a *sftp.Attrs) (*entry, error) {
+	if a.Has(sftp.AttrMode) {
+		mode = mode&sftp.ModeType | a.Mode&0o777
+	}
+	if err := s.room(p.elem, 0); err != nil {
+		return nil, err
+	}
+	n := s.newNode(mode &^ s.opt.Umask)
+	if n.isDir() {
+		n.links = 2
+	}
+	rest := *a
+	rest.Valid &^= sftp.AttrMode
+	if err := s.change(n, &rest, true, nil); err != nil {
+		s.nodes--
+		s.used.Add(-int64(nameCost+len(p.elem)) - n.data.extra)
+		return nil, err
+	}
+	return s.put(p.dir, p.elem, n), nil
 }
 
 // Remove removes a file or link.
@@ -238,9 +193,7 @@ func (s *FS) Remove(ctx context.Context, name string) error {
 	if p.node.isDir() {
 		return sftp.CodeIsADirectory
 	}
-	s.cut(p.dir, p.elem)
-	s.unlinked(p.node)
-	return nil
+	return s.remove(p.entry)
 }
 
 // Rmdir removes an empty directory, never the root.
@@ -258,12 +211,10 @@ func (s *FS) Rmdir(ctx context.Context, name string) error {
 		return sftp.Status(sftp.CodePermissionDenied, "the root cannot be removed")
 	case !p.node.isDir():
 		return sftp.CodeNotADirectory
-	case len(p.node.children) > 0:
+	case p.node.children.len() > 0:
 		return sftp.CodeDirNotEmpty
 	}
-	s.cut(p.dir, p.elem)
-	s.unlinked(p.node)
-	return nil
+	return s.remove(p.entry)
 }
 
 // Rename moves from to to in one step.
@@ -302,6 +253,9 @@ func (s *FS) Rename(ctx context.Context, from, to string, flags sftp.RenameFlags
 		return sftp.CodeDirNotEmpty
 	case dst.node == src.node: // two names of one file: POSIX leaves both
 		return nil
+	case src.node.has(sftp.BitImmutable | sftp.BitAppendOnly), src.dir.has(sftp.BitImmutable | sftp.BitAppendOnly),
+		dst.dir.has(sftp.BitImmutable):
+		return sftp.CodePermissionDenied
 	}
 	if dst.node != nil {
 		switch {
@@ -309,15 +263,32 @@ func (s *FS) Rename(ctx context.Context, from, to string, flags sftp.RenameFlags
 			return sftp.CodeNotADirectory
 		case !src.node.isDir() && dst.node.isDir():
 			return sftp.CodeIsADirectory
-		case len(dst.node.children) > 0:
+		case dst.node.children.len() > 0:
 			return sftp.CodeDirNotEmpty
 		}
-		s.cut(dst.dir, dst.elem)
-		s.unlinked(dst.node)
 	}
-	s.cut(src.dir, src.elem)
-	s.put(dst.dir, dst.elem, src.node)
+	if !s.reserve(int64(nameCost + len(dst.elem))) {
+		return sftp.CodeNoSpace
+	}
+	if dst.node != nil {
+		if err := s.remove(dst.entry); err != nil {
+			s.used.Add(-int64(nameCost + len(dst.elem)))
+			return err
+		}
+	}
+	s.cut(src.entry)
+	*src.entry = entry{dir: dst.dir, name: dst.elem, node: src.node}
+	s.reput(src.entry)
 	return nil
+}
+
+// reput puts back an entry that was cut, in its new place.
+func (s *FS) reput(e *entry) {
+	e.dir.children.add(e)
+	if e.node.isDir() {
+		e.dir.links++
+	}
+	s.touch(e.dir)
 }
 
 // Link makes a hard link or a symlink; a relative target that climbs out is refused.
@@ -348,14 +319,18 @@ func (s *FS) Link(ctx context.Context, target, newName string, symbolic bool) er
 			return sftp.Status(sftp.CodePermissionDenied, "symbolic link would leave the root")
 		}
 	}
-	if p.node != nil {
+	switch {
+	case p.node != nil:
 		return sftp.CodeFileAlreadyExists
+	case p.dir.has(sftp.BitImmutable):
+		return sftp.CodePermissionDenied
 	}
-	if err := s.room(); err != nil {
+	if err := s.room(p.elem, len(target)); err != nil {
 		return err
 	}
 	n := s.newNode(sftp.ModeSymlink | 0o777)
 	n.target = target
+	n.data.extra = int64(len(target))
 	s.put(p.dir, p.elem, n)
 	return nil
 }
@@ -388,8 +363,10 @@ func (s *FS) hardLink(target, newName string) error {
 		return sftp.CodeNoSuchFile
 	case p.node != nil:
 		return sftp.CodeFileAlreadyExists
-	case old.node.isDir():
+	case old.node.isDir(), old.node.has(sftp.BitImmutable | sftp.BitAppendOnly), p.dir.has(sftp.BitImmutable):
 		return sftp.CodePermissionDenied
+	case !s.reserve(int64(nameCost + len(p.elem))):
+		return sftp.CodeNoSpace
 	}
 	old.node.links++
 	s.put(p.dir, p.elem, old.node)
@@ -427,7 +404,7 @@ func (s *FS) RealPath(ctx context.Context, name string, opt sftp.RealPathOpt) (s
 	p, err := s.walk(clean, true)
 	switch {
 	case err != nil:
-		if opt.Control == sftp.RealPathStatIf && sftp.CodeOf(err) == sftp.CodeNoSuchFile {
+		if opt.Control == sftp.RealPathStatIf && errors.Is(err, fs.ErrNotExist) {
 			return clean, nil, nil
 		}
 		return "", nil, err
@@ -439,7 +416,7 @@ func (s *FS) RealPath(ctx context.Context, name string, opt sftp.RealPathOpt) (s
 		return p.path, nil, nil
 	}
 	a := new(sftp.Attrs)
-	s.attrs(p.node, a)
+	s.attrs(p.node, a, opt.Want)
 	return p.path, a, nil
 }
 
@@ -473,7 +450,7 @@ func (s *FS) Open(ctx context.Context, name string, how *sftp.OpenHow) (sftp.Fil
 	if err := how.Check(); err != nil {
 		return nil, err
 	}
-	if how.Flags&^openFlags != 0 {
+	if how.Flags&^openFlags != 0 || s.opt.ReadOnly && how.Flags&sftp.OpenBlockMask != 0 {
 		return nil, sftp.Status(sftp.CodeOpUnsupported, "open flag not supported")
 	}
 	if s.opt.ReadOnly && how.Modifies() {
@@ -482,9 +459,9 @@ func (s *FS) Open(ctx context.Context, name string, how *sftp.OpenHow) (sftp.Fil
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	perm := uint32(0o666)
-	if how.Attrs != nil && how.Attrs.Has(sftp.AttrMode) {
-		perm = how.Attrs.Mode & 0o777
+	first, err := s.first(how.Attrs)
+	if err != nil && how.Creates() {
+		return nil, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -493,90 +470,45 @@ func (s *FS) Open(ctx context.Context, name string, how *sftp.OpenHow) (sftp.Fil
 	if err != nil {
 		return nil, err
 	}
-	n := p.node
-	switch {
+	e := p.entry
+	switch n := p.node; {
 	case n == nil && !how.Creates():
 		return nil, sftp.CodeNoSuchFile
+	case n == nil && p.dir.has(sftp.BitImmutable):
+		return nil, sftp.CodePermissionDenied
 	case n == nil:
-		if p.dir.links == 0 {
-			return nil, sftp.CodeNoSuchFile
-		}
-		if err := s.room(); err != nil {
+		if e, err = s.make(&p, sftp.ModeRegular|0o666, &first); err != nil {
 			return nil, err
 		}
-		n = s.newNode(sftp.ModeRegular | perm&^s.opt.Umask)
-		s.put(p.dir, p.elem, n)
 	case how.Disposition == sftp.CreateNew:
 		return nil, sftp.CodeFileAlreadyExists
 	case n.isDir():
 		return nil, sftp.CodeIsADirectory
 	case n.isLink():
 		return nil, sftp.CodeLinkLoop
+	case how.Writes() && n.has(sftp.BitImmutable), how.Writes() && n.has(sftp.BitAppendOnly) && (!how.Appends() || how.Truncates()):
+		return nil, sftp.CodePermissionDenied
+	}
+	n := e.node
+	locks, err := s.locks.Open(n.id(), how)
+	if err != nil {
+		return nil, err
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if how.Truncates() && how.Writes() {
+		if err := locks.CheckResize(uint64(n.data.size), 0); err != nil {
+			locks.Close()
+			return nil, err
+		}
 		_ = n.data.truncate(s, 0)
 		n.mtime = s.opt.Now()
 		n.ctime = n.mtime
 	}
 	n.data.open++
-	return &file{fs: s, node: n, name: name, reads: how.Reads(), writes: how.Writes(), appends: how.Appends()}, nil
+	f := &file{fs: s, node: n, name: name, locks: locks, reads: how.Reads(), writes: how.Writes(), appends: how.Appends()}
+	if how.Flags&sftp.OpenDeleteOnClose != 0 {
+		f.doomed = e
+	}
+	return f, nil
 }
-
-// OpenDir opens a directory; the listing is what it holds now, sorted.
-func (s *FS) OpenDir(ctx context.Context, name string) (sftp.Dir, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	p, err := s.find(name, true)
-	if err != nil {
-		return nil, err
-	}
-	if !p.node.isDir() {
-		return nil, sftp.CodeNotADirectory
-	}
-	d := &dir{fs: s, node: p.node, names: make([]string, 0, len(p.node.children))}
-	for name := range p.node.children {
-		d.names = append(d.names, name)
-	}
-	slices.Sort(d.names)
-	return d, nil
-}
-
-type dir struct {
-	fs      *FS
-	node    *node
-	names   []string
-	entries []sftp.Entry
-}
-
-// Next answers up to n entries, but those removed since.
-func (d *dir) Next(ctx context.Context, n int) ([]sftp.Entry, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	if n <= 0 {
-		n = 1024
-	}
-	d.fs.mu.RLock()
-	defer d.fs.mu.RUnlock()
-	d.entries = d.entries[:0]
-	for len(d.names) > 0 && len(d.entries) < n {
-		name := d.names[0]
-		d.names = d.names[1:]
-		if child := d.node.children[name]; child != nil {
-			d.entries = append(d.entries, sftp.Entry{Name: name})
-			d.fs.attrs(child, &d.entries[len(d.entries)-1].Attrs)
-		}
-	}
-	if len(d.entries) == 0 {
-		return nil, io.EOF
-	}
-	return d.entries, nil
-}
-
-// Close does nothing.
-func (d *dir) Close(error) error { return nil }

@@ -9,10 +9,11 @@ import (
 // place is where a look-up ended: a name in a directory, and what it names (nil if
 // nothing). For the root itself dir is nil.
 type place struct {
-	dir  *node
-	elem string
-	node *node
-	path string // clean and without links, but for the last element if not followed
+	dir   *node
+	elem  string
+	node  *node
+	entry *entry // of elem, if node is not nil and not the root
+	path  string // clean and without links, but for the last element if not followed
 }
 
 // walk looks name up; FS.mu is held. All elements but the last must exist. Links are
@@ -23,8 +24,9 @@ func (s *FS) walk(name string, follow bool) (place, error) {
 		return place{}, err
 	}
 	type step struct {
-		node *node
-		elem string
+		node  *node
+		elem  string
+		entry *entry
 	}
 	stack := []step{{node: s.root}}
 	todo := split(clean)
@@ -49,13 +51,14 @@ func (s *FS) walk(name string, follow bool) (place, error) {
 		if len(elem) > maxName {
 			return place{}, sftp.CodeInvalidFilename
 		}
-		n := dir.children[elem]
-		if n == nil {
+		e := dir.children.get(elem)
+		if e == nil {
 			if len(todo) > 0 {
-				return place{}, sftp.CodeNoSuchFile
+				return place{}, sftp.CodeNoSuchPath
 			}
 			return place{dir: dir, elem: elem, path: pathOf(stack, func(s step) string { return s.elem }) + "/" + elem}, nil
 		}
+		n := e.node
 		if n.isLink() && (follow || len(todo) > 0) {
 			if links++; links > maxLinks {
 				return place{}, sftp.CodeLinkLoop
@@ -74,14 +77,14 @@ func (s *FS) walk(name string, follow bool) (place, error) {
 			}
 			continue
 		}
-		stack = append(stack, step{node: n, elem: elem})
+		stack = append(stack, step{node: n, elem: elem, entry: e})
 	}
 	top := stack[len(stack)-1]
 	if len(stack) == 1 {
 		return place{node: s.root, path: "/"}, nil
 	}
 	return place{
-		dir: stack[len(stack)-2].node, elem: top.elem, node: top.node,
+		dir: stack[len(stack)-2].node, elem: top.elem, node: top.node, entry: top.entry,
 		path: pathOf(stack, func(s step) string { return s.elem }),
 	}, nil
 }

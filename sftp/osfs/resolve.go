@@ -50,7 +50,7 @@ func (s *FS) do(ctx context.Context, verb, name string, follow bool, op func(rel
 	at := rel
 	for range maxRaces {
 		if err = s.plain(op(at)); !errors.Is(err, errSymlink) {
-			return hide(verb, name, err)
+			return hide(verb, name, s.missing(err, at))
 		}
 		if at, err = s.resolve(rel, follow); err != nil {
 			return hide(verb, name, err)
@@ -70,7 +70,7 @@ func (s *FS) do2(ctx context.Context, verb, from, to string, op func(from, to st
 		for range maxRaces {
 			err := s.plain(op(relFrom, at))
 			if !errors.Is(err, errSymlink) {
-				return err
+				return s.missing(s.missing(err, relFrom), at)
 			}
 			// Which of the two was it? Resolving both is right in any case; from comes
 			// back the same if it had no links.
@@ -83,6 +83,23 @@ func (s *FS) do2(ctx context.Context, verb, from, to string, op func(from, to st
 		}
 		return sftp.CodeLinkLoop
 	})
+}
+
+// missing makes "no such path" out of "no such file" where it is the directory of rel that
+// is not there. Only an operation that failed so pays for the look.
+func (s *FS) missing(err error, rel string) error {
+	if err == nil || sftp.CodeOf(err) != sftp.CodeNoSuchFile {
+		return err
+	}
+	i := strings.LastIndexByte(rel, '/')
+	if i < 0 {
+		return err
+	}
+	var a sftp.Attrs
+	if errors.Is(s.lstat(rel[:i], &a), fs.ErrNotExist) {
+		return sftp.CodeNoSuchPath
+	}
+	return err
 }
 
 // plain turns the escape error of os.Root, which it gives for absolute links too, into
@@ -129,7 +146,10 @@ func (s *FS) resolve(rel string, follow bool) (string, error) {
 		switch {
 		case errors.Is(err, errSymlink): // swapped under us: a parent was a directory a moment ago
 			return "", sftp.CodeLinkLoop
-		case errors.Is(err, fs.ErrNotExist) && len(todo) == 0:
+		case errors.Is(err, fs.ErrNotExist):
+			if len(todo) > 0 {
+				return "", sftp.CodeNoSuchPath
+			}
 		case err != nil:
 			return "", err
 		case a.Type() == sftp.TypeSymlink && (follow || len(todo) > 0):

@@ -32,7 +32,7 @@ func (p plain) lookup(name string) (sftp.Code, bool) {
 	for i := 1; i < len(elems); i++ {
 		dir := "/" + strings.Join(elems[:i], "/")
 		if _, ok := p[dir]; !ok {
-			return sftp.CodeNoSuchFile, false
+			return sftp.CodeNoSuchPath, false
 		}
 		if !p.isDir(dir) {
 			return sftp.CodeNotADirectory, false
