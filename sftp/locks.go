@@ -135,6 +135,17 @@ func (h *LockHandle) denies(g *LockHandle) bool {
 		h.block&OpenBlockDelete != 0 && g.dooms
 }
 
+// Alone reports whether no other handle of the file has block bits. A lock of the host that
+// is refused then is another process's.
+func (h *LockHandle) Alone() bool {
+	if h == nil {
+		return true
+	}
+	h.table.mu.Lock()
+	defer h.table.mu.Unlock()
+	return !slices.ContainsFunc(h.file.handles, func(g *LockHandle) bool { return g != h && g.block != 0 })
+}
+
 // keeps reports whether a range forbids the removal of f.
 func (f *lockedFile) keeps() bool {
 	f.mu.RLock()

@@ -116,13 +116,16 @@ func (s *FS) check(a *sftp.Attrs) (c sftp.Attrs, err error) {
 	return c, nil
 }
 
+// notOfLinks are the attributes that no symlink has, as with osfs.
+const notOfLinks = sftp.AttrSize | sftp.AttrAllocation | sftp.AttrACL | sftp.AttrBitsSet | sftp.AttrExtended
+
 // resizes reports whether a may change the size of a file.
 func resizes(a *sftp.Attrs) bool { return a.Valid&(sftp.AttrSize|sftp.AttrAllocation) != 0 }
 
 // change sets the attributes in a, which check made, on n. The size needs writes, and
 // that the locks of others allow it to h.
 func (s *FS) change(n *node, a *sftp.Attrs, writes bool, h *sftp.LockHandle) error {
-	if resizes(a) && n.isLink() {
+	if n.isLink() && a.Valid&notOfLinks != 0 {
 		return sftp.CodeOpUnsupported
 	}
 	n.mu.Lock()
@@ -136,6 +139,11 @@ func (s *FS) change(n *node, a *sftp.Attrs, writes bool, h *sftp.LockHandle) err
 	if n.bits&bits&(sftp.BitImmutable|sftp.BitAppendOnly) != 0 && a.Valid&^(sftp.AttrBitsSet|sftp.AttrSubsecond) != 0 {
 		return sftp.CodePermissionDenied
 	}
+	if size := resized(n, a); writes && !n.isDir() && size >= 0 {
+		if err := h.CheckResize(uint64(n.data.size), uint64(size)); err != nil {
+			return err
+		}
+	}
 	if err := s.keep(n, a); err != nil {
 		return err
 	}
@@ -148,7 +156,7 @@ func (s *FS) change(n *node, a *sftp.Attrs, writes bool, h *sftp.LockHandle) err
 		}
 	}
 	if resizes(a) {
-		keep(s.resize(n, a, writes, h))
+		keep(s.resize(n, a, writes))
 	}
 	if a.Has(sftp.AttrMode) {
 		if n.isLink() {
@@ -181,27 +189,30 @@ func (s *FS) change(n *node, a *sftp.Attrs, writes bool, h *sftp.LockHandle) err
 	return first
 }
 
-// resize sets size and allocation; an allocation below the size cuts the file.
-func (s *FS) resize(n *node, a *sftp.Attrs, writes bool, h *sftp.LockHandle) error {
-	size := uint64(n.data.size)
+// resized answers the size that a makes n have, -1 if it stays: an allocation below the
+// size cuts the file.
+func resized(n *node, a *sftp.Attrs) int64 {
+	switch {
+	case a.Has(sftp.AttrSize):
+		return int64(a.Size)
+	case a.Has(sftp.AttrAllocation) && a.Allocation < uint64(n.data.size):
+		return int64(a.Allocation)
+	}
+	return -1
+}
+
+// resize sets size and allocation.
+func (s *FS) resize(n *node, a *sftp.Attrs, writes bool) error {
 	switch {
 	case n.isDir():
 		return sftp.CodeIsADirectory
 	case !writes:
 		return sftp.CodePermissionDenied
-	case a.Has(sftp.AttrSize):
-		size = a.Size
-	case a.Allocation < size:
-		size = a.Allocation
-	}
-	if a.Has(sftp.AttrAllocation) && a.Allocation > uint64(s.opt.MaxBytes) {
+	case a.Has(sftp.AttrAllocation) && a.Allocation > uint64(s.opt.MaxBytes):
 		return sftp.CodeNoSpace
 	}
-	if a.Has(sftp.AttrSize) || size < uint64(n.data.size) {
-		if err := h.CheckResize(uint64(n.data.size), size); err != nil {
-			return err
-		}
-		err := n.data.truncate(s, int64(size))
+	if size := resized(n, a); size >= 0 {
+		err := n.data.truncate(s, size)
 		n.mtime = s.opt.Now()
 		if err != nil {
 			return err

@@ -162,6 +162,14 @@ func (s *FS) make(p *place, mode uint32, a *sftp.Attrs) (*entry, error) {
 	if a.Has(sftp.AttrMode) {
 		mode = mode&sftp.ModeType | a.Mode&0o777
 	}
+	rest := *a
+	rest.Valid &^= sftp.AttrMode
+	if perm, ok := a.ACL.Mode(); ok && a.Has(sftp.AttrACL) {
+		mode = mode&sftp.ModeType | perm
+		if perm&s.opt.Umask != 0 {
+			rest.Valid &^= sftp.AttrACL // it is no longer what it says
+		}
+	}
 	if err := s.room(p.elem, 0); err != nil {
 		return nil, err
 	}
@@ -169,8 +177,6 @@ func (s *FS) make(p *place, mode uint32, a *sftp.Attrs) (*entry, error) {
 	if n.isDir() {
 		n.links = 2
 	}
-	rest := *a
-	rest.Valid &^= sftp.AttrMode
 	if err := s.change(n, &rest, true, nil); err != nil {
 		s.nodes--
 		s.used.Add(-int64(nameCost+len(p.elem)) - n.data.extra)
@@ -247,6 +253,14 @@ func (s *FS) Rename(ctx context.Context, from, to string, flags sftp.RenameFlags
 		return sftp.CodeNoSuchFile
 	case dst.node != nil && !flags.Overwrites():
 		return sftp.CodeFileAlreadyExists
+	}
+	if dst.node != nil {
+		nothing := func() error { return nil }
+		if err := s.locks.Remove(func() (sftp.FileID, bool) { return dst.node.id(), true }, nothing); err != nil {
+			return err
+		}
+	}
+	switch {
 	case src.node.isDir() && strings.HasPrefix(dst.path, src.path+"/"):
 		return sftp.CodeInvalidParameter
 	case strings.HasPrefix(src.path, dst.path+"/"):

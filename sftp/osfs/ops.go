@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"math"
 	"os"
 	"path"
 	"strings"
@@ -12,12 +11,9 @@ import (
 	"github.com/fairlead-ssh/fairlead/sftp"
 )
 
-// settable are the attributes SetStat can change; others are refused before any change.
-const settable = sftp.AttrSize | sftp.AttrUIDGID | sftp.AttrMode | sftp.AttrTimes | sftp.AttrOwnerGroup
-
 // openFlags are the OPEN flags obeyed, or harmless to ignore: the newline of the host is
 // the one announced, so text needs no translation.
-const openFlags = sftp.OpenAppend | sftp.OpenAppendAtomic | sftp.OpenText | sftp.OpenNoFollow
+const openFlags = sftp.OpenAppend | sftp.OpenAppendAtomic | sftp.OpenText | sftp.OpenNoFollow | sftp.OpenDeleteOnClose
 
 // Stat answers STAT and LSTAT.
 func (s *FS) Stat(ctx context.Context, name string, opt sftp.StatOpt) (*sftp.Attrs, error) {
@@ -30,119 +26,12 @@ func (s *FS) Stat(ctx context.Context, name string, opt sftp.StatOpt) (*sftp.Att
 			return errSymlink
 		}
 		s.linkSize(rel, a)
-		return nil
+		return s.more(rel, a, opt.Want)
 	})
 	if err != nil {
 		return nil, err
 	}
-	if opt.Want&sftp.AttrOwnerGroup != 0 {
-		s.nameOwner(a)
-	}
 	return a, nil
-}
-
-// SetStat changes, in OpenSSH's order, size, mode, times, owner. If one fails the others
-// are still done and the first error is answered.
-func (s *FS) SetStat(ctx context.Context, name string, a *sftp.Attrs, follow bool) error {
-	c, err := s.change(a)
-	if err != nil {
-		return err
-	}
-	var first error
-	err = s.do(ctx, "setstat", name, follow, func(rel string) error {
-		first = nil
-		var was sftp.Attrs
-		if err := s.lstat(rel, &was); err != nil {
-			return err
-		}
-		if was.Type() == sftp.TypeSymlink {
-			if follow {
-				return errSymlink
-			}
-			if c.Has(sftp.AttrSize) {
-				return sftp.CodeOpUnsupported
-			}
-		}
-		keep := func(err error) {
-			if first == nil {
-				first = err
-			}
-		}
-		if c.Has(sftp.AttrSize) {
-			keep(s.truncate(rel, int64(c.Size)))
-		}
-		if c.Has(sftp.AttrMode) {
-			keep(s.chmod(rel, c.Mode, &was))
-		}
-		if c.Valid&(sftp.AttrAtime|sftp.AttrMtime) != 0 {
-			keep(s.chtimes(rel, c))
-		}
-		if c.Has(sftp.AttrUIDGID) {
-			keep(s.chown(rel, c.UID, c.GID))
-		}
-		return nil
-	})
-	if err == nil {
-		err = hide("setstat", name, s.plain(first))
-	}
-	return err
-}
-
-// change checks the attributes of a SETSTAT and answers them masked by policy, with
-// owner names turned into numbers (all ones: leave alone).
-func (s *FS) change(a *sftp.Attrs) (*sftp.Attrs, error) {
-	if s.opt.ReadOnly {
-		return nil, sftp.CodeWriteProtect
-	}
-	if a == nil {
-		return &sftp.Attrs{}, nil
-	}
-	if a.Valid&^settable != 0 {
-		return nil, sftp.Status(sftp.CodeOpUnsupported, "attribute cannot be set")
-	}
-	c := *a
-	if c.Has(sftp.AttrSize) && c.Size > math.MaxInt64 {
-		return nil, sftp.Status(sftp.CodeInvalidParameter, "size out of range")
-	}
-	for _, t := range [...]struct {
-		bit  sftp.AttrMask
-		secs int64
-	}{{sftp.AttrAtime, c.Atime.Unix()}, {sftp.AttrMtime, c.Mtime.Unix()}} {
-		// Package os and the kernel interface count nanoseconds in 64 bits: 1678 to 2262.
-		if c.Valid&t.bit != 0 && (t.secs <= math.MinInt64/1_000_000_000 || t.secs >= math.MaxInt64/1_000_000_000) {
-			return nil, sftp.Status(sftp.CodeInvalidParameter, "time out of range")
-		}
-	}
-	c.Mode &= s.modeMask()
-	if c.Has(sftp.AttrOwnerGroup) && !c.Has(sftp.AttrUIDGID) {
-		c.UID, c.GID = math.MaxUint32, math.MaxUint32
-		if c.Owner != "" {
-			id, ok := s.names.UID(c.Owner)
-			if !ok {
-				return nil, sftp.CodeOwnerInvalid
-			}
-			c.UID = id
-		}
-		if c.Group != "" {
-			id, ok := s.names.GID(c.Group)
-			if !ok {
-				return nil, sftp.CodeGroupInvalid
-			}
-			c.GID = id
-		}
-		c.Valid |= sftp.AttrUIDGID
-	}
-	return &c, nil
-}
-
-// truncate sets the size of a regular file.
-func (s *FS) truncate(rel string, size int64) error {
-	f, err := s.openRegular(rel, os.O_WRONLY, 0)
-	if err != nil {
-		return err
-	}
-	err = f.Truncate(size)
-	return errors.Join(err, f.Close())
 }
 
 // openRegular opens rel, not following links, and refuses what is not a regular file.
@@ -173,20 +62,28 @@ func onlyRegular(a *sftp.Attrs) error {
 	}
 }
 
-// Mkdir makes a directory; of a only the mode counts.
+// Mkdir makes a directory with the attributes in a, but for its size: what else than the
+// mode the host refuses stays as it is.
 func (s *FS) Mkdir(ctx context.Context, name string, a *sftp.Attrs) error {
 	if s.opt.ReadOnly {
 		return sftp.CodeWriteProtect
 	}
-	perm := s.opt.DirMode
-	if a != nil && a.Has(sftp.AttrMode) {
-		perm = fs.FileMode(a.Mode & 0o777)
+	first, perm, err := s.first(a, s.opt.DirMode)
+	if err != nil {
+		return err
 	}
 	return s.do(ctx, "mkdir", name, false, func(rel string) error {
 		if rel == "." {
 			return sftp.CodeFileAlreadyExists
 		}
-		return s.mkdir(rel, perm)
+		if err := s.mkdir(rel, perm); err != nil || first.Valid == 0 {
+			return err
+		}
+		var was sftp.Attrs
+		if s.lstat(rel, &was) == nil && was.IsDir() {
+			_ = s.apply(&named{s, rel, &was}, first)
+		}
+		return nil
 	})
 }
 
@@ -199,7 +96,7 @@ func (s *FS) Remove(ctx context.Context, name string) error {
 		if rel == "." {
 			return sftp.CodeIsADirectory
 		}
-		return s.unlink(rel)
+		return s.locks.Remove(s.idOf(rel), func() error { return s.unlink(rel) })
 	})
 }
 
@@ -227,7 +124,17 @@ func (s *FS) Rename(ctx context.Context, from, to string, flags sftp.RenameFlags
 		if from == "." || to == "." {
 			return sftp.Status(sftp.CodePermissionDenied, "the root cannot be renamed")
 		}
-		return s.rename(from, to, flags.Overwrites())
+		if !flags.Overwrites() {
+			return s.rename(from, to, false)
+		}
+		target := func() (sftp.FileID, bool) {
+			var a sftp.Attrs
+			if s.lstat(from, &a) != nil {
+				return sftp.FileID{}, false // for which rename has the word
+			}
+			return s.idOf(to)()
+		}
+		return s.locks.Remove(target, func() error { return s.rename(from, to, true) })
 	})
 }
 
@@ -339,7 +246,9 @@ func (s *FS) RealPath(ctx context.Context, name string, opt sftp.RealPathOpt) (s
 		}
 		return "", nil, hide("realpath", name, err)
 	}
-	s.nameOwner(a)
+	if err := s.more(at, a, opt.Want); err != nil {
+		return "", nil, hide("realpath", name, s.plain(err))
+	}
 	return resolved, a, nil
 }
 
@@ -353,40 +262,39 @@ func (s *FS) StatFS(ctx context.Context, name string) (*sftp.FSInfo, error) {
 	return info, nil
 }
 
-// Open opens or creates a regular file.
+// Open opens or creates a regular file. Of the attributes for a new one, what else than
+// the mode and the allocation the host refuses stays as it is.
 func (s *FS) Open(ctx context.Context, name string, how *sftp.OpenHow) (sftp.File, error) {
 	if err := how.Check(); err != nil {
 		return nil, err
 	}
-	if how.Flags&^openFlags != 0 {
+	flags := openFlags
+	if hostFeatures.Has(sftp.FeatureOpenLock) && !s.opt.ReadOnly {
+		flags |= sftp.OpenBlockMask
+	}
+	if how.Flags&^flags != 0 {
 		return nil, sftp.Status(sftp.CodeOpUnsupported, "open flag not supported")
 	}
 	if s.opt.ReadOnly && how.Modifies() {
 		return nil, sftp.CodeWriteProtect
 	}
-	perm := s.opt.FileMode
-	if how.Attrs != nil && how.Attrs.Has(sftp.AttrMode) {
-		perm = fs.FileMode(how.Attrs.Mode & 0o777)
-	}
-	// O_TRUNC is left to the file system only together with O_CREATE or write access;
-	// CreateTruncate without write access has neither meaning nor effect.
-	flag := how.OSFlags()
-	if !how.Writes() {
-		flag &^= os.O_TRUNC
+	first, perm, err := s.first(how.Attrs, s.opt.FileMode)
+	if err != nil && how.Creates() {
+		return nil, err
 	}
 	noFollow := how.Flags&sftp.OpenNoFollow != 0
 	out := &file{fs: s, reads: how.Reads(), writes: how.Writes(), appends: how.Appends()}
 	// A link as last element is an existing file to CreateNew, even a dangling one: never
 	// followed, as with O_EXCL.
 	follow := !noFollow && how.Disposition != sftp.CreateNew
-	err := s.do(ctx, "open", name, follow, func(rel string) error {
+	err = s.do(ctx, "open", name, follow, func(rel string) error {
 		if rel == "." {
 			if how.Disposition == sftp.CreateNew {
 				return sftp.CodeFileAlreadyExists
 			}
 			return sftp.CodeIsADirectory
 		}
-		f, err := s.openFile(rel, flag, perm)
+		f, made, err := s.openOrMake(rel, how, perm, first.Valid != 0)
 		if err != nil {
 			if noFollow && errors.Is(err, errSymlink) {
 				// The link is either the last element, which is the answer, or a
@@ -398,15 +306,20 @@ func (s *FS) Open(ctx context.Context, name string, how *sftp.OpenHow) (sftp.Fil
 			}
 			return err
 		}
-		var a sftp.Attrs
-		if err = statFile(f, &a); err == nil {
-			err = onlyRegular(&a)
+		out.f = f
+		if err = out.take(how); err == nil && made {
+			err = out.init(first)
+			if err != nil {
+				_ = s.unlink(rel)
+			}
 		}
 		if err != nil {
-			_ = f.Close()
+			_ = out.Close(nil)
 			return err
 		}
-		out.f, out.lock = f, &s.appends[a.Ino%uint64(len(s.appends))]
+		if how.Flags&sftp.OpenDeleteOnClose != 0 {
+			out.doomed = rel
+		}
 		return nil
 	})
 	if err != nil {
@@ -414,4 +327,25 @@ func (s *FS) Open(ctx context.Context, name string, how *sftp.OpenHow) (sftp.Fil
 	}
 	out.name = name
 	return out, nil
+}
+
+// openOrMake opens rel as how says, but does not empty it: the locks of others are asked
+// first. With know it finds out whether the file was made by this call.
+func (s *FS) openOrMake(rel string, how *sftp.OpenHow, perm fs.FileMode, know bool) (f *os.File, made bool, err error) {
+	flag := how.OSFlags() &^ os.O_TRUNC
+	if !know || !how.Creates() {
+		f, err = s.openFile(rel, flag, perm)
+		return f, false, err
+	}
+	for range maxRaces {
+		f, err = s.openFile(rel, flag|os.O_EXCL, perm)
+		if how.Disposition == sftp.CreateNew || !errors.Is(err, fs.ErrExist) {
+			return f, err == nil, err
+		}
+		f, err = s.openFile(rel, flag&^os.O_CREATE, 0)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return f, false, err
+		}
+	}
+	return nil, false, err
 }

@@ -23,6 +23,24 @@
 // With ReadOnly nothing changes, whatever the request. Set-user-id and set-group-id bits
 // are dropped unless AllowSetID. Only regular files and directories are opened: a FIFO or
 // device is refused without blocking.
+//
+// # Locks
+//
+// Byte-range locks (BLOCK) and the block bits of OPEN bind all handles of the FS, and of
+// those that share its Options.Locks. No Unix makes another process obey them; but those
+// that lock see them, and are seen: ranges are open file description locks on Linux, which
+// Samba, NFS servers and fcntl users honour, and block bits are flock on every Unix. A range
+// that blocks reading, or that is locked by a handle without reading access, is a write
+// lock, for which the kernel wants a handle with writing access; the others are read locks.
+// What the kernel or file system will not lock is locked among the handles here only.
+//
+// # Attributes
+//
+// Attributes beyond those of version 3 cost calls of their own and are answered when asked
+// for: creation time, attribute bits, extended attributes. An ACL is made of the mode, and
+// setting one sets the mode; one that no mode can say is refused. Of the attribute bits,
+// BitReadOnly says that nobody may write, BitHidden that the name begins with a dot,
+// BitSparse that the file takes less than its size.
 package osfs
 
 import (
@@ -52,8 +70,20 @@ type Options struct {
 	Home string
 	// Names answers owner and group names; nil is sftp.SystemNames.
 	Names *sftp.IDNames
-	// NumericIDs shows no names, only numbers: nothing of the host's accounts.
+	// NumericIDs shows and takes no names, only numbers: nothing of the host's accounts.
 	NumericIDs bool
+	// Xattrs lets clients read and set the extended attributes user.* of files and
+	// directories, under these names (Linux).
+	Xattrs bool
+	// SetBits lets clients set BitImmutable, BitAppendOnly and BitCompressed as far as the
+	// kernel lets this process (Linux). Nobody without privileges can remove an immutable
+	// file; so think first.
+	SetBits bool
+	// Locks, if not nil, is shared with other file systems over the same files, so that
+	// their handles see each other's locks.
+	Locks *sftp.LockTable
+	// NoHostLocks keeps locks from the host: other processes neither see nor hinder them.
+	NoHostLocks bool
 }
 
 // FS is a jailed directory tree. It may be shared by any number of sessions.
@@ -66,6 +96,7 @@ type FS struct {
 	// hostRoots are the host's spellings of the root directory, see readLink.
 	hostRoots []string
 	escapes   error // what os.Root says of a path that leaves it
+	locks     *sftp.LockTable
 
 	// users counts operations under way; Close waits for none but the last one out
 	// closes the descriptors, so that no operation ever uses a recycled number.
@@ -101,7 +132,10 @@ func New(dir string, o Options) (*FS, error) {
 	if o.DirMode == 0 {
 		o.DirMode = 0o777
 	}
-	s := &FS{opt: o, names: o.Names, root: root, base: base}
+	s := &FS{opt: o, names: o.Names, root: root, base: base, locks: o.Locks}
+	if s.locks == nil {
+		s.locks = new(sftp.LockTable)
+	}
 	if s.names == nil {
 		s.names = sftp.SystemNames
 	}
@@ -158,16 +192,23 @@ func (s *FS) shut() {
 // Capabilities announces what the host can do.
 func (s *FS) Capabilities() sftp.Capabilities {
 	c := sftp.Capabilities{
-		Features: hostFeatures | sftp.FeatureSymlink | sftp.FeatureHomeDir | sftp.FeatureLookupIDs,
-		Attrs:    sftp.AttrsBasic | sftp.AttrCtime | sftp.AttrLinks | sftp.AttrOwnerGroup | sftp.AttrAllocation,
+		Features: hostFeatures&^lockFeatures | sftp.FeatureSymlink | sftp.FeatureHomeDir | sftp.FeatureLookupIDs,
+		Attrs:    sftp.AttrsBasic | sftp.AttrOwnerGroup | sftp.AttrACL | sftp.AttrBitsSet | hostAttrs,
 		StartDir: s.home(),
 	}
+	if s.opt.Xattrs {
+		c.Attrs |= hostXattrs
+	}
 	if !s.opt.ReadOnly {
-		c.Features |= sftp.FeatureWrite | sftp.FeaturePosixRename | sftp.FeatureHardLink | sftp.FeatureSync |
-			sftp.FeatureLSetStat | sftp.FeatureCopy
+		c.Features |= hostFeatures&lockFeatures | sftp.FeatureWrite | sftp.FeaturePosixRename | sftp.FeatureHardLink |
+			sftp.FeatureSync | sftp.FeatureLSetStat | sftp.FeatureCopy | sftp.FeatureDeleteOnClose
+		c.Bits = s.bits()
 	}
 	return c
 }
+
+// lockFeatures are those that a read-only tree has no use for.
+const lockFeatures = sftp.FeatureRangeLock | sftp.FeatureRangeLockAdvisory | sftp.FeatureOpenLock
 
 // HomeDir answers Options.Home for the session's own user (""); other users have none here.
 func (s *FS) HomeDir(_ context.Context, user string) (string, error) {
@@ -204,21 +245,4 @@ func (s *FS) LookupIDs(ctx context.Context, uids, gids []uint32) (users, groups 
 		groups[i] = s.names.Group(id)
 	}
 	return users, groups, nil
-}
-
-// nameOwner adds owner and group names to a.
-func (s *FS) nameOwner(a *sftp.Attrs) {
-	if s.opt.NumericIDs || !a.Has(sftp.AttrUIDGID) {
-		return
-	}
-	a.Owner, a.Group = s.names.User(a.UID), s.names.Group(a.GID)
-	a.Valid |= sftp.AttrOwnerGroup
-}
-
-// modeMask is what of a client's mode is obeyed.
-func (s *FS) modeMask() uint32 {
-	if s.opt.AllowSetID {
-		return sftp.ModePerm
-	}
-	return 0o777 | sftp.ModeSticky
 }

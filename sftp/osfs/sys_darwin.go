@@ -15,11 +15,6 @@ func renameNew(fd1 int, from string, fd2 int, to string) error {
 	return err
 }
 
-func addBirth(a *sftp.Attrs, st *unix.Stat_t) {
-	a.Birth = timeOf(st.Btim)
-	a.Valid |= sftp.AttrBirth
-}
-
 func fillFSInfo(info *sftp.FSInfo, st *unix.Statfs_t) {
 	*info = sftp.FSInfo{
 		BlockSize: uint64(uint32(st.Iosize)), FragmentSize: uint64(st.Bsize),

@@ -9,11 +9,6 @@ import (
 // renameNew: FreeBSD has no exclusive rename.
 func renameNew(int, string, int, string) error { return errNoRenameNew }
 
-func addBirth(a *sftp.Attrs, st *unix.Stat_t) {
-	a.Birth = timeOf(st.Btim)
-	a.Valid |= sftp.AttrBirth
-}
-
 func fillFSInfo(info *sftp.FSInfo, st *unix.Statfs_t) {
 	*info = sftp.FSInfo{
 		BlockSize: st.Iosize, FragmentSize: st.Bsize,

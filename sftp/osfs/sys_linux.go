@@ -112,9 +112,8 @@ func renameNew(fd1 int, from string, fd2 int, to string) error {
 
 func timeOf(ts unix.Timespec) time.Time { return time.Unix(int64(ts.Sec), int64(ts.Nsec)) }
 
-// addBirth does nothing: the stat calls of Linux have no creation time, and statx
-// costs more than it tells.
-func addBirth(*sftp.Attrs, *unix.Stat_t) {}
+// addHost does nothing: the stat calls of Linux tell no more, see statMore.
+func addHost(*sftp.Attrs, *unix.Stat_t) {}
 
 func omitTimes(ts *[2]unix.Timespec, _ func(*unix.Stat_t) error) error {
 	ts[0].Nsec, ts[1].Nsec = unix.UTIME_OMIT, unix.UTIME_OMIT

@@ -42,6 +42,7 @@ func attrsOfInfo(a *sftp.Attrs, fi fs.FileInfo) {
 	if fi.Mode()&fs.ModeIrregular != 0 {
 		a.Kind = sftp.TypeSpecial
 	}
+	addHost(a, fi)
 }
 
 func (s *FS) readlink(rel string) (string, error) {
@@ -219,4 +220,54 @@ func checkHostName(rel string) error {
 		}
 	}
 	return nil
+}
+
+const (
+	// hostAttrs are answered beyond version 3's; none of them can be set.
+	hostSettable = sftp.AttrMask(0)
+	hostXattrs   = sftp.AttrMask(0)
+	hostBits     = sftp.AttrBits(0)
+)
+
+func (s *FS) statMore(string, *sftp.Attrs) error { return nil }
+
+func statMoreFile(*os.File, *sftp.Attrs) error { return nil }
+
+func setBits(*os.File, sftp.AttrBits, sftp.AttrBits) error { return errors.ErrUnsupported }
+
+func readXattrs(*os.File, *sftp.Attrs) {}
+
+func writeXattrs(*os.File, []sftp.ExtAttr) error { return errors.ErrUnsupported }
+
+func allocate(*os.File, int64) error { return errors.ErrUnsupported }
+
+// There are no locks: the lock table knows files by numbers that package os does not tell.
+func flock(*os.File, bool) error { return errors.ErrUnsupported }
+
+func lockRange(*file, uint64, uint64, bool) error { return errors.ErrUnsupported }
+
+func unlockRange(*file, uint64, uint64) {}
+
+// appendState: there is no append at a descriptor opened without O_APPEND.
+type appendState struct{}
+
+func (appendState) prepare(*os.File) {}
+
+func (appendState) append([]byte, *sftp.LockHandle) (done bool, n int, err error) {
+	return false, 0, nil
+}
+
+// whereabouts: the name is where it was, or it is lost.
+func (s *FS) whereabouts(f *file) (rel string, ok bool) { return f.doomed, true }
+
+// identity answers a function that tells whether rel names the object of f.
+func identity(f *os.File) (func(s *FS, rel string) (bool, error), error) {
+	was, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	return func(s *FS, rel string) (bool, error) {
+		is, err := s.root.Lstat(local(rel))
+		return err == nil && os.SameFile(was, is), err
+	}, nil
 }

@@ -14,7 +14,7 @@ import (
 )
 
 // hostFeatures are what the host's calls add.
-const hostFeatures = sftp.FeatureStatFS
+const hostFeatures = sftp.FeatureStatFS | lockFeatures
 
 // The primitives of this file work on the last element of rel, relative to the
 // descriptor of its parent directory, and follow no link. A link among the parents
@@ -105,7 +105,7 @@ func attrsOf(a *sftp.Attrs, st *unix.Stat_t) {
 		Dev:        uint64(st.Dev),
 		Ino:        uint64(st.Ino),
 	}
-	addBirth(a, st)
+	addHost(a, st)
 }
 
 func (s *FS) readlink(rel string) (string, error) {
@@ -433,3 +433,30 @@ func checkHostName(string) error { return nil }
 
 // slashed answers a link target with "/" as separator.
 func slashed(target string) string { return target }
+
+// flock is the lock of the host for the block bits of OPEN: exclusive if others may not
+// read. Where there is none the file goes without.
+func flock(f *os.File, exclusive bool) error {
+	how := unix.LOCK_SH
+	if exclusive {
+		how = unix.LOCK_EX
+	}
+	err := control(f, func(fd int) error { return unix.Flock(fd, how|unix.LOCK_NB) })
+	if err == unix.EWOULDBLOCK {
+		return sftp.CodeLockConflict
+	}
+	return nil
+}
+
+// identity answers a function that tells whether rel names the object of f.
+func identity(f *os.File) (func(s *FS, rel string) (bool, error), error) {
+	var a sftp.Attrs
+	if err := statFile(f, &a); err != nil {
+		return nil, err
+	}
+	return func(s *FS, rel string) (bool, error) {
+		var b sftp.Attrs
+		err := s.lstat(rel, &b)
+		return err == nil && a.SameFile(&b), err
+	}, nil
+}

@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -88,18 +90,20 @@ type op struct {
 	symbolic bool
 	flags    sftp.RenameFlags
 	control  sftp.RealPathControl
+	lock     sftp.Range
 }
 
 func (o op) String() string {
-	return fmt.Sprintf("%s %.40q %.40q h%d off=%d len=%d how={%#x %d %#x} attrs={%#x %o %d} follow=%t sym=%t flags=%d control=%d",
+	return fmt.Sprintf("%s %.40q %.40q h%d off=%d len=%d how={%#x %d %#x} attrs={%#x %o %d} follow=%t sym=%t flags=%d control=%d lock={%d %d %#x}",
 		o.verb, o.name, o.name2, o.handle, o.off, len(o.data), o.how.Access, o.how.Disposition, o.how.Flags,
-		o.attrs.Valid, o.attrs.Mode, o.attrs.Size, o.follow, o.symbolic, o.flags, o.control)
+		o.attrs.Valid, o.attrs.Mode, o.attrs.Size, o.follow, o.symbolic, o.flags, o.control,
+		o.lock.Offset, o.lock.Length, o.lock.Mask)
 }
 
 var verbs = []string{
 	"open", "open", "open", "close", "close", "read", "read", "write", "write", "write", "fstat", "fsetstat", "ftruncate",
 	"stat", "stat", "setstat", "mkdir", "mkdir", "mkdir", "remove", "rmdir", "rename", "rename", "link", "symlink", "symlink",
-	"readlink", "realpath", "list", "copy",
+	"readlink", "realpath", "list", "copy", "lock", "lock", "unlock",
 }
 
 var elems = []string{"a", "b", "c", "d"}
@@ -163,7 +167,7 @@ func newOp(r *rand.Rand) op {
 	o := op{
 		verb: verbs[r.IntN(len(verbs))], name: spell(r), name2: spell(r), handle: r.IntN(maxHandles),
 		off: int64(r.IntN(5000)), follow: r.IntN(2) == 0, symbolic: r.IntN(2) == 0,
-		flags: sftp.RenameFlags(r.IntN(4)), control: sftp.RealPathControl(r.IntN(4)),
+		flags: sftp.RenameFlags(r.IntN(8)), control: sftp.RealPathControl(r.IntN(4)),
 	}
 	if r.IntN(20) == 0 {
 		o.off += int64(r.IntN(300_000))
@@ -192,9 +196,14 @@ func newOp(r *rand.Rand) op {
 			o.how.Flags = sftp.OpenNoFollow
 		case 2:
 			o.how.Flags = sftp.OpenFlags(1 << r.IntN(18))
+		case 3:
+			o.how.Flags = sftp.OpenFlags(r.IntN(16)) * sftp.OpenBlockRead
+		case 4:
+			o.how.Flags = sftp.OpenDeleteOnClose | sftp.OpenFlags(r.IntN(2))*sftp.OpenAppendAtomic
 		}
 		if r.IntN(3) == 0 {
-			o.how.Attrs = &sftp.Attrs{Valid: sftp.AttrMode, Mode: uint32(r.IntN(0o10000))}
+			o.how.Attrs = &sftp.Attrs{}
+			drawAttrs(r, o.how.Attrs)
 		}
 	case "write":
 		o.data = make([]byte, r.IntN(3000))
@@ -214,27 +223,54 @@ func newOp(r *rand.Rand) op {
 			o.attrs.Size = uint64(r.IntN(300_000))
 		}
 	case "setstat", "fsetstat", "mkdir":
+		drawAttrs(r, &o.attrs)
+	case "lock", "unlock":
+		// Few ranges, so that locks meet each other and READ and WRITE.
+		o.lock = sftp.Range{Offset: uint64(r.IntN(6)) * 1000, Length: uint64(r.IntN(4)) * 500, Mask: sftp.RangeMask(r.IntN(16)) * sftp.RangeRead}
 		if r.IntN(2) == 0 {
-			o.attrs.Valid |= sftp.AttrMode
-			o.attrs.Mode = uint32(r.IntN(0o10000))
+			o.lock.Offset, o.lock.Length = uint64(r.IntN(2))*2000, 500
 		}
-		if r.IntN(2) == 0 {
-			o.attrs.Valid |= sftp.AttrMtime
-			o.attrs.Mtime = time.Unix(r.Int64N(1<<32)-1<<30, 0)
-		}
-		if r.IntN(3) == 0 {
-			o.attrs.Valid |= sftp.AttrAtime
-			o.attrs.Atime = time.Unix(int64(r.Int32()), 0)
-		}
-		if r.IntN(3) == 0 {
-			o.attrs.Valid |= sftp.AttrSize
-			o.attrs.Size = uint64(r.IntN(9000))
-		}
-		if r.IntN(50) == 0 {
-			o.attrs.Valid |= sftp.AttrACL
+		switch r.IntN(20) {
+		case 0:
+			o.lock.Offset = 1<<63 - uint64(r.IntN(2000))
+		case 1:
+			o.lock.Offset, o.lock.Length = -uint64(r.IntN(2000)), uint64(r.IntN(4000))
+		case 2:
+			o.lock.Mask |= 1 << r.IntN(12)
 		}
 	}
 	return o
+}
+
+// drawAttrs draws attributes that both a mode and more can say.
+func drawAttrs(r *rand.Rand, a *sftp.Attrs) {
+	if r.IntN(2) == 0 {
+		a.Valid |= sftp.AttrMode
+		a.Mode = uint32(r.IntN(0o10000))
+	}
+	if r.IntN(2) == 0 {
+		a.Valid |= sftp.AttrMtime
+		a.Mtime = time.Unix(r.Int64N(1<<32)-1<<30, r.Int64N(1e9))
+	}
+	if r.IntN(3) == 0 {
+		a.Valid |= sftp.AttrAtime
+		a.Atime = time.Unix(int64(r.Int32()), r.Int64N(1e9))
+	}
+	if r.IntN(3) == 0 {
+		a.Valid |= sftp.AttrSize
+		a.Size = uint64(r.IntN(9000))
+	}
+	switch r.IntN(40) {
+	case 0:
+		a.Valid |= sftp.AttrACL
+		a.ACL = sftp.ACLOfMode(uint32(r.IntN(0o1000)))
+	case 1:
+		a.Valid |= sftp.AttrOwnerGroup
+		a.Owner = []string{"", strconv.Itoa(os.Getuid()), strconv.Itoa(os.Getuid()) + "@host", "no-such-user@host"}[r.IntN(4)]
+		a.Group = []string{"", strconv.Itoa(os.Getgid()), "no-such-group"}[r.IntN(3)]
+	case 2:
+		a.Valid |= []sftp.AttrMask{sftp.AttrLinks, sftp.AttrTextHint, sftp.AttrCtime, sftp.AttrUntranslated}[r.IntN(4)]
+	}
 }
 
 // run performs the operation and answers all that must be the same everywhere.
@@ -302,6 +338,10 @@ func (o op) run(s *System) string {
 		err := h.SetStat(ctx, &o.attrs)
 		a, err2 := h.Stat(ctx, 0)
 		return code(err) + code(err2) + show(a) + times(a, o.attrs.Valid, err)
+	case "lock":
+		return code(h.Lock(ctx, o.lock))
+	case "unlock":
+		return code(h.Unlock(ctx, o.lock))
 	case "copy":
 		src := s.handles[(o.handle+1)%maxHandles]
 		if o.symbolic {
@@ -346,11 +386,11 @@ func times(a *sftp.Attrs, set sftp.AttrMask, err error) string {
 		return out
 	}
 	if set&sftp.AttrMtime != 0 {
-		out += fmt.Sprintf(" m=%d", a.Mtime.Unix())
+		out += fmt.Sprintf(" m=%d", a.Mtime.UnixNano())
 	}
 	// Reading a link on the way to anything touches its time of access.
 	if set&sftp.AttrAtime != 0 && a.Type() != sftp.TypeSymlink {
-		out += fmt.Sprintf(" a=%d", a.Atime.Unix())
+		out += fmt.Sprintf(" a=%d", a.Atime.UnixNano())
 	}
 	return out
 }

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"testing"
 
+	"github.com/fairlead-ssh/fairlead/sftp"
 	"github.com/fairlead-ssh/fairlead/sftp/internal/fstest"
 	"github.com/fairlead-ssh/fairlead/sftp/memfs"
 	"github.com/fairlead-ssh/fairlead/sftp/osfs"
@@ -28,7 +29,7 @@ func TestModelOSFSAgainstMemFS(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		m := memfs.New(memfs.Options{Umask: umask(t)})
+		m := memfs.New(memfs.Options{Umask: umask(t), Names: sftp.SystemNames})
 		for verb, n := range fstest.Compare(t, seed, *ops,
 			&fstest.System{Name: "osfs", FS: o}, &fstest.System{Name: "memfs", FS: m}) {
 			total[verb] += n
@@ -40,7 +41,7 @@ func TestModelOSFSAgainstMemFS(t *testing.T) {
 	// A model test in which an operation never succeeds tests nothing.
 	for _, verb := range []string{
 		"open", "close", "read", "write", "fstat", "fsetstat", "ftruncate", "stat", "setstat", "mkdir", "remove", "rmdir",
-		"rename", "link", "symlink", "readlink", "realpath", "list", "copy",
+		"rename", "link", "symlink", "readlink", "realpath", "list", "copy", "lock", "unlock",
 	} {
 		if total[verb] == 0 {
 			t.Errorf("operation %s never succeeded", verb)
