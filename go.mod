@@ -3,9 +3,17 @@ module github.com/fairlead-ssh/fairlead
 go 1.26.0
 
 require (
+	github.com/kevinburke/ssh_config v1.6.0
 	golang.org/x/crypto v0.58.0
 	golang.org/x/sys v0.49.0
 	golang.org/x/text v0.43.0
+)
+
+require (
+	github.com/mitchellh/colorstring v0.0.0-20190213212951-d06e56a500db // indirect
+	github.com/rivo/uniseg v0.4.7 // indirect
+	github.com/schollz/progressbar/v3 v3.19.1 // indirect
+	golang.org/x/term v0.47.0 // indirect
 )
 
 require (
