@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -48,9 +47,9 @@ type hostSettings struct {
 	hashKnownHosts              bool
 	updateHostKeys              bool
 
-	compression                                              bool
+	compression                                             bool
 	ciphers, macs, kex, hostKeyAlgorithms, pubkeyAlgorithms ssh2.AlgList
-	minRSABits                                               int
+	minRSABits                                              int
 }
 
 // An sshOption is one keyword of ssh_config(5) that is heeded.
@@ -440,12 +439,4 @@ func (c *sshConfig) expandAll(h *hostSettings) error {
 		}
 	}
 	return nil
-}
-
-// connectContext bounds the connecting to a host.
-func (h *hostSettings) connectContext(ctx context.Context) (context.Context, context.CancelFunc) {
-	if h.connectTimeout <= 0 {
-		return context.WithCancel(ctx)
-	}
-	return context.WithTimeout(ctx, h.connectTimeout)
 }

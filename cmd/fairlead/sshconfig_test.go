@@ -34,17 +34,19 @@ func TestSSHConfigEveryOption(t *testing.T) {
 		value string
 		is    func(h *hostSettings) bool
 	}{
-		"HostName":                     {"10.0.0.1", func(h *hostSettings) bool { return h.hostName == "10.0.0.1" }},
-		"User":                         {"anna", func(h *hostSettings) bool { return h.user == "anna" }},
-		"Port":                         {"2022", func(h *hostSettings) bool { return h.port == "2022" }},
-		"ProxyJump":                    {"a,b", func(h *hostSettings) bool { return h.proxyJump == "a,b" }},
-		"ProxyCommand":                 {"nc %h %p", func(h *hostSettings) bool { return h.proxyCommand == "nc %h %p" }},
-		"AddressFamily":                {"inet6", func(h *hostSettings) bool { return h.addressFamily == "tcp6" }},
-		"BindAddress":                  {"::1", func(h *hostSettings) bool { return h.bindAddress == "::1" }},
-		"ConnectTimeout":               {"1m30", func(h *hostSettings) bool { return h.connectTimeout == 90*time.Second }},
-		"ServerAliveInterval":          {"7", func(h *hostSettings) bool { return h.aliveInterval == 7*time.Second }},
-		"ServerAliveCountMax":          {"5", func(h *hostSettings) bool { return h.aliveCount == 5 }},
-		"IdentityFile":                 {"~/k", func(h *hostSettings) bool { return slices.Equal(h.identityFiles, []string{filepath.Join("/home/me", "k")}) }},
+		"HostName":            {"10.0.0.1", func(h *hostSettings) bool { return h.hostName == "10.0.0.1" }},
+		"User":                {"anna", func(h *hostSettings) bool { return h.user == "anna" }},
+		"Port":                {"2022", func(h *hostSettings) bool { return h.port == "2022" }},
+		"ProxyJump":           {"a,b", func(h *hostSettings) bool { return h.proxyJump == "a,b" }},
+		"ProxyCommand":        {"nc %h %p", func(h *hostSettings) bool { return h.proxyCommand == "nc %h %p" }},
+		"AddressFamily":       {"inet6", func(h *hostSettings) bool { return h.addressFamily == "tcp6" }},
+		"BindAddress":         {"::1", func(h *hostSettings) bool { return h.bindAddress == "::1" }},
+		"ConnectTimeout":      {"1m30", func(h *hostSettings) bool { return h.connectTimeout == 90*time.Second }},
+		"ServerAliveInterval": {"7", func(h *hostSettings) bool { return h.aliveInterval == 7*time.Second }},
+		"ServerAliveCountMax": {"5", func(h *hostSettings) bool { return h.aliveCount == 5 }},
+		"IdentityFile": {"~/k", func(h *hostSettings) bool {
+			return slices.Equal(h.identityFiles, []string{filepath.Join("/home/me", "k")})
+		}},
 		"CertificateFile":              {"/c", func(h *hostSettings) bool { return slices.Equal(h.certificateFiles, []string{"/c"}) }},
 		"IdentitiesOnly":               {"yes", func(h *hostSettings) bool { return h.identitiesOnly }},
 		"IdentityAgent":                {"none", func(h *hostSettings) bool { return h.identityAgent == "none" }},
@@ -151,7 +153,7 @@ Match all
 		t.Errorf("%+v", h)
 	}
 	for _, bad := range []string{"Match tagged x\n", "Match host\n", "Match host \"a\n", "Match exec %z\n"} {
-		if _, err := configOf("\n" + bad).lookUp("h", "", ""); err == nil || !strings.Contains(err.Error(), "config:2: Match:") {
+		if _, err := configOf("\n"+bad).lookUp("h", "", ""); err == nil || !strings.Contains(err.Error(), "config:2: Match:") {
 			t.Errorf("%q: %v", bad, err)
 		}
 	}
@@ -186,8 +188,10 @@ func TestSSHConfigTokens(t *testing.T) {
 		!slices.Equal(h.userKnownHosts, []string{filepath.Join("/home/me", "web"), "/run/22", "/with space"}) {
 		t.Errorf("%+v", h)
 	}
-	for _, bad := range []string{"IdentityFile /%z", "IdentityFile /%", "IdentityFile ${NONE}/x", "IdentityFile ${x", "HostName %p", "HostName -oX=y", "Port 0", "BatchMode perhaps",
-		"AddressFamily inet5", "ConnectTimeout 1y", "Ciphers none-such", "NumberOfPasswordPrompts x", "User a;b"} {
+	for _, bad := range []string{
+		"IdentityFile /%z", "IdentityFile /%", "IdentityFile ${NONE}/x", "IdentityFile ${x", "HostName %p", "HostName -oX=y", "Port 0", "BatchMode perhaps",
+		"AddressFamily inet5", "ConnectTimeout 1y", "Ciphers none-such", "NumberOfPasswordPrompts x", "User a;b",
+	} {
 		if _, err := configOf(bad).lookUp("h", "", ""); err == nil {
 			t.Errorf("%q is taken", bad)
 		}
