@@ -133,7 +133,7 @@ func (c *connector) jump(ctx context.Context, list string, depth int) (*ssh2.Cli
 	if err != nil {
 		return nil, fmt.Errorf("ProxyJump: %q: %w", last, err)
 	}
-	h, err := c.config.lookUp(t.host, t.user, t.port)
+	h, err := c.config.forHops().lookUp(t.host, t.user, t.port)
 	if err != nil {
 		return nil, err
 	}

@@ -21,12 +21,19 @@ const (
 	statusOK     = 0
 	statusFailed = 1 // something went wrong while running
 	statusUsage  = 2 // it could not start as asked
+	// no connection, or no login, as ssh and sftp have it; 128 and the number of a signal
+	// is for what it ended
+	statusConnect = 255
 )
 
-const usage = `usage: fairlead serve [flags] [DIR]
+const usage = `usage: fairlead get [flags] SOURCE... [DIR]
+       fairlead put [flags] FILE... TARGET
+       fairlead ls [flags] TARGET...
+       fairlead serve [flags] [DIR]
+       fairlead serve --stdio [flags]
        fairlead version
 
-"fairlead serve -h" lists the flags.
+"fairlead get --help" lists the flags of a command, with examples.
 `
 
 func main() {
@@ -43,6 +50,12 @@ func main() {
 
 // run is main without the process around it.
 func run(args []string, stdout, stderr io.Writer, signals <-chan os.Signal) int {
+	return thisProcess(stdout, stderr, signals).run(args)
+}
+
+// run runs the command that args name, and answers the exit status.
+func (p *process) run(args []string) int {
+	stdout, stderr, signals := p.stdout, p.stderr, p.signals
 	command := ""
 	if len(args) > 0 {
 		command, args = args[0], args[1:]
@@ -55,6 +68,8 @@ func run(args []string, stdout, stderr io.Writer, signals <-chan os.Signal) int 
 			break
 		}
 		err = serve(args, stdout, stderr, signals)
+	case "ls":
+		err = p.ls(args)
 	case "version", "--version":
 		_, err = fmt.Fprintln(stdout, "fairlead", version())
 	case "help", "-h", "-help", "--help":
@@ -76,10 +91,13 @@ func conclude(err error, stderr io.Writer) int {
 		return end.status()
 	}
 	if !errors.As(err, new(loggedError)) {
-		fmt.Fprintf(stderr, "fairlead: %v\n", err)
+		fmt.Fprintf(stderr, "fairlead: %s\n", reason(err))
 	}
-	if errors.As(err, new(usageError)) {
+	switch {
+	case errors.As(err, new(usageError)):
 		return statusUsage
+	case errors.Is(err, errConnect):
+		return statusConnect
 	}
 	return statusFailed
 }

@@ -248,6 +248,17 @@ type sshConfig struct {
 	run func(command string) bool
 }
 
+// ofTargets are options whose value on the command line is about the target, and not
+// about hosts on the way.
+var ofTargets = []string{"HostName", "User", "Port", "ProxyJump", "ProxyCommand", "HostKeyAlias", "BindAddress"}
+
+// forHops is the configuration for hosts on the way.
+func (c *sshConfig) forHops() *sshConfig {
+	hops := *c
+	hops.given = slices.DeleteFunc(slices.Clone(c.given), func(g givenOption) bool { return slices.Contains(ofTargets, g.name) })
+	return &hops
+}
+
 type givenOption struct{ name, value string }
 
 type configFile struct{ name, text string }

@@ -1,0 +1,512 @@
+package main
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/fairlead-ssh/fairlead/sftp"
+)
+
+// lsOptions is what the flags of "fairlead ls" say.
+type lsOptions struct {
+	clientOptions
+	long, all, human, itself, numeric bool
+	byTime, bySize, unsorted, reverse bool
+	json                              bool
+	now                               time.Time
+}
+
+func lsFlags(o *lsOptions) *flagSet {
+	f := newFlagSet("ls")
+	f.on(&o.long, "l,long", "tell type and permissions, links, owner, group, size, and time of the last change")
+	f.on(&o.all, "a,all", "names that begin with a dot, too")
+	f.on(&o.human, "h,human", "sizes in KiB, MiB and so on")
+	f.on(&o.itself, "d,directory", "a directory itself, not what is in it")
+	f.on(&o.numeric, "n,numeric", "owner and group as numbers; implies -l")
+	f.on(&o.byTime, "t,time", "newest first")
+	f.on(&o.bySize, "S,size", "largest first")
+	f.on(&o.unsorted, "U,unsorted", "as the server sends it, at once, in constant memory")
+	f.on(&o.reverse, "r,reverse", "in the opposite order")
+	f.on(&o.json, "json", "a JSON object a line, for programs")
+	o.clientOptions.add(f)
+	return f
+}
+
+const lsUsage = `usage: fairlead ls [flags] TARGET...
+
+Lists files and directories of a host. A TARGET is [user@]host:[path] or
+sftp://[user@]host[:port]/path; quote the wildcards *, ? and [ ] for the host.
+
+`
+
+// ls is "fairlead ls".
+func (p *process) ls(args []string) error {
+	o := &lsOptions{now: time.Now()}
+	f := lsFlags(o)
+	names, err := f.parse(args)
+	if err != nil {
+		return usageError{fmt.Errorf("ls: %w", err)}
+	}
+	if o.help || o.human && len(args) == 1 {
+		_, err := io.WriteString(p.stdout, lsUsage)
+		f.help(p.stdout)
+		return err
+	}
+	o.long = o.long || o.numeric
+	var targets []*target
+	for _, name := range names {
+		t, err := parseTarget(name)
+		if err == nil && !t.remote() {
+			err = fmt.Errorf("%q: names no host; write host:%s", name, name)
+		}
+		if err != nil {
+			return usageError{fmt.Errorf("ls: %w", err)}
+		}
+		targets = append(targets, t)
+	}
+	if len(targets) == 0 {
+		return usageError{errors.New(`ls: nothing to list; try "fairlead ls host:", or "fairlead ls --help"`)}
+	}
+	return p.withClient(&o.clientOptions, func(ctx context.Context, c *client) error {
+		w := bufio.NewWriter(p.stdout)
+		l := &lister{client: c, o: o, w: w}
+		err := l.run(ctx, targets)
+		if e := w.Flush(); err == nil {
+			err = e
+		}
+		return err
+	})
+}
+
+// A lister lists.
+type lister struct {
+	*client
+	o      *lsOptions
+	w      *bufio.Writer
+	blocks int // that were printed, with a line between them
+	failed int
+}
+
+// listed is an entry with what listing it needs.
+type listed struct {
+	sftp.Entry
+	dir    string // "" if Name is all there is to show
+	target string // of a symlink
+}
+
+// run lists what is no directory first, and then each directory.
+func (l *lister) run(ctx context.Context, targets []*target) error {
+	type place struct {
+		s *sftp.Client
+		t *target
+	}
+	var dirs []place
+	several := len(targets) > 1
+	for _, t := range targets {
+		s, err := l.session(ctx, t)
+		if err != nil {
+			if ctx.Err() != nil || len(targets) == 1 {
+				return err
+			}
+			l.fail(err)
+			continue
+		}
+		paths, err := remotePaths(ctx, s, t.path)
+		if err != nil {
+			l.fail(err)
+			continue
+		}
+		several = several || len(paths) > 1
+		var files []listed
+		for _, name := range paths {
+			a, err := l.attrs(ctx, s, name)
+			if err != nil {
+				l.fail(err)
+				continue
+			}
+			if a.IsDir() && !l.o.itself {
+				dirs = append(dirs, place{s, t.at(name)})
+				continue
+			}
+			files = append(files, listed{Entry: sftp.Entry{Name: name, Attrs: *a}})
+		}
+		if len(files) > 0 {
+			l.print(ctx, s, path.Dir(t.path), files, true)
+			l.blocks++
+		}
+	}
+	for _, d := range dirs {
+		if several && !l.o.json {
+			if l.blocks > 0 {
+				_, _ = l.w.WriteString("\n")
+			}
+			fmt.Fprintf(l.w, "%s:\n", d.t)
+		}
+		l.blocks++
+		if err := l.directory(ctx, d.s, d.t.path); err != nil {
+			l.fail(err)
+		}
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if l.failed > 0 {
+		return loggedError{someFailed{l.failed}}
+	}
+	return nil
+}
+
+func (l *lister) fail(err error) {
+	l.failed++
+	_ = l.w.Flush()
+	l.client.failed(err)
+}
+
+// attrs follows a symlink unless it is to be listed itself.
+func (l *lister) attrs(ctx context.Context, s *sftp.Client, name string) (*sftp.Attrs, error) {
+	if l.o.itself || l.o.long && !strings.HasSuffix(name, "/") {
+		return s.Lstat(ctx, name)
+	}
+	a, err := s.Stat(ctx, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return s.Lstat(ctx, name) // a symlink to nothing
+	}
+	return a, err
+}
+
+// batch is how many entries are printed at a time when they are not sorted.
+const batch = 256
+
+// directory lists what is in one.
+func (l *lister) directory(ctx context.Context, s *sftp.Client, dir string) error {
+	var list []listed
+	var bad error
+	for e, err := range s.ReadDir(ctx, dir) {
+		if err != nil {
+			if name := (*sftp.NameError)(nil); errors.As(err, &name) {
+				l.fail(err) // of one entry
+				continue
+			}
+			bad = err
+			continue
+		}
+		if !l.o.all && strings.HasPrefix(e.Name, ".") {
+			continue
+		}
+		list = append(list, listed{Entry: e, dir: dir})
+		if l.o.unsorted && len(list) == batch {
+			l.print(ctx, s, dir, list, false)
+			list = list[:0]
+		}
+	}
+	l.print(ctx, s, dir, list, !l.o.unsorted)
+	return bad
+}
+
+// print prints entries of one directory.
+func (l *lister) print(ctx context.Context, s *sftp.Client, dir string, list []listed, sorted bool) {
+	if sorted {
+		l.sort(list)
+	}
+	if l.o.long || l.o.json {
+		l.complete(ctx, s, dir, list)
+	}
+	switch {
+	case l.o.json:
+		for i := range list {
+			l.json(&list[i])
+		}
+	case l.o.long:
+		l.long(list)
+	default:
+		for i := range list {
+			_, _ = l.w.WriteString(plain(list[i].Name) + "\n")
+		}
+	}
+	if l.o.unsorted {
+		_ = l.w.Flush()
+	}
+}
+
+func (l *lister) sort(list []listed) {
+	slices.SortStableFunc(list, func(a, b listed) int {
+		order := 0
+		switch {
+		case l.o.byTime:
+			order = b.Attrs.Mtime.Compare(a.Attrs.Mtime)
+		case l.o.bySize:
+			order = cmp.Compare(b.Attrs.Size, a.Attrs.Size)
+		}
+		if order == 0 {
+			order = strings.Compare(a.Name, b.Name)
+		}
+		if l.o.reverse {
+			order = -order
+		}
+		return order
+	})
+}
+
+// complete finds out what a listing did not say: where symlinks lead, and the names of
+// owners, which version 3 has in a line for people or in an extension only.
+func (l *lister) complete(ctx context.Context, s *sftp.Client, dir string, list []listed) {
+	var uids, gids []uint32
+	for i := range list {
+		e := &list[i]
+		if e.Attrs.Type() == sftp.TypeSymlink {
+			name := e.Name
+			if e.dir != "" {
+				name = path.Join(e.dir, e.Name)
+			}
+			e.target, _ = s.ReadLink(ctx, name) // not worth an error
+		}
+		if l.o.numeric || !e.Attrs.Has(sftp.AttrUIDGID) || e.Attrs.Has(sftp.AttrOwnerGroup) {
+			continue
+		}
+		if e.Attrs.Owner, e.Attrs.Group = ownersIn(e.LongName); e.Attrs.Owner != "" {
+			continue
+		}
+		if !slices.Contains(uids, e.Attrs.UID) {
+			uids = append(uids, e.Attrs.UID)
+		}
+		if !slices.Contains(gids, e.Attrs.GID) {
+			gids = append(gids, e.Attrs.GID)
+		}
+	}
+	if len(uids)+len(gids) == 0 || !s.Supports("users-groups-by-id@openssh.com") {
+		return
+	}
+	users, groups, err := s.LookupIDs(ctx, uids, gids)
+	if err != nil {
+		return
+	}
+	for i := range list {
+		a := &list[i].Attrs
+		if j := slices.Index(uids, a.UID); j >= 0 && a.Owner == "" {
+			a.Owner = users[j]
+		}
+		if j := slices.Index(gids, a.GID); j >= 0 && a.Group == "" {
+			a.Group = groups[j]
+		}
+	}
+}
+
+// ownersIn takes owner and group from the line that version 3 sends for people, if it
+// looks like that of ls -l.
+func ownersIn(line string) (owner, group string) {
+	f := strings.Fields(line)
+	if len(f) < 9 || len(f[0]) < 10 || !strings.ContainsAny(f[0][:1], "-dlcbps") {
+		return "", ""
+	}
+	return f[2], f[3]
+}
+
+// long prints lines with columns.
+func (l *lister) long(list []listed) {
+	rows := make([][6]string, len(list))
+	var width [5]int
+	for i := range list {
+		a := &list[i].Attrs
+		rows[i] = [6]string{modeText(a), "", l.owner(a.Owner, a.UID, a), l.owner(a.Group, a.GID, a), "?", l.when(a)}
+		if a.Has(sftp.AttrLinks) {
+			rows[i][1] = strconv.FormatUint(uint64(a.Links), 10)
+		} else if f := strings.Fields(list[i].LongName); len(f) >= 9 && isNumber(f[1]) {
+			rows[i][1] = f[1]
+		}
+		if a.Has(sftp.AttrSize) {
+			rows[i][4] = l.size(a.Size)
+		}
+		for j := range width {
+			width[j] = max(width[j], utf8.RuneCountInString(rows[i][j]))
+		}
+	}
+	for i, r := range rows {
+		name := plain(list[i].Name)
+		if list[i].target != "" {
+			name += " -> " + plain(list[i].target)
+		}
+		links := ""
+		if width[1] > 0 {
+			links = fmt.Sprintf("%*s ", width[1], r[1])
+		}
+		fmt.Fprintf(l.w, "%s %s%-*s %-*s %*s %s %s\n", r[0], links, width[2], r[2], width[3], r[3], width[4], r[4], r[5], name)
+	}
+}
+
+func isNumber(s string) bool { return strings.Trim(s, "0123456789") == "" }
+
+func (l *lister) owner(name string, id uint32, a *sftp.Attrs) string {
+	switch {
+	case name != "" && !l.o.numeric:
+		return plain(name)
+	case a.Has(sftp.AttrUIDGID):
+		return strconv.FormatUint(uint64(id), 10)
+	case name != "":
+		return plain(name)
+	}
+	return "?"
+}
+
+func (l *lister) size(n uint64) string {
+	if l.o.human {
+		return humanSize(n)
+	}
+	return strconv.FormatUint(n, 10)
+}
+
+// halfYear is from when on ls shows the year in place of the time of day.
+const halfYear = 365 * 24 * time.Hour / 2
+
+func (l *lister) when(a *sftp.Attrs) string {
+	if !a.Has(sftp.AttrMtime) {
+		return "?           "
+	}
+	t := a.Mtime.Local()
+	if age := l.o.now.Sub(t); age > halfYear || age < -time.Hour {
+		return t.Format("Jan _2  2006")
+	}
+	return t.Format("Jan _2 15:04")
+}
+
+// modeText is type and permissions as ls -l shows them.
+func modeText(a *sftp.Attrs) string {
+	letter := byte('?')
+	switch a.Type() {
+	case sftp.TypeRegular:
+		letter = '-'
+	case sftp.TypeDirectory:
+		letter = 'd'
+	case sftp.TypeSymlink:
+		letter = 'l'
+	case sftp.TypeSocket:
+		letter = 's'
+	case sftp.TypeChar:
+		letter = 'c'
+	case sftp.TypeBlock:
+		letter = 'b'
+	case sftp.TypeFIFO:
+		letter = 'p'
+	default:
+	}
+	if !a.Has(sftp.AttrMode) {
+		return string(letter) + "?????????"
+	}
+	b := []byte("?rwxrwxrwx")
+	b[0] = letter
+	for i := range 9 {
+		if a.Mode&(1<<(8-i)) == 0 {
+			b[1+i] = '-'
+		}
+	}
+	for _, special := range []struct {
+		bit  uint32
+		at   int
+		low  byte
+		high byte
+	}{{sftp.ModeSetUID, 3, 's', 'S'}, {sftp.ModeSetGID, 6, 's', 'S'}, {sftp.ModeSticky, 9, 't', 'T'}} {
+		if a.Mode&special.bit != 0 {
+			if b[special.at] == 'x' {
+				b[special.at] = special.low
+			} else {
+				b[special.at] = special.high
+			}
+		}
+	}
+	return string(b)
+}
+
+// humanSize is a size with three digits and a unit.
+func humanSize(n uint64) string {
+	if n < 1024 {
+		return strconv.FormatUint(n, 10) + " B"
+	}
+	f := float64(n)
+	for _, unit := range []string{"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"} {
+		f /= 1024
+		switch {
+		case f >= 999.5 && unit != "EiB":
+			continue
+		case f < 9.995:
+			return strconv.FormatFloat(f, 'f', 2, 64) + " " + unit
+		case f < 99.95:
+			return strconv.FormatFloat(f, 'f', 1, 64) + " " + unit
+		}
+		return strconv.FormatFloat(f, 'f', 0, 64) + " " + unit
+	}
+	return strconv.FormatUint(n, 10) + " B"
+}
+
+// jsonEntry is a line of ls --json. What is not known is left out.
+type jsonEntry struct {
+	Name string `json:"name"`
+	// Bytes is the name if it is no text: JSON has only that.
+	Bytes  []byte     `json:"nameBytes,omitempty"`
+	Dir    string     `json:"dir,omitempty"`
+	Type   string     `json:"type"`
+	Size   *uint64    `json:"size,omitempty"`
+	Mode   string     `json:"mode,omitempty"`
+	UID    *uint32    `json:"uid,omitempty"`
+	GID    *uint32    `json:"gid,omitempty"`
+	Owner  string     `json:"owner,omitempty"`
+	Group  string     `json:"group,omitempty"`
+	Links  *uint32    `json:"links,omitempty"`
+	Mtime  *time.Time `json:"mtime,omitempty"`
+	Atime  *time.Time `json:"atime,omitempty"`
+	Target string     `json:"target,omitempty"`
+}
+
+// typeNames are the types in JSON.
+var typeNames = map[sftp.Type]string{
+	sftp.TypeRegular: "file", sftp.TypeDirectory: "directory", sftp.TypeSymlink: "symlink", sftp.TypeSocket: "socket",
+	sftp.TypeChar: "char", sftp.TypeBlock: "block", sftp.TypeFIFO: "fifo",
+}
+
+func (l *lister) json(e *listed) {
+	a := &e.Attrs
+	out := jsonEntry{Name: e.Name, Dir: e.dir, Type: typeNames[a.Type()], Owner: a.Owner, Group: a.Group, Target: e.target}
+	if out.Type == "" {
+		out.Type = "unknown"
+	}
+	if !utf8.ValidString(e.Name) {
+		out.Bytes = []byte(e.Name)
+	}
+	if a.Has(sftp.AttrSize) {
+		out.Size = &a.Size
+	}
+	if a.Has(sftp.AttrMode) {
+		out.Mode = fmt.Sprintf("%04o", a.Mode&sftp.ModePerm)
+	}
+	if a.Has(sftp.AttrUIDGID) {
+		out.UID, out.GID = &a.UID, &a.GID
+	}
+	if a.Has(sftp.AttrLinks) {
+		out.Links = &a.Links
+	}
+	if a.Has(sftp.AttrMtime) {
+		t := a.Mtime.UTC()
+		out.Mtime = &t
+	}
+	if a.Has(sftp.AttrAtime) {
+		t := a.Atime.UTC()
+		out.Atime = &t
+	}
+	line, err := json.Marshal(&out)
+	if err != nil {
+		l.fail(err) // a year beyond 9999
+		return
+	}
+	// What JSON leaves as it is may still be more than text for a terminal.
+	_, _ = escaper{l.w}.Write(append(line, '\n'))
+}

@@ -1,0 +1,193 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/fairlead-ssh/fairlead/packet"
+	"github.com/fairlead-ssh/fairlead/sftp"
+	"github.com/fairlead-ssh/fairlead/ssh2"
+)
+
+// A process is what a command has of the process around it.
+type process struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	signals        <-chan os.Signal
+	// terminal returns the person at the terminal, nil if there is none.
+	terminal func() terminal
+	account  func() account
+}
+
+func thisProcess(stdout, stderr io.Writer, signals <-chan os.Signal) *process {
+	return &process{
+		stdin: os.Stdin, stdout: stdout, stderr: stderr, signals: signals, account: currentAccount,
+		terminal: func() terminal {
+			if t := openTerminal(); t != nil {
+				return t
+			}
+			return nil
+		},
+	}
+}
+
+// A client is a command that talks to hosts.
+type client struct {
+	*process
+	o        *clientOptions
+	conn     *connector
+	sessions []session
+}
+
+// session is an SFTP session that several targets may share.
+type session struct {
+	t *target
+	*sftp.Client
+}
+
+// errConnect is in the chain of errors of reaching a host.
+var errConnect = errors.New("no connection")
+
+// A connectError is a host that could not be reached or logged in to.
+type connectError struct{ error }
+
+// Unwrap returns why.
+func (e connectError) Unwrap() []error { return []error{e.error, errConnect} }
+
+// withClient runs a command until it is done or a signal comes; a second signal does not
+// wait for it to stop by itself.
+func (p *process) withClient(o *clientOptions, run func(context.Context, *client) error) error {
+	config, err := o.sshConfig(p.account())
+	if err != nil {
+		return usageError{err}
+	}
+	c := &client{process: p, o: o}
+	c.conn = &connector{config: config, notes: p.stderr, log: o.logger(p.stderr), quiet: o.quiet}
+	if !o.batch {
+		c.conn.term = p.terminal()
+	}
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	done := make(chan error, 1)
+	go func() {
+		err := run(ctx, c)
+		c.close(ctx)
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		return err
+	case s := <-p.signals:
+		end := signalError{s}
+		cancel(end)
+		select {
+		case err := <-done:
+			// What was stopped says so by another error, most likely.
+			if err != nil {
+				return stoppedError{end, err}
+			}
+			return nil
+		case <-p.signals:
+			return end
+		}
+	}
+}
+
+// A stoppedError is what a signal did.
+type stoppedError struct {
+	signalError
+	err error
+}
+
+// Unwrap returns both.
+func (e stoppedError) Unwrap() []error { return []error{e.signalError, e.err} }
+
+// closeTimeout is how long a connection may take to say goodbye.
+const closeTimeout = 2 * time.Second
+
+func (c *client) close(ctx context.Context) {
+	undo := context.AfterFunc(ctx, func() { _ = c.conn.Close() })
+	defer undo()
+	late := time.AfterFunc(closeTimeout, func() { _ = c.conn.Close() })
+	defer late.Stop()
+	for _, s := range c.sessions {
+		_ = s.Close()
+	}
+	_ = c.conn.Close()
+}
+
+// session opens an SFTP session with the host of t, or takes one that is there.
+func (c *client) session(ctx context.Context, t *target) (*sftp.Client, error) {
+	for _, s := range c.sessions {
+		if s.t.sameLogin(t) {
+			return s.Client, nil
+		}
+	}
+	ssh, h, err := c.conn.connect(ctx, t)
+	if err != nil {
+		return nil, connectError{err}
+	}
+	info := ssh.Info()
+	conn, err := c.subsystem(ctx, ssh)
+	if err == nil {
+		var s *sftp.Client
+		s, err = sftp.NewClient(ctx, conn, &sftp.ClientConfig{
+			MinVersion: c.o.version, MaxVersion: c.o.version, ServerIdent: info.RemoteIdent, Log: c.conn.log,
+		})
+		if err == nil {
+			c.sessions = append(c.sessions, session{t, s})
+			return s, nil
+		}
+	}
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	text := strings.TrimPrefix(strings.TrimPrefix(err.Error(), "ssh2: "), "sftp: ")
+	return nil, connectError{fmt.Errorf("%s: no SFTP there: %s", plain(h.hostName), plain(text))}
+}
+
+// subsystem starts the server's side: the subsystem sftp, or what -s names.
+func (c *client) subsystem(ctx context.Context, ssh *ssh2.Client) (packet.Conn, error) {
+	name := c.o.server
+	if name == "" {
+		name = "sftp"
+	}
+	if !strings.ContainsAny(name, "/ ") {
+		return ssh.Subsystem(ctx, name)
+	}
+	s, err := ssh.Session(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.Start(ctx, name); err != nil {
+		_ = s.Close()
+		return nil, err
+	}
+	return s.Channel(), nil
+}
+
+// tell writes a line for the person, not for a program.
+func (c *client) tell(format string, args ...any) {
+	if !c.o.quiet {
+		fmt.Fprintf(c.stderr, format+"\n", args...)
+	}
+}
+
+// failed tells of one of several things that went wrong.
+func (c *client) failed(err error) { fmt.Fprintf(c.stderr, "fairlead: %s\n", reason(err)) }
+
+// reason is an error in one line that is fit for a terminal.
+func reason(err error) string {
+	return plain(strings.TrimPrefix(oneLine(err), "sftp: "))
+}
+
+// someFailed is the error of a command that has told of each failure.
+type someFailed struct{ n int }
+
+// Error tells how many.
+func (e someFailed) Error() string { return fmt.Sprintf("%d failed", e.n) }
