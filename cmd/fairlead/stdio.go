@@ -69,6 +69,10 @@ func serveStdio(args []string, stdout, stderr io.Writer, streams func() (stdioSt
 	if err != nil {
 		return usageError{fmt.Errorf("serve: %w", err)}
 	}
+	policy, err := o.policy()
+	if err != nil {
+		return usageError{fmt.Errorf("serve: %w", err)}
+	}
 	me := currentAccount()
 	if o.umask >= 0 {
 		if err := setUmask(o.umask); err != nil {
@@ -84,6 +88,7 @@ func serveStdio(args []string, stdout, stderr io.Writer, streams func() (stdioSt
 		FS:         func(context.Context, sftp.SessionInfo) (sftp.FileSystem, error) { return fsys, nil },
 		MaxVersion: o.version,
 		ReadOnly:   o.readOnly,
+		Policy:     policy,
 		// Clients go by the ident of the server, which is OpenSSH's.
 		SymlinkOrder: sftp.SymlinkTargetFirst,
 		Log:          log,

@@ -21,6 +21,8 @@ type stdioOptions struct {
 	logFormat string
 	logLevel  stdioLevel
 	facility  string // of syslog; "": standard error
+	allow     string // requests of -p, with commas between them; "": all
+	deny      string // and of -P
 }
 
 // stdioLevel is a level by its name here or as sftp-server(8) knows it.
@@ -77,6 +79,7 @@ The one-letter flags are those of sftp-server(8).
 func parseStdioFlags(args []string, stdout io.Writer) (*stdioOptions, error) {
 	o := &stdioOptions{umask: -1, logFormat: "text", logLevel: stdioLevel{slog.LevelError}}
 	var help, toStderr bool
+	var query string
 	f := flag.NewFlagSet("serve --stdio", flag.ContinueOnError)
 	f.SetOutput(io.Discard)
 	f.StringVar(&o.root, "root", "", "serve this `DIR` alone, as if it were the root of the host; %u and %d stand for the user and the home directory (default: all that the user can reach)")
@@ -93,7 +96,10 @@ func parseStdioFlags(args []string, stdout io.Writer) (*stdioOptions, error) {
 	}
 	f.Func("umask", "take these permission bits, an `OCTAL` number, from what is created", umask)
 	f.Func("u", "the same as --umask `OCTAL`", umask)
-	f.IntVar(&o.version, "sftp-version", 0, "speak at most this `VERSION` of SFTP (default: the newest)")
+	f.StringVar(&o.allow, "p", "", "allow only these `REQUESTS`, separated by commas; -Q requests lists them")
+	f.StringVar(&o.deny, "P", "", "refuse these `REQUESTS`, and what does the same by other names")
+	f.StringVar(&query, "Q", "", "print what can be asked for: the one `FEATURE` is requests")
+	f.IntVar(&o.version, "sftp-version", 0, "speak at most this `VERSION` of SFTP (default: the newest; with -p or -P 3, which their names are of)")
 	f.TextVar(&o.logLevel, "log-level", o.logLevel, "log from this `LEVEL` up: error, warn, info or debug")
 	f.TextVar(&o.logLevel, "l", o.logLevel, "the same as --log-level, which also knows sftp-server's `LEVEL`s quiet, fatal, verbose and debug1 to debug3")
 	f.StringVar(&o.logFormat, "log-format", "text", "log as `text|json`")
@@ -111,12 +117,19 @@ func parseStdioFlags(args []string, stdout io.Writer) (*stdioOptions, error) {
 		f.PrintDefaults()
 		return nil, errHelp
 	}
+	if query != "" {
+		if query != "requests" {
+			return nil, fmt.Errorf("-Q %q: the one thing to ask for is requests", query)
+		}
+		_, err := io.WriteString(stdout, requests())
+		return nil, errors.Join(errHelp, err)
+	}
 	if len(rest) > 0 {
 		return nil, fmt.Errorf("%q: --stdio takes no directory; --root %s serves only that, -d %s starts there", rest[0], rest[0], rest[0])
 	}
 	empty := ""
 	f.Visit(func(g *flag.Flag) {
-		if (g.Name == "root" || g.Name == "d" || g.Name == "f") && g.Value.String() == "" {
+		if (g.Name == "root" || g.Name == "d" || g.Name == "f" || g.Name == "p" || g.Name == "P" || g.Name == "Q") && g.Value.String() == "" {
 			empty = g.Name
 		}
 	})
@@ -128,6 +141,9 @@ func parseStdioFlags(args []string, stdout io.Writer) (*stdioOptions, error) {
 	}
 	if toStderr {
 		o.facility = ""
+	}
+	if o.version == 0 && (o.allow != "" || o.deny != "") {
+		o.version = 3
 	}
 	return o, nil
 }

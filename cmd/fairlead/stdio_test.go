@@ -310,6 +310,11 @@ func TestStdioFlags(t *testing.T) {
 		{"-root: is empty", []string{"--root="}},
 		{"log-format", []string{"--log-format", "xml"}},
 		{"-listen", []string{"--listen", ":22"}},
+		{"-Q requests", []string{"-p", "open,none"}},
+		{"-Q requests", []string{"-P", "OPEN"}},
+		{"cannot be denied", []string{"-P", "close"}},
+		{"-Q", []string{"-Q", "all"}},
+		{"-p: is empty", []string{"-p", ""}},
 		{"-d:", []string{"-d", "%x"}},
 		{"--root:", []string{"--root", "missing"}},
 		{"--root:", []string{"--root", "%q"}},
@@ -327,5 +332,64 @@ func TestStdioFlags(t *testing.T) {
 	}
 	if _, stdio := cutStdio([]string{"serve", "--", "--stdio"}); stdio {
 		t.Error("--stdio behind -- is a directory")
+	}
+}
+
+// TestCVE_8_3_StdioRequests: -p and -P as sftp-server's: each row allows and denies
+// something, and what is denied is so by other names as well.
+func TestCVE_8_3_StdioRequests(t *testing.T) {
+	for _, row := range requestRows {
+		o := &stdioOptions{allow: "open,read," + row.name}
+		if _, err := o.policy(); err != nil {
+			t.Errorf("-p %s: %v", row.name, err)
+		}
+		o = &stdioOptions{deny: row.name}
+		if p, err := o.policy(); row.name != "close" && (err != nil || len(p.Deny) == 0) {
+			t.Errorf("-P %s: %+v, %v", row.name, p, err)
+		}
+	}
+	home(t)
+	if err := os.WriteFile("file", []byte("text"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	open := func(name string, flags byte) []byte {
+		m := append(request(3, name), 0, 0, 0, flags, 0, 0, 0, 0)
+		binary.BigEndian.PutUint32(m, uint32(len(m)-4))
+		return m
+	}
+	const denied, ok = 3, 0
+	for _, c := range []struct {
+		args []string
+		m    []byte
+		want uint32
+	}{
+		{[]string{"-P", "mkdir"}, mkdir("d1"), denied},
+		{[]string{"-P", "rmdir"}, mkdir("d1"), ok},
+		{[]string{"-p", "mkdir,realpath"}, mkdir("d2"), ok},
+		{[]string{"-p", "open,read"}, mkdir("d3"), denied},
+		{[]string{"-P", "open"}, open("file", 1), denied},
+		{[]string{"-p", "read,stat"}, open("file", 1), denied},
+		{[]string{"-P", "write"}, open("new", 0x0A), denied},
+		{[]string{"-p", "open,read"}, open("new", 0x0A), denied},
+		{[]string{"-P", "rename"}, request(200, "posix-rename@openssh.com", "file", "other"), denied},
+		{[]string{"-P", "posix-rename"}, request(18, "file", "other"), ok},
+		{[]string{"-p", "rename", "-P", "rename"}, request(18, "other", "file"), denied},
+	} {
+		p := startStdio(t, c.args...)
+		got := p.code(c.m)
+		if denies := got == denied || got == 8; denies != (c.want == denied) || c.want == ok && got != ok {
+			t.Errorf("%q: % x answers %d, want %d", c.args, c.m[4:9], got, c.want)
+		}
+		p.end(statusOK)
+	}
+	p := startStdio(t, "-p", "open,read")
+	p.send(open("other", 1)) // renamed above
+	if m := p.reply(); m[0] != 102 {
+		t.Errorf("OPEN to read: % x", m)
+	}
+	p.end(statusOK)
+	var out bytes.Buffer
+	if status := run([]string{"serve", "--stdio", "-Q", "requests"}, &out, io.Discard, nil); status != statusOK || !strings.HasPrefix(out.String(), "open\nclose\n") {
+		t.Errorf("-Q: %d, %q", status, out.String())
 	}
 }
