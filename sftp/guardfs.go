@@ -54,7 +54,7 @@ func (g *guardFS) at(ctx context.Context, name string, follow bool, check func(*
 	if err := check(&at); err != nil || !g.p.ruled {
 		return at, err
 	}
-	real, err := g.real(ctx, clean, follow)
+	real, err := realPath(ctx, g.inner, clean, follow)
 	if err != nil {
 		return at, err
 	}
@@ -65,25 +65,6 @@ func (g *guardFS) at(ctx context.Context, name string, follow bool, check func(*
 		err = check(&at)
 	}
 	return at, err
-}
-
-// real answers where a clean path leads; that path itself if the file system cannot tell.
-func (g *guardFS) real(ctx context.Context, clean string, follow bool) (string, error) {
-	if clean == "/" {
-		return clean, nil
-	}
-	dir, base := clean, ""
-	if !follow {
-		dir, base = path.Split(clean)
-	}
-	real, _, err := g.inner.RealPath(ctx, dir, RealPathOpt{})
-	switch {
-	case CodeOf(err) == CodeOpUnsupported:
-		return clean, nil
-	case err != nil:
-		return "", err
-	}
-	return CleanPath(JoinPath(real, base))
 }
 
 // need makes a check of permissions.
@@ -375,7 +356,7 @@ func (g *guardFS) target(ctx context.Context, name string) error {
 	}
 	// As far up as there is something, so that a link on the way leads nowhere else.
 	for dir := path.Dir(clean); ; dir = path.Dir(dir) {
-		real, err := g.real(ctx, dir, true)
+		real, err := realPath(ctx, g.inner, dir, true)
 		switch {
 		case err == nil:
 			if !g.p.perms(path.Join(real, clean[len(dir):])).Has(PermStat) {
