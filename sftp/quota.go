@@ -136,7 +136,7 @@ func measureTree(ctx context.Context, fsys FileSystem, dir string, maxNames int6
 				}
 				seen[key] = true
 			}
-			u.Bytes += sizeOf(a)
+			u.Bytes += bytesOf(a)
 		}
 		return nil
 	}
@@ -194,8 +194,8 @@ const measured = AttrSize | AttrMode | AttrLinks | AttrFileID
 
 func isFile(a *Attrs) bool { return a.IsRegular() || a.Type() == TypeNone }
 
-// sizeOf answers the bytes that a counts.
-func sizeOf(a *Attrs) int64 {
+// bytesOf answers the bytes that a counts.
+func bytesOf(a *Attrs) int64 {
 	if !isFile(a) || !a.Has(AttrSize) {
 		return 0
 	}
@@ -304,7 +304,7 @@ func (q *Quota) removed(a *Attrs, clean string) {
 		q.give(0, 1)
 		return
 	}
-	q.give(sizeOf(a), 1)
+	q.give(bytesOf(a), 1)
 }
 
 // renamed follows open files that are known by their paths.

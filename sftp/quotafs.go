@@ -101,13 +101,13 @@ func (s *quotaFS) Open(ctx context.Context, name string, how *OpenHow) (File, er
 	}
 	var had int64
 	if before != nil {
-		had = sizeOf(before)
+		had = bytesOf(before)
 	}
 	o := s.q.object(keyOf(after, s.path(ctx, after, clean, follow)), had)
 	if how.Truncates() {
 		o.mu.Lock()
-		s.q.give(max0(o.size-sizeOf(after)), 0)
-		o.size = min(o.size, sizeOf(after))
+		s.q.give(max0(o.size-bytesOf(after)), 0)
+		o.size = min(o.size, bytesOf(after))
 		o.mu.Unlock()
 	}
 	return &quotaFile{File: f, q: s.q, o: o, appends: how.Appends()}, nil
@@ -136,7 +136,7 @@ func (s *quotaFS) SetStat(ctx context.Context, name string, a *Attrs, follow boo
 	if now == nil {
 		return CodeNoSuchFile
 	}
-	o := s.q.object(keyOf(now, s.path(ctx, now, clean, follow)), sizeOf(now))
+	o := s.q.object(keyOf(now, s.path(ctx, now, clean, follow)), bytesOf(now))
 	defer s.q.drop(o, 0, false)
 	return s.q.resize(o, a, func() error { return s.FileSystem.SetStat(ctx, name, a, follow) })
 }
@@ -206,7 +206,7 @@ func (s *quotaFS) Link(ctx context.Context, target, newName string, symbolic boo
 				return err
 			}
 			if a != nil {
-				bytes = sizeOf(a)
+				bytes = bytesOf(a)
 			}
 		}
 	}
@@ -430,7 +430,7 @@ func (f *quotaFile) Close(cause error) error {
 	known := err == nil && a.Has(AttrSize)
 	var size int64
 	if known {
-		size = sizeOf(a)
+		size = bytesOf(a)
 	}
 	cerr := f.File.Close(cause)
 	f.q.drop(f.o, size, known)
