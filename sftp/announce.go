@@ -203,7 +203,7 @@ func (s *session) rangeBlocks() uint16 {
 // that it asked for without waiting.
 func (s *session) versionSelect(r *request) error {
 	text, err := s.text(r)
-	if err == nil && s.requests == 1 {
+	if err == nil && s.requests == 1 && s.offered[fxp.OpVersionSelect] {
 		for v := fxp.V3; v <= s.srv.maxVersion(); v++ {
 			if text == strconv.Itoa(int(v)) {
 				s.begin(v)

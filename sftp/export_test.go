@@ -30,3 +30,6 @@ func Guard(fsys FileSystem, p *Policy) (FileSystem, error) {
 	fsys, _, err := guardAll(fsys, p)
 	return fsys, err
 }
+
+// HashByName is the first known of some hash algorithms.
+var HashByName = hashByName

@@ -24,7 +24,7 @@ func (s *session) extension(body []byte) (fxp.Op, []byte) {
 		return op, body
 	}
 	switch {
-	case s.offered[op]:
+	case s.offered[op], op == fxp.OpVersionSelect: // which ends the session if it is refused
 		return op, m.data
 	case slices.Contains(s.caps.Extensions, string(m.name)):
 		return fxp.OpExtended, body // which the file system does itself

@@ -73,7 +73,7 @@ func (s *session) copyFile(r *request) error {
 	case s.draining.Load():
 		return errDraining
 	}
-	s.background(r, nil, nil, false, func() ([]byte, error) {
+	s.background(r, nil, nil, true, func() ([]byte, error) {
 		return nil, s.duplicate(from, to, m.Overwrite)
 	})
 	return nil

@@ -37,6 +37,21 @@ func everyPolicy(t *testing.T, o memfs.Options, script func(p *peer)) {
 	}
 }
 
+// everyVersion runs a test in each version that has a draft of its own.
+func everyVersion(t *testing.T, srv *sftp.Server, script func(p *peer)) {
+	t.Helper()
+	for v := fxp.V3; v <= fxp.Newest; v++ {
+		t.Run(fmt.Sprint("v", v), func(t *testing.T) {
+			play(t, srv, sftp.SessionInfo{User: "anna"}, func(p *peer) {
+				if r := p.init(v); r.Version != v {
+					p.t.Fatalf("INIT %d is answered with %d", v, r.Version)
+				}
+				script(p)
+			})
+		})
+	}
+}
+
 func TestCVE_12_1_RequestsSplitAnywhere(t *testing.T) {
 	everyPolicy(t, memfs.Options{}, func(p *peer) {
 		h := p.open("file", fxp.OpenRead|fxp.OpenWrite|fxp.OpenCreate)
@@ -151,15 +166,14 @@ func (m *raw) Layout(c *wire.Coder) { c.Rest(&m.body) }
 
 func TestCVE_12_4_Handles(t *testing.T) {
 	srv, _ := memServer(memfs.Options{})
-	synctest.Test(t, func(t *testing.T) {
-		p := newPeer(t, context.Background(), srv, sftp.SessionInfo{User: "anna"}, 32<<10)
-		p.init(3)
+	everyVersion(t, srv, func(p *peer) {
+		t := p.t
 		file := p.open("file", fxp.OpenRead|fxp.OpenWrite|fxp.OpenCreate)
 		closed := p.open("file", fxp.OpenRead)
 		p.close(closed)
 
 		q := newPeer(t, context.Background(), srv, sftp.SessionInfo{User: "bert"}, 32<<10)
-		q.init(3)
+		q.init(p.v)
 		other := q.open("file", fxp.OpenRead)
 
 		next := slices.Clone(file)
@@ -174,26 +188,42 @@ func TestCVE_12_4_Handles(t *testing.T) {
 			return map[string]fxp.Message{
 				"READ":      &fxp.Read{Handle: h, Length: 10},
 				"WRITE":     &fxp.Write{Handle: h, Data: []byte("x")},
-				"FSTAT":     &fxp.Handle{T: fxp.TypeFstat, Handle: h},
-				"FSETSTAT":  &fxp.Fsetstat{Handle: h, Attrs: fxp.Attrs{V: 3, Flags: fxp.AttrPermissions}},
+				"FSTAT":     &fxp.Fstat{V: p.v, Handle: h},
+				"FSETSTAT":  &fxp.Fsetstat{Handle: h, Attrs: fxp.Attrs{V: p.v, Flags: fxp.AttrPermissions}},
 				"fsync":     &fxp.Extended{Name: "fsync@openssh.com", Data: wire.Append(nil, &fxp.ExtHandle{Handle: h})},
 				"fstatvfs":  &fxp.Extended{Name: "fstatvfs@openssh.com", Data: wire.Append(nil, &fxp.ExtHandle{Handle: h})},
 				"copy to":   &fxp.Extended{Name: "copy-data", Data: wire.Append(nil, &fxp.ExtCopyData{From: file, To: h})},
 				"copy from": &fxp.Extended{Name: "copy-data", Data: wire.Append(nil, &fxp.ExtCopyData{From: h, To: file})},
+				"hash": &fxp.Extended{Name: "check-file-handle", Data: wire.Append(nil, &fxp.ExtCheckHandle{
+					Handle: h, HashRange: fxp.HashRange{Algorithms: []string{"md5"}},
+				})},
+				"md5": &fxp.Extended{Name: "md5-hash-handle", Data: wire.Append(nil, &fxp.ExtMD5Handle{Handle: h})},
 			}
 		}
 		for what, h := range bad {
 			for op, m := range perHandle(h) {
-				p.want(what+" handle for "+op, sftp.CodeFailure, m)
+				p.want(what+" handle for "+op, sftp.CodeInvalidHandle, m)
 			}
-			p.want(what+" handle for READDIR", sftp.CodeFailure, &fxp.Handle{T: fxp.TypeReaddir, Handle: h})
-			p.want(what+" handle for CLOSE", sftp.CodeFailure, &fxp.Handle{T: fxp.TypeClose, Handle: h})
+			if p.v >= fxp.V4 {
+				p.want(what+" handle for text-seek", sftp.CodeInvalidHandle, &fxp.Extended{
+					Name: "text-seek", Data: wire.Append(nil, &fxp.ExtTextSeek{Handle: h}),
+				})
+			}
+			if p.v >= fxp.V6 {
+				p.want(what+" handle for BLOCK", sftp.CodeInvalidHandle, &fxp.Block{Handle: h, Length: 1, Mask: uint32(sftp.RangeRead)})
+				p.want(what+" handle for UNBLOCK", sftp.CodeInvalidHandle, &fxp.Unblock{Handle: h, Length: 1})
+			}
+			p.want(what+" handle for READDIR", sftp.CodeInvalidHandle, &fxp.Handle{T: fxp.TypeReaddir, Handle: h})
+			p.want(what+" handle for CLOSE", sftp.CodeInvalidHandle, &fxp.Handle{T: fxp.TypeClose, Handle: h})
 		}
 		dir := p.opendir("/")
 		for op, m := range perHandle(dir) {
-			p.want("directory's handle for "+op, sftp.CodeFailure, m)
+			if p.v >= fxp.V6 && (op == "FSTAT" || op == "FSETSTAT") {
+				continue // filexfer-13 section 8.5
+			}
+			p.want("directory's handle for "+op, sftp.CodeInvalidHandle, m)
 		}
-		p.want("file's handle for READDIR", sftp.CodeFailure, &fxp.Handle{T: fxp.TypeReaddir, Handle: file})
+		p.want("file's handle for READDIR", sftp.CodeInvalidHandle, &fxp.Handle{T: fxp.TypeReaddir, Handle: file})
 		p.close(file)
 		p.close(dir)
 		q.close(other)
@@ -204,7 +234,6 @@ func TestCVE_12_4_Handles(t *testing.T) {
 		if err := <-q.done; err != nil {
 			t.Error(err)
 		}
-		p.end()
 	})
 }
 
@@ -307,26 +336,39 @@ func openOf(v fxp.Version, name string, flags uint32) *fxp.Open {
 
 func TestCVE_8_2_12_5_NamesThatNoRequestTakes(t *testing.T) {
 	srv, _ := memServer(memfs.Options{})
-	play(t, srv, sftp.SessionInfo{}, func(p *peer) {
-		p.init(3)
+	everyVersion(t, srv, func(p *peer) {
 		for what, name := range map[string]string{
 			"4097 octets": strings.Repeat("a/", 2048) + "a", "100000 octets": strings.Repeat("x", 100_000),
 			"NUL": "a\x00b", "NUL alone": "\x00", "NUL at the end": "file\x00",
 		} {
 			for op, m := range named(p.v, name) {
-				p.want(what+": "+op.String(), sftp.CodeBadMessage, m)
+				p.want(what+": "+op.String(), sftp.CodeInvalidFilename, m)
 			}
-			p.want(what+": RENAME to", sftp.CodeBadMessage, &fxp.TwoPaths{T: fxp.TypeRename, First: "f", Second: name})
-			p.want(what+": SYMLINK target", sftp.CodeBadMessage, &fxp.TwoPaths{T: fxp.TypeSymlink, First: name, Second: "l"})
+			p.want(what+": RENAME to", sftp.CodeInvalidFilename, &fxp.Rename{V: p.v, Old: "f", New: name})
+			p.want(what+": SYMLINK target", sftp.CodeInvalidFilename, &fxp.TwoPaths{T: fxp.TypeSymlink, First: name, Second: "l"})
+			p.want(what+": copy-file to", sftp.CodeInvalidFilename, &fxp.Extended{
+				Name: "copy-file", Data: wire.Append(nil, &fxp.ExtCopyFile{From: "f", To: name}),
+			})
+			if p.v >= fxp.V6 {
+				p.want(what+": LINK target", sftp.CodeInvalidFilename, &fxp.Link{New: "l", Target: name})
+				p.want(what+": REALPATH compose", sftp.CodeInvalidFilename, &fxp.Realpath{V: p.v, Control: 1, Compose: []string{"a", name}})
+			}
 		}
 		for op, m := range named(p.v, "no/such/file") {
 			switch op {
-			case fxp.OpSymlink: // which makes it
-				p.want("missing directory: "+op.String(), sftp.CodeNoSuchFile, m)
-			case fxp.OpStatVFS:
+			case fxp.OpStatVFS, fxp.OpSpaceAvailable:
 				p.call(m)
+			case fxp.OpRealpath:
+				if p.v >= fxp.V6 { // does not look
+					p.call(m)
+					continue
+				}
+				fallthrough
 			default:
-				p.want("missing: "+op.String(), sftp.CodeNoSuchFile, m)
+				code := p.code(p.call(m))
+				if code != sftp.CodeNoSuchFile && (code != sftp.CodeNoSuchPath || p.v < fxp.V4) {
+					p.t.Errorf("missing: %s: %v", op, code)
+				}
 			}
 		}
 	})
@@ -522,8 +564,8 @@ func every(p *peer, h []byte) map[fxp.Op]fxp.Message {
 func TestEveryRequestIsServed(t *testing.T) {
 	srv, _ := memServer(memfs.Options{})
 	srv.TempFolder = "/"
-	play(t, srv, sftp.SessionInfo{}, func(p *peer) {
-		p.init(3)
+	srv.Charset, _ = sftp.CodePage(1252)
+	everyVersion(t, srv, func(p *peer) {
 		h := p.open("f", fxp.OpenRead|fxp.OpenWrite|fxp.OpenCreate)
 		all := every(p, h)
 		for _, row := range fxp.Rows()[1:] {
@@ -543,23 +585,46 @@ func TestEveryRequestIsServed(t *testing.T) {
 }
 
 func TestCVE_12_11_RequestsCutShort(t *testing.T) {
-	everyPolicy(t, memfs.Options{}, func(p *peer) {
-		h := p.open("f", fxp.OpenRead|fxp.OpenWrite|fxp.OpenCreate)
-		for op, m := range every(p, h) {
-			body := wire.Append(nil, m)
-			for n := range body {
-				got := p.call(&raw{m.Type(), body[:n]})
-				code := p.code(got)
-				// The data of an unknown extension, and of one cut inside its name,
-				// cannot be judged.
-				if code != sftp.CodeBadMessage && !(op == fxp.OpExtended && code == sftp.CodeOpUnsupported) {
-					p.t.Errorf("%s cut at %d of %d: %v", op, n, len(body), code)
+	for name, set := range policies {
+		t.Run(name, func(t *testing.T) {
+			srv, _ := memServer(memfs.Options{})
+			set(srv)
+			everyVersion(t, srv, func(p *peer) {
+				h := p.open("f", fxp.OpenRead|fxp.OpenWrite|fxp.OpenCreate)
+				for op, m := range every(p, h) {
+					body := wire.Append(nil, m)
+					for n := range body {
+						if wholeAt(p.v, op, body[:n]) {
+							continue
+						}
+						got := p.call(&raw{m.Type(), body[:n]})
+						code := p.code(got)
+						// The data of an unknown extension, and of one cut inside its name,
+						// cannot be judged.
+						if code != sftp.CodeBadMessage && !(op == fxp.OpExtended && code == sftp.CodeOpUnsupported) {
+							p.t.Errorf("%s cut at %d of %d: %v", op, n, len(body), code)
+						}
+					}
 				}
-			}
+				p.want("the session lives", sftp.CodeOK, &fxp.PathAttrs{T: fxp.TypeMkdir, Path: "d", Attrs: fxp.Attrs{V: p.v}})
+				p.want("octets behind the last field are let pass", sftp.CodeOK, &raw{fxp.TypeRmdir, append(wire.AppendString(nil, "d"), 1, 2, 3)})
+			})
+		})
+	}
+}
+
+// wholeAt tells whether what is left of a request is one still: the last fields of some may
+// be left out.
+func wholeAt(v fxp.Version, op fxp.Op, body []byte) bool {
+	row := op.Row()
+	if row.Extension != "" {
+		var m fxp.Extended
+		if wire.Decode(body, &m) != nil || m.Name != row.Extension {
+			return false
 		}
-		p.want("the session lives", sftp.CodeOK, &fxp.PathAttrs{T: fxp.TypeMkdir, Path: "d", Attrs: fxp.Attrs{V: 3}})
-		p.want("octets behind the last field are let pass", sftp.CodeOK, &raw{fxp.TypeRmdir, append(wire.AppendString(nil, "d"), 1, 2, 3)})
-	})
+		body = m.Data
+	}
+	return v >= fxp.V4 && wire.Decode(body, row.New(v)) == nil
 }
 
 func TestCVE_12_12_W11_VersionIsTheLower(t *testing.T) {
@@ -742,23 +807,18 @@ func TestCVE_12_17_IDsAndTypes(t *testing.T) {
 }
 
 func TestCVE_8_3_ReadOnly(t *testing.T) {
-	srv, tree := memServer(memfs.Options{})
+	srv, _ := memServer(memfs.Options{})
+	srv.TempFolder = "/d"
 	play(t, srv, sftp.SessionInfo{}, func(p *peer) {
 		p.init(3)
 		p.put("f", "content")
 		p.want("mkdir", sftp.CodeOK, &fxp.PathAttrs{T: fxp.TypeMkdir, Path: "d", Attrs: fxp.Attrs{V: 3}})
 	})
 	srv.ReadOnly = true
-	_ = tree
-	play(t, srv, sftp.SessionInfo{}, func(p *peer) {
-		for _, x := range p.init(3).Extensions {
-			if op := fxp.OpOfExtension([]byte(x.Name), 3); op != fxp.OpExtended && op.Row().Effect != fxp.Reads {
-				p.t.Errorf("%s is announced", x.Name)
-			}
-		}
+	everyVersion(t, srv, func(p *peer) {
 		before := *p.stat("f")
 		for flags := range uint32(64) {
-			m := p.call(&fxp.Open{Path: "f", Flags: flags, Attrs: fxp.Attrs{V: 3}})
+			m := p.call(openOf(p.v, "f", flags))
 			h, ok := m.(*fxp.Handle)
 			if reads := flags&^(fxp.OpenRead|fxp.OpenExcl) == 0; ok != reads {
 				p.t.Errorf("OPEN with flags %#x: %s", flags, wire.Print(m))
@@ -766,7 +826,7 @@ func TestCVE_8_3_ReadOnly(t *testing.T) {
 			if ok {
 				p.close(slices.Clone(h.Handle))
 			}
-			if _, ok := p.call(&fxp.Open{Path: "new", Flags: flags, Attrs: fxp.Attrs{V: 3}}).(*fxp.Handle); ok {
+			if _, ok := p.call(openOf(p.v, "new", flags)).(*fxp.Handle); ok {
 				p.t.Errorf("OPEN with flags %#x makes a file", flags)
 			}
 		}
@@ -776,7 +836,8 @@ func TestCVE_8_3_ReadOnly(t *testing.T) {
 			if row.Effect == fxp.Reads || op == fxp.OpOpen {
 				continue
 			}
-			if code := p.code(p.call(m)); code != sftp.CodePermissionDenied && (row.Type != fxp.TypeExtended || code != sftp.CodeOpUnsupported) {
+			want := sftp.CodeWriteProtect.In(int(p.v))
+			if code := p.code(p.call(m)); code != want && (row.Type != fxp.TypeExtended || code != sftp.CodeOpUnsupported) {
 				p.t.Errorf("%s: %v", row.Name, code)
 			}
 		}
@@ -786,7 +847,103 @@ func TestCVE_8_3_ReadOnly(t *testing.T) {
 		if names := p.list("/"); len(names) != 4 {
 			p.t.Errorf("tree holds %q", names)
 		}
+		if names := p.list("/d"); len(names) != 2 {
+			p.t.Errorf("folder for temporary files holds %q", names)
+		}
 	})
+}
+
+// TestCVE_8_3_NoRowReachesAReadOnlyTree walks the whole table: whatever changes something, or
+// might, is neither announced by a read-only server nor comes to its file system.
+func TestCVE_8_3_NoRowReachesAReadOnlyTree(t *testing.T) {
+	tree := &noWrites{FS: memfs.New(memfs.Options{})}
+	srv := serverOf(tree)
+	srv.TempFolder = "/"
+	play(t, srv, sftp.SessionInfo{}, func(p *peer) {
+		p.init(3)
+		p.put("f", "content")
+	})
+	srv.ReadOnly = true
+	tree.fail = t.Errorf
+	for v := fxp.V3; v <= fxp.Newest; v++ {
+		play(t, srv, sftp.SessionInfo{}, func(p *peer) {
+			said := names(p.init(v))
+			h := p.open("f", fxp.OpenRead)
+			all := every(p, h)
+			for _, row := range fxp.Rows()[1:] {
+				if row.Effect == fxp.Reads || row.Since > v {
+					continue
+				}
+				if row.Extension != "" && (slices.Contains(said, row.Extension) || slices.Contains(said, row.AnnouncedAs)) {
+					p.t.Errorf("version %d: %s is announced", v, row.Name)
+				}
+				m, ok := all[row.Op]
+				if !ok {
+					p.t.Fatalf("%s: no request to try", row.Name)
+				}
+				if open, ok := m.(*fxp.Open); ok {
+					*open = *openOf(v, "f", fxp.OpenRead|fxp.OpenWrite|fxp.OpenCreate|fxp.OpenTrunc)
+				}
+				tree.what = row.Name
+				p.call(m)
+			}
+		})
+	}
+}
+
+// noWrites notices whoever would change it.
+type noWrites struct {
+	*memfs.FS
+	what string
+	fail func(format string, args ...any)
+}
+
+func (f *noWrites) asked(op string) {
+	if f.fail != nil {
+		f.fail("%s reaches %s", f.what, op)
+	}
+}
+
+func (f *noWrites) Open(ctx context.Context, name string, how *sftp.OpenHow) (sftp.File, error) {
+	if how.Modifies() {
+		f.asked("Open")
+	}
+	return f.FS.Open(ctx, name, how)
+}
+
+func (f *noWrites) SetStat(ctx context.Context, name string, a *sftp.Attrs, follow bool) error {
+	f.asked("SetStat")
+	return f.FS.SetStat(ctx, name, a, follow)
+}
+
+func (f *noWrites) Mkdir(ctx context.Context, name string, a *sftp.Attrs) error {
+	f.asked("Mkdir")
+	return f.FS.Mkdir(ctx, name, a)
+}
+
+func (f *noWrites) Remove(ctx context.Context, name string) error {
+	f.asked("Remove")
+	return f.FS.Remove(ctx, name)
+}
+
+func (f *noWrites) Rmdir(ctx context.Context, name string) error {
+	f.asked("Rmdir")
+	return f.FS.Rmdir(ctx, name)
+}
+
+func (f *noWrites) Rename(ctx context.Context, from, to string, flags sftp.RenameFlags) error {
+	f.asked("Rename")
+	return f.FS.Rename(ctx, from, to, flags)
+}
+
+func (f *noWrites) Link(ctx context.Context, target, name string, symbolic bool) error {
+	f.asked("Link")
+	return f.FS.Link(ctx, target, name, symbolic)
+}
+
+func (f *noWrites) Extended(ctx context.Context, name string, data []byte) ([]byte, error) {
+	f.asked("Extended")
+	return f.FS.Extended(ctx, name, data)
 }
 
 func TestCVE_8_5_NoHostPaths(t *testing.T) {

@@ -51,10 +51,12 @@ func (s *session) hashName(r *request, path string, start, length uint64, work f
 		release()
 		return err
 	}
-	s.background(r, nil, nil, false, func() (reply []byte, err error) {
+	clean, _ := CleanPath(name)
+	h := &handle{path: clean, file: f} // for what is asked of the same file
+	s.background(r, h, nil, false, func() (reply []byte, err error) {
 		defer release()
 		defer func() { _ = f.Close(err) }() // it was only read
-		src, err := s.hashSource(&handle{file: f}, start, length)
+		src, err := s.hashSource(h, start, length)
 		if err != nil {
 			return nil, err
 		}

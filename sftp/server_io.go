@@ -119,7 +119,7 @@ func (s *session) launch(op *ioOp) {
 	}
 	op.busy.Store(true)
 	s.inflight.Add(1)
-	s.io.Add(1)
+	op.group().Add(1)
 	for _, h := range [...]*handle{op.h, op.from} {
 		if h != nil {
 			h.io.Add(1)
@@ -129,7 +129,8 @@ func (s *session) launch(op *ioOp) {
 }
 
 // background does work that may take minutes beside the loop, and answers r when it is
-// done. It is about the open files h and from, either of which may be nil.
+// done. It is about the open files h and from, either of which may be nil. Without write it
+// changes nothing.
 func (s *session) background(r *request, h, from *handle, write bool, work func() ([]byte, error)) {
 	op := s.ioOp()
 	op.h, op.from, op.write, op.id, op.off, op.n, op.work = h, from, write, r.id, 0, 0, work
@@ -146,7 +147,6 @@ func (op *ioOp) serve() {
 		} else {
 			s.out.add(reply)
 		}
-		op.work = nil
 	case op.write:
 		s.writeAt(op.id, h, op.data, op.off, op)
 		s.turns.end()
@@ -163,8 +163,18 @@ func (op *ioOp) serve() {
 		h.io.Done()
 	}
 	s.inflight.Add(-1)
+	group := op.group()
+	op.work = nil
 	s.free <- op // has room for all ops there are
-	s.io.Done()
+	group.Done()
+}
+
+// group is what counts op.
+func (op *ioOp) group() *sync.WaitGroup {
+	if op.work != nil && !op.write {
+		return &op.s.hashes
+	}
+	return &op.s.io
 }
 
 func (s *session) guarded(work func() ([]byte, error)) (reply []byte, err error) {
@@ -256,13 +266,18 @@ func (s *session) awaitHandle(h *handle) {
 	s.out.work()
 }
 
-// awaitAll waits for all I/O under way.
-func (s *session) awaitAll() {
+// awaitAll waits for all I/O under way but hashes, and awaitHashes for those: they may take
+// minutes and are in the way of changes only.
+func (s *session) awaitAll() { s.awaitGroup(&s.io) }
+
+func (s *session) awaitHashes() { s.awaitGroup(&s.hashes) }
+
+func (s *session) awaitGroup(g *sync.WaitGroup) {
 	if s.inflight.Load() == 0 {
 		return
 	}
 	s.out.wait()
-	s.io.Wait()
+	g.Wait()
 	s.out.work()
 }
 

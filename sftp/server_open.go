@@ -50,6 +50,9 @@ func (s *session) open(r *request) error {
 			return err
 		}
 	}
+	if how.Truncates() {
+		s.awaitHashes()
+	}
 	text := how.Flags&OpenText != 0 && !s.caps.Features.Has(FeatureText)
 	if text {
 		how.Flags &^= OpenText // done here

@@ -49,8 +49,9 @@ type session struct {
 	scratch []byte // the reply that is being written
 	long    []byte // a long name that is being written
 
-	io       sync.WaitGroup // all READ, WRITE and copy-data under way
-	inflight atomic.Int32   // how many these are
+	io       sync.WaitGroup // all READ, WRITE and copying under way
+	hashes   sync.WaitGroup // all hashing under way
+	inflight atomic.Int32   // how many these are together
 	pace     pace
 	turns    turns
 	ops      []*ioOp
@@ -102,6 +103,7 @@ func (s *session) run() error {
 	s.cancel(cause)
 	s.out.wait() // what is still under way answers on its own
 	s.io.Wait()
+	s.hashes.Wait()
 	s.out.wait()
 	// Nobody is left to be told that closing failed.
 	s.handles.all(func(h *handle) {
@@ -234,6 +236,9 @@ func (s *session) request(r *request) (err error) {
 	}
 	if row.Barrier == fxp.SessionBarrier {
 		s.awaitAll()
+		if row.Effect != fxp.Reads && r.op != fxp.OpOpen { // which looks at its flags first
+			s.awaitHashes()
+		}
 	}
 	return h.run(s, r)
 }
