@@ -177,16 +177,22 @@ func TestCVE_12_16_HashesAreBounded(t *testing.T) {
 		if time.Since(start) != 0 || tree.open != 0 {
 			p.t.Errorf("took %v, %d files are open", time.Since(start), tree.open)
 		}
-		h := p.open("f", fxp.OpenRead)
-		for range 5 {
+		ask := func() {
 			p.send(checkName("f", fxp.HashRange{Algorithms: []string{"crc32"}}))
 			synctest.Wait()
 		}
+		ask()
+		ask()
+		// Nothing but a change waits for them.
+		h := p.open("f", fxp.OpenRead)
+		if text, code := p.read(h, 0, 10); len(text) != 10 || time.Since(start) > time.Second {
+			t.Errorf("after %v: %v", time.Since(start), code)
+		}
+		ask()
+		ask()
 		if tree.open != 3 {
 			p.t.Errorf("%d files are open, of which one is ours", tree.open)
 		}
-		// Nothing but a change waits for them.
-		_ = h
 		begin := time.Now()
 		cancel() // as the connection does when it ends
 		if err := p.end(); !errors.Is(err, context.Canceled) {
