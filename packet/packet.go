@@ -206,6 +206,16 @@ type Conn interface {
 	Close() error
 }
 
+// A Deliverer is a Conn that can hand over what arrives at once, on the goroutine on which
+// it arrives, so that none has to be woken for it. An *ssh2.Channel is one. Code that uses
+// it works without it as well, only with more effort.
+type Deliverer interface {
+	// Deliver makes f get what arrives from now on, in order, and what has arrived
+	// already before Deliver returns. f owns each Buf, must not wait, and must not call
+	// Deliver. ReadPacket then waits for the end of the stream, and nothing else.
+	Deliver(f func(b *Buf))
+}
+
 // pipeRead is how much Pipe asks its stream for at a time.
 const pipeRead = 32 << 10
 

@@ -1,6 +1,7 @@
 package sftp
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -173,19 +174,29 @@ func (c *Client) hello(highest fxp.Version) (m fxp.VersionReply, err error) {
 	if err := c.calls.conn.WritePacket(b); err != nil {
 		return m, &ConnectionError{Err: err}
 	}
-	r, err := c.calls.in.next()
-	switch {
-	case err != nil:
-		if _, ok := errors.AsType[*ProtocolError](err); ok {
+	seen := false
+	c.calls.in.message = func(r *reply) error {
+		if seen || r.t != fxp.TypeVersion {
+			r.data.Release()
+			return violation("server sent %s for VERSION", r.t)
+		}
+		seen = true
+		if err := wire.Decode(r.body, &m); err != nil {
+			return violation("VERSION: %v", err)
+		}
+		for i := range m.Extensions { // which alias the message
+			m.Extensions[i].Data = bytes.Clone(m.Extensions[i].Data)
+		}
+		return nil
+	}
+	for !seen {
+		b, err := c.calls.conn.ReadPacket()
+		if err != nil {
+			return m, &ConnectionError{Err: c.calls.in.ended(err)}
+		}
+		if err := c.calls.in.feed(b); err != nil {
 			return m, err
 		}
-		return m, &ConnectionError{Err: err}
-	case r.t != fxp.TypeVersion:
-		r.data.Release()
-		return m, violation("server sent %s before VERSION", r.t)
-	}
-	if err := wire.Decode(r.body, &m); err != nil {
-		return m, violation("VERSION: %v", err)
 	}
 	if m.Version > highest {
 		return m, violation("server wants version %d, which was not offered", uint32(m.Version))

@@ -56,7 +56,10 @@ const (
 // connection to take a request, can give up.
 type calls struct {
 	conn packet.Conn
-	in   inflow
+	// feeding is held by who feeds in, which is one goroutine but for the end.
+	feeding sync.Mutex
+	in      inflow
+	over    bool // nothing is taken any more
 	// orphan gets, on the reading goroutine, the reply with a handle that nobody
 	// waits for.
 	orphan func(handle []byte)
@@ -80,27 +83,48 @@ type calls struct {
 }
 
 func newCalls(conn packet.Conn) *calls {
-	return &calls{conn: conn, in: inflow{conn: conn}, wake: make(chan struct{}, 1), ended: make(chan struct{})}
+	return &calls{conn: conn, wake: make(chan struct{}, 1), ended: make(chan struct{})}
 }
 
 // start begins to read and write.
 func (c *calls) start() {
+	c.in.message = c.deliver
 	c.running.Go(c.read)
 	c.running.Go(c.write)
 }
 
-// read takes the replies until the stream ends.
+// read takes the replies until the stream ends. A Conn that can hands them over on its own
+// goroutine: that saves waking this one for every packet.
 func (c *calls) read() {
+	if d, ok := c.conn.(packet.Deliverer); ok {
+		d.Deliver(c.feed)
+	}
 	for {
-		r, err := c.in.next()
-		if err == nil {
-			err = c.deliver(&r)
-		}
+		b, err := c.conn.ReadPacket()
 		if err != nil {
-			c.fail(err)
+			c.feeding.Lock()
+			c.fail(c.in.ended(err))
 			c.in.close()
+			c.over = true
+			c.feeding.Unlock()
 			return
 		}
+		c.feed(b)
+	}
+}
+
+// feed takes the next octets of the stream.
+func (c *calls) feed(b *packet.Buf) {
+	c.feeding.Lock()
+	defer c.feeding.Unlock()
+	if c.over {
+		b.Release()
+		return
+	}
+	if err := c.in.feed(b); err != nil {
+		c.over = true
+		c.in.close()
+		c.fail(err)
 	}
 }
 

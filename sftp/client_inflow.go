@@ -9,20 +9,30 @@ import (
 	"github.com/fairlead-ssh/fairlead/packet"
 )
 
-// inflow cuts the stream of a server into messages. The content of a DATA message stays in
-// the Bufs it came in, as a chain; any other message is brought together if it was cut.
+// inflow cuts the stream of a server into messages, as it comes. The content of a DATA
+// message stays in the Bufs it came in, as a chain; any other message is brought together if
+// it was cut.
 type inflow struct {
-	conn packet.Conn
+	// message takes each message. An error ends the stream.
+	message func(*reply) error
+
 	in   *packet.Buf // received and not yet used; nil when there is nothing
-	size int         // octets of in that the current message takes
-	own  *packet.Buf // the current message, if it had to be brought together
+	own  *packet.Buf // a message that is brought together
+	have int         // octets of own that are there
+
+	data   bool // inside a DATA message: r
+	ending bool // behind its content
+	r      reply
+	last   *packet.Buf // of r.data
+	left   int         // octets of content to come
+	extra  int         // octets to come behind the content
 }
 
 // reply is one message of a server.
 type reply struct {
 	t  fxp.Type
 	id uint32
-	// body is what follows the request id. It is valid until the next message.
+	// body is what follows the request id. It is valid during the call.
 	body []byte
 	// data is the content of a DATA message, n octets of it, which whoever gets it owns;
 	// nil when there is none. eof is the end-of-file of version 6.
@@ -31,157 +41,163 @@ type reply struct {
 	eof  bool
 }
 
-// next returns the next message. At the end of the stream it returns io.EOF, or
-// io.ErrUnexpectedEOF inside a message.
-func (f *inflow) next() (r reply, err error) {
-	f.end()
-	if err := f.ensure(fxp.LengthSize + 1); err != nil {
-		return r, err
+// feed takes the next octets of the stream, and b.
+func (f *inflow) feed(b *packet.Buf) error {
+	f.join(b)
+	for f.in != nil {
+		var err error
+		wait := false
+		switch {
+		case f.own != nil:
+			err = f.gather()
+		case f.data:
+			err = f.content()
+		default:
+			wait, err = f.begin()
+		}
+		if err != nil || wait {
+			return err
+		}
 	}
-	p := f.in.Bytes()
-	n, err := checkLength(p)
-	if err != nil {
-		return r, err
-	}
-	r.t = fxp.Type(p[fxp.LengthSize])
-	if r.t == fxp.TypeData {
-		return r, inside(f.data(&r, n))
-	}
-	msg, err := f.whole(n)
-	if err != nil {
-		return r, inside(err)
-	}
-	if _, r.id, r.body, err = fxp.Split(msg); err != nil {
-		return r, violation("%s without a request id", r.t)
-	}
-	return r, nil
+	return nil
 }
 
-// inside is err of a read inside a message.
-func inside(err error) error {
-	if errors.Is(err, io.EOF) {
+// ended is err, which ended the stream: io.ErrUnexpectedEOF for io.EOF inside a message.
+func (f *inflow) ended(err error) error {
+	if errors.Is(err, io.EOF) && (f.in != nil || f.own != nil || f.data) {
 		return io.ErrUnexpectedEOF
 	}
 	return err
 }
 
-// ensure waits until the first n octets, a dozen at most, lie in one piece in in.
-func (f *inflow) ensure(n int) error {
-	for f.in == nil || f.in.Len() < n {
-		b, err := f.conn.ReadPacket()
-		if err != nil {
-			if errors.Is(err, io.EOF) && f.in != nil {
-				return io.ErrUnexpectedEOF
-			}
-			return err
-		}
-		switch rest := f.in; {
-		case rest == nil:
-			f.in = b
-		case b.Head() >= rest.Len():
-			copy(b.Prepend(rest.Len()), rest.Bytes())
-			rest.Release()
-			f.in = b
-		default:
-			f.in = packet.Get(rest.Len() + b.Len())
-			copy(f.in.Bytes()[copy(f.in.Bytes(), rest.Bytes()):], b.Bytes())
-			rest.Release()
-			b.Release()
-		}
-		if f.in.Len() == 0 {
-			f.in.Release()
-			f.in = nil
-		}
+// join puts b behind in, of which a few octets are left at most.
+func (f *inflow) join(b *packet.Buf) {
+	rest := f.in
+	switch {
+	case b.Len() == 0:
+		b.Release()
+	case rest == nil:
+		f.in = b
+	case b.Head() >= rest.Len():
+		copy(b.Prepend(rest.Len()), rest.Bytes())
+		rest.Release()
+		f.in = b
+	default:
+		f.in = packet.Get(rest.Len() + b.Len())
+		copy(f.in.Bytes()[copy(f.in.Bytes(), rest.Bytes()):], b.Bytes())
+		rest.Release()
+		b.Release()
 	}
-	return nil
 }
 
-// whole returns the message of n octets behind its length field, in one piece.
-func (f *inflow) whole(n int) ([]byte, error) {
-	if p := f.in.Bytes(); len(p) >= fxp.LengthSize+n {
-		f.size = fxp.LengthSize + n
-		return p[fxp.LengthSize:f.size:f.size], nil
-	}
-	f.in.Skip(fxp.LengthSize)
-	f.own = packet.Get(n)
-	for have := 0; have < n; {
-		if err := f.ensure(1); err != nil {
-			return nil, err
-		}
-		m := copy(f.own.Bytes()[have:], f.in.Bytes())
-		have += m
-		f.drop(m)
-	}
-	return f.own.Bytes(), nil
-}
-
-// data reads a DATA message of n octets behind its length field.
-func (f *inflow) data(r *reply, n int) error {
+// begin begins the message at the start of in; wait says that this needs more octets.
+func (f *inflow) begin() (wait bool, err error) {
 	const header = fxp.DataHeaderSize - fxp.LengthSize
-	if n < header {
-		return violation("DATA of %d octets", n)
-	}
-	if err := f.ensure(fxp.DataHeaderSize); err != nil {
-		return err
-	}
 	p := f.in.Bytes()
-	r.id = binary.BigEndian.Uint32(p[fxp.LengthSize+1:])
-	length := binary.BigEndian.Uint32(p[fxp.HeaderSize:])
-	if uint64(length) > uint64(n-header) {
-		return violation("DATA of %d octets with %d of content", n, length)
+	if len(p) <= fxp.LengthSize {
+		return true, nil
 	}
-	r.n = int(length)
-	f.drop(fxp.DataHeaderSize)
-	if err := f.content(r); err != nil {
-		r.data.Release()
-		r.data = nil
-		return err
+	n, err := checkLength(p)
+	if err != nil {
+		return false, err
 	}
-	// Behind the content comes the end-of-file of version 6, and nothing that is known.
-	for left := n - header - r.n; left > 0; {
-		if err := f.ensure(1); err != nil {
-			r.data.Release()
-			r.data = nil
-			return err
+	t := fxp.Type(p[fxp.LengthSize])
+	switch {
+	case t == fxp.TypeData && n < header:
+		return false, violation("DATA of %d octets", n)
+	case t == fxp.TypeData && len(p) < fxp.DataHeaderSize:
+		return true, nil
+	case t == fxp.TypeData:
+		length := binary.BigEndian.Uint32(p[fxp.HeaderSize:])
+		if uint64(length) > uint64(n-header) {
+			return false, violation("DATA of %d octets with %d of content", n, length)
 		}
-		if left == n-header-r.n {
-			r.eof = f.in.Bytes()[0] != 0
+		f.r = reply{t: t, id: binary.BigEndian.Uint32(p[fxp.LengthSize+1:]), n: int(length)}
+		f.data, f.left, f.extra = true, f.r.n, n-header-f.r.n
+		f.drop(fxp.DataHeaderSize)
+		if f.left+f.extra == 0 {
+			return false, f.finish()
 		}
-		m := min(left, f.in.Len())
-		f.drop(m)
-		left -= m
+	case len(p) >= fxp.LengthSize+n:
+		err = f.whole(p[fxp.LengthSize : fxp.LengthSize+n])
+		f.drop(fxp.LengthSize + n)
+	default:
+		f.own, f.have = packet.Get(n), 0
+		f.drop(fxp.LengthSize)
 	}
-	return nil
+	return false, err
 }
 
-// content takes r.n octets as a chain of Bufs.
-func (f *inflow) content(r *reply) error {
-	var last *packet.Buf
-	for left := r.n; left > 0; {
-		if err := f.ensure(1); err != nil {
-			return err
-		}
-		b := f.take(left)
-		left -= b.Len()
-		switch {
-		case r.data == nil:
-			r.data, last = b, b
-		case sparse(b) && last.Tail() >= b.Len():
-			copy(last.Extend(b.Len()), b.Bytes())
-			b.Release()
-		default:
-			if sparse(b) {
-				// A server that sends octet by octet must not fill a Buf with each.
-				room := packet.Get(min(left+b.Len(), gatherSize))
-				room.Trim(copy(room.Bytes(), b.Bytes()))
-				b.Release()
-				b = room
-			}
-			last.Link(b)
-			last = b
-		}
+// whole passes a message other than DATA on.
+func (f *inflow) whole(msg []byte) error {
+	t, id, body, err := fxp.Split(msg)
+	if err != nil {
+		return violation("%s without a request id", t)
 	}
-	return nil
+	return f.message(&reply{t: t, id: id, body: body})
+}
+
+// gather brings a message together.
+func (f *inflow) gather() error {
+	m := copy(f.own.Bytes()[f.have:], f.in.Bytes())
+	f.have += m
+	f.drop(m)
+	if f.have < f.own.Len() {
+		return nil
+	}
+	err := f.whole(f.own.Bytes())
+	f.own.Release()
+	f.own = nil
+	return err
+}
+
+// content takes octets of a DATA message.
+func (f *inflow) content() error {
+	if f.left > 0 {
+		b := f.take(f.left)
+		f.left -= b.Len()
+		f.add(b)
+	} else if f.extra > 0 {
+		// The end-of-file of version 6, and behind it nothing that is known.
+		if !f.ending {
+			f.ending, f.r.eof = true, f.in.Bytes()[0] != 0
+		}
+		m := min(f.extra, f.in.Len())
+		f.extra -= m
+		f.drop(m)
+	}
+	if f.left+f.extra > 0 {
+		return nil
+	}
+	return f.finish()
+}
+
+// finish passes a DATA message on.
+func (f *inflow) finish() error {
+	r := f.r
+	f.data, f.ending, f.last, f.r = false, false, nil, reply{}
+	return f.message(&r)
+}
+
+// add puts b behind the content so far.
+func (f *inflow) add(b *packet.Buf) {
+	switch {
+	case f.r.data == nil:
+		f.r.data, f.last = b, b
+	case sparse(b) && f.last.Tail() >= b.Len():
+		copy(f.last.Extend(b.Len()), b.Bytes())
+		b.Release()
+	default:
+		if sparse(b) {
+			// A server that sends octet by octet must not fill a Buf with each.
+			room := packet.Get(max(min(f.left+b.Len(), gatherSize), b.Len()))
+			room.Trim(copy(room.Bytes(), b.Bytes()))
+			b.Release()
+			b = room
+		}
+		f.last.Link(b)
+		f.last = b
+	}
 }
 
 // gatherSize is how many octets that came in small pieces share a Buf: what fits one for a
@@ -212,16 +228,6 @@ func (f *inflow) take(n int) *packet.Buf {
 	return front
 }
 
-// end ends the current message.
-func (f *inflow) end() {
-	f.own.Release()
-	f.own = nil
-	if f.size > 0 {
-		f.drop(f.size)
-		f.size = 0
-	}
-}
-
 // drop skips n octets of in.
 func (f *inflow) drop(n int) {
 	f.in.Skip(n)
@@ -235,5 +241,6 @@ func (f *inflow) drop(n int) {
 func (f *inflow) close() {
 	f.in.Release()
 	f.own.Release()
-	f.in, f.own, f.size = nil, nil, 0
+	f.r.data.Release()
+	f.in, f.own, f.last, f.data, f.ending, f.r = nil, nil, nil, false, false, reply{}
 }

@@ -47,14 +47,15 @@ type Channel struct {
 	timer    *time.Timer // wakes readers at deadline
 	err      error       // what reads return once the queue is empty; nil while open
 	state    channelState
-	telling  int  // requests without an answer being sent
-	closeDue bool // CLOSE waits for them
-	discard  bool // drop what arrives, with credit
-	hear     bool // someone reads stderr
-	theirs   bool // opened by the peer
-	counted  bool // and so counted against MaxChannels
-	busy     int  // handlers that run and belong to the channel
-	unread   bool // a session that runs nothing: nobody reads or closes it
+	telling  int               // requests without an answer being sent
+	closeDue bool              // CLOSE waits for them
+	to       func(*packet.Buf) // of Deliver; nil: queue what arrives
+	discard  bool              // drop what arrives, with credit
+	hear     bool              // someone reads stderr
+	theirs   bool              // opened by the peer
+	counted  bool              // and so counted against MaxChannels
+	busy     int               // handlers that run and belong to the channel
+	unread   bool              // a session that runs nothing: nobody reads or closes it
 }
 
 // channelState is a set of what has happened to a channel.
@@ -331,20 +332,29 @@ func (ch *Channel) RemoteAddr() net.Addr { return ch.conn.t.NetConn().RemoteAddr
 
 // ---- what the reader does
 
-// receive queues the data of a packet, or drops it with credit.
+// receive queues the data of a packet, delivers it, or drops it with credit.
 func (ch *Channel) receive(s *stream, data []byte, header int) error {
+	b, err := ch.accept(s, data, header)
+	if b != nil {
+		ch.to(b) // which nobody changes any more
+	}
+	return err
+}
+
+// accept does all of receive but for what is to be delivered, which it returns.
+func (ch *Channel) accept(s *stream, data []byte, header int) (*packet.Buf, error) {
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
 	n := len(data)
 	switch {
 	case !ch.has(confirmed) || ch.has(gotEOF|gotClose):
-		return ch.conn.t.Violation("channel data before open or after eof")
+		return nil, ch.conn.t.Violation("channel data before open or after eof")
 	case n > maxPacket:
-		return ch.conn.t.Violation("channel data of %d octets, more than %d", n, maxPacket)
+		return nil, ch.conn.t.Violation("channel data of %d octets, more than %d", n, maxPacket)
 	}
 	ok, rtt := ch.window.receive(n)
 	if !ok {
-		return ch.conn.t.Violation("channel data beyond the window")
+		return nil, ch.conn.t.Violation("channel data beyond the window")
 	}
 	if rtt > 0 {
 		ch.conn.sampleRTT(rtt)
@@ -352,21 +362,23 @@ func (ch *Channel) receive(s *stream, data []byte, header int) error {
 	switch {
 	case n == 0 || ch.has(sentClose|closed):
 		// In flight while we closed: nobody wants it, and no more may come.
-		return nil
+		return nil, nil
 	case ch.discard || s == &ch.stderr && !ch.hear:
 		ch.conn.queued.Add(int64(n))
 		ch.consume(n)
-		return nil
+		return nil, nil
+	case ch.to != nil && s == &ch.in:
+		ch.conn.queued.Add(int64(n))
+		ch.consume(n)
+		return ch.taken(data, header), nil
 	case n >= takeFrom:
-		b := ch.conn.t.Take()
-		b.Skip(header)
-		s.push(b)
+		s.push(ch.taken(data, header))
 	default:
 		s.pushCopy(data)
 	}
 	ch.conn.queued.Add(int64(n))
 	ch.cond.Broadcast()
-	return nil
+	return nil, nil
 }
 
 // end records that nothing comes any more: the peer closed the channel (err is
