@@ -95,7 +95,7 @@ func (s *session) announcement(name string, extensions []string) wire.Layouter {
 		}
 	case fxp.AnnounceVendorID:
 		if v := s.srv.Vendor; v != (Vendor{}) {
-			return &inString{&fxp.VendorID{Vendor: v.Name, Product: v.Product, Version: v.Version, Build: v.Build}}
+			return &fxp.VendorID{Vendor: v.Name, Product: v.Product, Version: v.Version, Build: v.Build}
 		}
 	case fxp.AnnounceNewline:
 		s.newline = newline(s.srv.Newline)
@@ -120,15 +120,6 @@ func (s *session) announcement(name string, extensions []string) wire.Layouter {
 		}
 	}
 	return nil
-}
-
-// inString is data inside one string.
-type inString struct{ data wire.Layouter }
-
-// Layout implements wire.Layouter.
-func (m *inString) Layout(c *wire.Coder) {
-	p := wire.Append(nil, m.data)
-	c.Bytes(&p)
 }
 
 // versions lists what version-select takes, as "3,4,5,6".
