@@ -38,8 +38,8 @@ func (s *session) copyData(r *request) error {
 	case m.FromOffset > math.MaxInt64 || m.ToOffset > math.MaxInt64 || m.Length > math.MaxInt64:
 		return errOffset
 	}
-	s.awaitHandle(from)
-	s.awaitHandle(to)
+	s.awaitFile(from)
+	s.awaitFile(to)
 	s.background(r, to, from, true, func() ([]byte, error) {
 		n, err := CopyRange(s.ctx, to.file, int64(m.ToOffset), from.file, int64(m.FromOffset), int64(m.Length))
 		if n > 0 {

@@ -110,6 +110,7 @@ func (s *session) ioOp() *ioOp {
 		op.run = op.serve
 		s.ops = append(s.ops, op)
 	}
+	op.work = nil
 	return op
 }
 
@@ -164,7 +165,6 @@ func (op *ioOp) serve() {
 	}
 	s.inflight.Add(-1)
 	group := op.group()
-	op.work = nil
 	s.free <- op // has room for all ops there are
 	group.Done()
 }
@@ -264,6 +264,18 @@ func (s *session) awaitHandle(h *handle) {
 	s.out.wait()
 	h.io.Wait()
 	s.out.work()
+}
+
+// awaitFile waits for the I/O under way on the file of h, by whatever handle.
+func (s *session) awaitFile(h *handle) {
+	if s.inflight.Load() == 0 {
+		return
+	}
+	for _, op := range s.ops {
+		if op.busy.Load() && op.touches(h) {
+			s.awaitHandle(op.h)
+		}
+	}
 }
 
 // awaitAll waits for all I/O under way but hashes, and awaitHashes for those: they may take

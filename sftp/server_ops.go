@@ -92,7 +92,7 @@ func (s *session) file(r *request, id []byte) (*handle, error) {
 	}
 	r.path = h.name
 	if r.op.Row().Barrier == fxp.HandleBarrier {
-		s.awaitHandle(h)
+		s.awaitFile(h)
 	}
 	return h, nil
 }
@@ -298,7 +298,28 @@ func (s *session) realpath(r *request) error {
 	case control == RealPathDefault:
 		control = RealPathNoCheck
 	}
-	return s.replyPath(r, name, RealPathOpt{Control: control, Want: s.want(0)})
+	if control < RealPathStatIf || s.version < fxp.V6 {
+		return s.replyPath(r, name, RealPathOpt{Control: control, Want: s.want(0)})
+	}
+	s.awaitAll() // as STAT does: the attributes may be those of any open file
+	err = s.replyPath(r, name, RealPathOpt{Control: control, Want: s.want(0)})
+	if control == RealPathStatIf && notThere(err) {
+		if name, err = CleanPath(name); err == nil {
+			s.replyName(r, name, nil)
+		}
+	}
+	return err
+}
+
+// notThere tells whether err says that a file does not exist or cannot be looked at, which
+// does not fail REALPATH with STAT_IF.
+func notThere(err error) bool {
+	switch CodeOf(err) {
+	case CodeNoSuchFile, CodeNoSuchPath, CodeNotADirectory, CodePermissionDenied, CodeLinkLoop:
+		return err != nil
+	default:
+		return false
+	}
 }
 
 // replyPath answers with the real path of name.

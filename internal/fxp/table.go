@@ -93,7 +93,7 @@ type Barrier uint8
 const (
 	// NoBarrier waits for nothing.
 	NoBarrier Barrier = iota
-	// HandleBarrier waits for the I/O under way on the handle named.
+	// HandleBarrier waits for the I/O under way on the file of the handle named.
 	HandleBarrier
 	// SessionBarrier waits for all I/O of the session: the name given may be
 	// that of any open file.
