@@ -52,7 +52,8 @@ func (s *session) announce() (list []fxp.Pair) {
 		}
 	}
 	for _, a := range fxp.Announcements() {
-		if s.version < a.Since || s.version > a.Until || !s.offers(a.Name) {
+		known := s.version >= a.Since && s.version <= a.Until || a.Name == fxp.AnnounceSupported2 && s.quirks&anySupported != 0
+		if !known || !s.offers(a.Name) {
 			continue
 		}
 		if data := s.announcement(a.Name, names); data != nil {

@@ -13,6 +13,11 @@ const (
 	// existingFirst: LINK of version 6 carries the existing path, or the target, first,
 	// and not the new name, as the draft says and the others do.
 	existingFirst
+	// minaHashes: hashes of check-file are strings with a length, and the reply of
+	// md5-hash-handle begins with its own name.
+	minaHashes
+	// anySupported: reads in supported2 which extensions there are, in every version.
+	anySupported
 )
 
 // quirkRows are the clients known to differ, by a part of their SSH ident.
@@ -25,7 +30,7 @@ var quirkRows = []struct {
 	{"phpseclib", linkFirst, "draft order unless the server's ident has OpenSSH in it"},
 	{"libssh_", linkFirst, "draft order unless the server's ident has OpenSSH in it; libssh2_ is another library"},
 	{"ssh2js", linkFirst, "node ssh2 1.17: draft order unless the server's ident begins with OpenSSH or dropbear"},
-	{"APACHE-SSHD", existingFirst, "MINA 2.16: existing path first in LINK, on both sides"},
+	{"APACHE-SSHD", existingFirst | minaHashes | anySupported, "MINA 2.16, which is like that on both sides"},
 	{"Ruby/Net::SSH", linkFirst, "symlink! sends its arguments in the draft's order, always"},
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/md5"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -83,6 +84,31 @@ func TestW12_CheckFile(t *testing.T) {
 				p.close(w)
 				p.close(h)
 			})
+		})
+	}
+}
+
+// TestW12_HashesForMINA: its client wants lengths, its own names, and supported2 in every
+// version.
+func TestW12_HashesForMINA(t *testing.T) {
+	srv, _ := memServer(memfs.Options{})
+	for v := fxp.V3; v <= fxp.V6; v++ {
+		play(t, srv, sftp.SessionInfo{ClientIdent: "SSH-2.0-APACHE-SSHD-2.16.0"}, func(p *peer) {
+			data, _ := said(p.init(v), "supported2")
+			var m fxp.Supported2
+			if err := wire.Decode([]byte(data), &m); err != nil || !slices.Contains(m.Extensions, "check-file-name") || !slices.Contains(m.Extensions, "copy-data") {
+				p.t.Errorf("version %d: %q %v", v, m.Extensions, err)
+			}
+			p.put("f", strings.Repeat("x", 300))
+			h := p.open("f", fxp.OpenRead)
+			sums := string(wire.AppendString(wire.AppendString(nil, hashOf("md5", strings.Repeat("x", 256))), hashOf("md5", strings.Repeat("x", 44))))
+			p.wantHash("md5", sums, checkName("f", fxp.HashRange{Algorithms: []string{"md5"}, BlockSize: 256}))
+			for op, m := range map[fxp.Op]wire.Layouter{fxp.OpMD5Hash: &fxp.ExtMD5Name{Path: "f"}, fxp.OpMD5HashHandle: &fxp.ExtMD5Handle{Handle: h}} {
+				want := string(wire.AppendString(wire.AppendString(nil, op.String()), hashOf("md5", strings.Repeat("x", 300))))
+				if r, ok := p.call(ext(op, m)).(*fxp.ExtendedReply); !ok || string(r.Data) != want {
+					p.t.Errorf("%s: %+v", op, r)
+				}
+			}
 		})
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/md5"
 	"io"
 	"math"
+	"slices"
 
 	"github.com/fairlead-ssh/fairlead/internal/fxp"
 	"github.com/fairlead-ssh/fairlead/internal/wire"
@@ -157,15 +158,25 @@ func (s *session) checkFile(r *request, m *fxp.HashRange) (work func(*hashSource
 	case m.BlockSize != 0 && m.BlockSize < minHashBlock:
 		return nil, Status(CodeInvalidParameter, "hash block size too small")
 	}
-	id, block := r.id, int64(m.BlockSize)
+	id, block, limit := r.id, int64(m.BlockSize), fxp.MaxData
+	if s.quirks&minaHashes != 0 {
+		limit /= 2 // for the lengths
+	}
 	return func(src *hashSource) ([]byte, error) {
 		// Before the work: n is exact unless the back end does not know the size.
-		if block > 0 && src.n != math.MaxInt64 && src.n/block > int64(fxp.MaxData/h.Size()) {
+		if block > 0 && src.n != math.MaxInt64 && src.n/block > int64(limit/h.Size()) {
 			return nil, errHashReply
 		}
-		hashes, err := appendHashes(s.ctx, nil, src, src.n, block, h, fxp.MaxData)
+		hashes, err := appendHashes(s.ctx, nil, src, src.n, block, h, limit)
 		if err != nil {
 			return nil, err
+		}
+		if s.quirks&minaHashes != 0 {
+			var list []byte
+			for sum := range slices.Chunk(hashes, h.Size()) {
+				list = wire.AppendBytes(list, sum)
+			}
+			hashes = list
 		}
 		return extendedReply(id, &fxp.ReplyCheckFile{Algorithm: name, Hashes: hashes}), nil
 	}, nil
@@ -197,6 +208,10 @@ const quickCheck = 2048
 
 func (s *session) md5(r *request, quick []byte) func(*hashSource) ([]byte, error) {
 	id, quick := r.id, bytes.Clone(quick) // it lies in the message
+	name := ""
+	if s.quirks&minaHashes != 0 {
+		name = r.op.Row().Extension
+	}
 	return func(src *hashSource) ([]byte, error) {
 		h := md5.New()
 		head, err := copyContext(s.ctx, h, src, min(src.n, quickCheck))
@@ -204,12 +219,12 @@ func (s *session) md5(r *request, quick []byte) func(*hashSource) ([]byte, error
 			return nil, err
 		}
 		if len(quick) > 0 && !bytes.Equal(quick, h.Sum(nil)) {
-			return extendedReply(id, &fxp.ReplyMD5{}), nil
+			return extendedReply(id, &fxp.ReplyMD5{Name: name}), nil
 		}
 		if _, err := copyContext(s.ctx, h, src, src.n-head); err != nil {
 			return nil, err
 		}
-		return extendedReply(id, &fxp.ReplyMD5{Hash: h.Sum(nil)}), nil
+		return extendedReply(id, &fxp.ReplyMD5{Name: name, Hash: h.Sum(nil)}), nil
 	}
 }
 

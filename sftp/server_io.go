@@ -331,7 +331,7 @@ func (s *session) read(id uint32, body []byte) {
 		return
 	}
 	op := s.ioOp()
-	op.h, op.from, op.write, op.id, op.off, op.n = h, nil, false, id, int64(off), n
+	op.h, op.from, op.write, op.id, op.off, op.n, op.work = h, nil, false, id, int64(off), n, nil
 	s.launch(op)
 }
 
@@ -479,7 +479,7 @@ func (s *session) write(id uint32, body []byte) {
 		return
 	}
 	op := s.ioOp()
-	op.h, op.from, op.write, op.id, op.off, op.n = h, nil, true, id, int64(off), len(data)
+	op.h, op.from, op.write, op.id, op.off, op.n, op.work = h, nil, true, id, int64(off), len(data), nil
 	// The packet received itself goes along; data is where it was in its message.
 	start := messageHeader + 4 + len(handle) + 8 + 4
 	buf, msg := s.in.take()

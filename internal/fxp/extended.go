@@ -285,17 +285,28 @@ func (m *ExtMD5Handle) Layout(c *wire.Coder) {
 }
 
 // ReplyMD5 answers md5-hash and md5-hash-handle. An empty Hash says that QuickCheck differed.
-type ReplyMD5 struct{ Hash []byte }
+type ReplyMD5 struct {
+	// Name is "md5-hash" for both, as in the draft, but for MINA: the name of the request.
+	// An empty one is sent as the draft says.
+	Name string
+	Hash []byte
+}
 
-// md5Hash is the text in front of it.
-const md5Hash = "md5-hash"
+// md5Hash and md5HashHandle are the texts in front of it.
+const md5Hash, md5HashHandle = "md5-hash", "md5-hash-handle"
 
 // Layout implements wire.Layouter.
 func (m *ReplyMD5) Layout(c *wire.Coder) {
-	first := md5Hash
-	c.String(&first)
+	name := m.Name
+	if name == "" {
+		name = md5Hash
+	}
+	c.String(&name)
 	c.Bytes(&m.Hash)
-	if c.Decoding() && first != md5Hash {
+	if !c.Decoding() {
+		return
+	}
+	if m.Name = name; name != md5Hash && name != md5HashHandle {
 		c.Fail(wire.ErrValue)
 	}
 }
