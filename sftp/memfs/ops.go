@@ -464,11 +464,11 @@ func (s *FS) Open(ctx context.Context, name string, how *sftp.OpenHow) (sftp.Fil
 	if err := how.Check(); err != nil {
 		return nil, err
 	}
-	if how.Flags&^openFlags != 0 || s.opt.ReadOnly && how.Flags&sftp.OpenBlockMask != 0 {
-		return nil, sftp.Status(sftp.CodeOpUnsupported, "open flag not supported")
-	}
 	if s.opt.ReadOnly && how.Modifies() {
 		return nil, sftp.CodeWriteProtect
+	}
+	if how.Flags&^openFlags != 0 || s.opt.ReadOnly && how.Flags&sftp.OpenBlockMask != 0 {
+		return nil, sftp.Status(sftp.CodeOpUnsupported, "open flag not supported")
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -510,7 +510,7 @@ func (s *FS) Open(ctx context.Context, name string, how *sftp.OpenHow) (sftp.Fil
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if how.Truncates() && how.Writes() {
+	if how.Truncates() && how.Writes() && p.node != nil {
 		if err := locks.CheckResize(uint64(n.data.size), 0); err != nil {
 			locks.Close()
 			return nil, err

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -201,6 +202,43 @@ var methods = map[string]func(s *FS, name string) (string, error){
 		return p, err
 	},
 	"statvfs": func(s *FS, name string) (string, error) { _, err := s.StatFS(ctx, name); return "", err },
+	"STAT all": func(s *FS, name string) (string, error) {
+		a, err := s.Stat(ctx, name, sftp.StatOpt{Follow: true, Want: ^sftp.AttrMask(0)})
+		return fmt.Sprint(a), err
+	},
+	"SETSTAT all": func(s *FS, name string) (string, error) {
+		return "", s.SetStat(ctx, name, everything(), true)
+	},
+	"MKDIR all": func(s *FS, name string) (string, error) { return "", s.Mkdir(ctx, name, everything()) },
+	"OPEN all": func(s *FS, name string) (string, error) {
+		f, err := s.Open(ctx, name, &sftp.OpenHow{
+			Access: sftp.AccessReadData | sftp.AccessWriteData | sftp.AccessAppendData, Disposition: sftp.CreateTruncate, Attrs: everything(),
+			Flags: sftp.OpenAppendAtomic | sftp.OpenBlockRead | sftp.OpenBlockWrite | sftp.OpenBlockDelete,
+		})
+		if err != nil {
+			return "", err
+		}
+		_, err = f.WriteAt([]byte("overwritten"), 0)
+		return "", errors.Join(err, f.Lock(ctx, sftp.Range{Mask: sftp.RangeWrite}), f.SetStat(ctx, everything()), f.Close(nil))
+	},
+	"OPEN doomed": func(s *FS, name string) (string, error) {
+		f, err := s.Open(ctx, name, &sftp.OpenHow{Access: sftp.AccessReadData, Disposition: sftp.OpenOrCreate, Flags: sftp.OpenDeleteOnClose})
+		if err != nil {
+			return "", err
+		}
+		p := make([]byte, 100)
+		n, _ := f.ReadAt(p, 0)
+		return string(p[:n]), f.Close(nil)
+	},
+}
+
+// everything are attributes of all kinds that SETSTAT takes.
+func everything() *sftp.Attrs {
+	return &sftp.Attrs{
+		Valid: sftp.AttrSize | sftp.AttrMtime | sftp.AttrAtime | sftp.AttrSubsecond | sftp.AttrOwnerGroup | sftp.AttrACL | hostSettable | hostXattrs,
+		Size:  3, Allocation: 4096, Mtime: epoch, Atime: epoch, Owner: strconv.Itoa(os.Getuid()), ACL: sftp.ACLOfMode(0o640),
+		Extended: []sftp.ExtAttr{{Name: "user.new", Data: "yes"}},
+	}
 }
 
 var hostile = []string{
@@ -215,7 +253,7 @@ var hostile = []string{
 // TestCVE_8_1_SiblingPrefix: a root of /x/bob says nothing about /x/bob2.
 func TestCVE_8_1_SiblingPrefix(t *testing.T) {
 	bothWays(t, func(t *testing.T) {
-		s, outer := jail(t, Options{})
+		s, outer := jail(t, Options{Xattrs: true})
 		for _, name := range []string{"../bob2/secret", "/../bob2/secret", filepath.Join(outer, "bob2", "secret"), "out/secret", "2/secret"} {
 			for verb, method := range methods {
 				if verb == "SYMLINK target" || strings.HasSuffix(verb, " to") || verb == "REALPATH stat" {
@@ -235,7 +273,7 @@ func TestCVE_8_1_SiblingPrefix(t *testing.T) {
 func TestCVE_8_2_EveryMethodEveryPath(t *testing.T) {
 	bothWays(t, func(t *testing.T) {
 		for verb, method := range methods {
-			s, outer := jail(t, Options{})
+			s, outer := jail(t, Options{Xattrs: true})
 			before := snapshot(t, outer, filepath.Join(outer, "bob"))
 			for _, name := range append([]string{outer + "/bob2/secret", outer}, hostile...) {
 				text, err := method(s, name)
@@ -366,7 +404,7 @@ func TestCVE_8_3_ReadOnlyMethods(t *testing.T) {
 		for _, name := range []string{"/f", "/d/e", "/new", "/abs", "/d/new", "/dangling"} {
 			_, err := method(s, name)
 			switch verb {
-			case "OPEN read", "OPENDIR", "STAT", "LSTAT", "READLINK", "REALPATH", "REALPATH stat", "statvfs":
+			case "OPEN read", "OPENDIR", "STAT", "LSTAT", "READLINK", "REALPATH", "REALPATH stat", "statvfs", "STAT all":
 			default:
 				if sftp.CodeOf(err) != sftp.CodeWriteProtect {
 					t.Errorf("%s %s: %v", verb, name, err)

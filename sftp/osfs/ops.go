@@ -268,15 +268,15 @@ func (s *FS) Open(ctx context.Context, name string, how *sftp.OpenHow) (sftp.Fil
 	if err := how.Check(); err != nil {
 		return nil, err
 	}
+	if s.opt.ReadOnly && how.Modifies() {
+		return nil, sftp.CodeWriteProtect
+	}
 	flags := openFlags
 	if hostFeatures.Has(sftp.FeatureOpenLock) && !s.opt.ReadOnly {
 		flags |= sftp.OpenBlockMask
 	}
 	if how.Flags&^flags != 0 {
 		return nil, sftp.Status(sftp.CodeOpUnsupported, "open flag not supported")
-	}
-	if s.opt.ReadOnly && how.Modifies() {
-		return nil, sftp.CodeWriteProtect
 	}
 	first, perm, err := s.first(how.Attrs, s.opt.FileMode)
 	if err != nil && how.Creates() {
