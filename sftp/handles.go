@@ -16,6 +16,7 @@ type handle struct {
 	file                   File
 	text                   *textFile // is file, in text mode
 	reads, writes, appends bool
+	inOrder                bool // READ and WRITE start in the order of the requests, too
 	// io counts READ, WRITE and other work under way. Only the session's loop adds
 	// and waits.
 	io            sync.WaitGroup

@@ -36,10 +36,11 @@ func (s *quotaFS) where(ctx context.Context, name string, follow bool) (clean st
 	return real, strings.HasPrefix(real, s.q.tree+"/"), nil
 }
 
-// look answers what a name stands for, nil for nothing.
+// look answers what a name stands for, nil for nothing, or if the file system does not tell:
+// then every file that is written is taken for a new one.
 func (s *quotaFS) look(ctx context.Context, name string, follow bool) (*Attrs, error) {
 	a, err := s.FileSystem.Stat(ctx, name, StatOpt{Follow: follow, Want: measured})
-	if missing(err) {
+	if missing(err) || CodeOf(err) == CodeOpUnsupported {
 		return nil, nil
 	}
 	return a, err
@@ -134,7 +135,7 @@ func (s *quotaFS) SetStat(ctx context.Context, name string, a *Attrs, follow boo
 		return err
 	}
 	if now == nil {
-		return CodeNoSuchFile
+		return s.FileSystem.SetStat(ctx, name, a, follow)
 	}
 	o := s.q.object(keyOf(now, s.path(ctx, now, clean, follow)), bytesOf(now))
 	defer s.q.drop(o, 0, false)

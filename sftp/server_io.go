@@ -360,6 +360,9 @@ func (s *session) readAt(id uint32, h *handle, off int64, n int, op *ioOp) {
 		piece = 32 << 10
 	}
 	room := piece - fxp.DataHeaderSize
+	if h.inOrder {
+		op.answer()
+	}
 	start := time.Now()
 	for total < n && err == nil {
 		want := n - total
@@ -492,6 +495,9 @@ const messageHeader = fxp.HeaderSize - fxp.LengthSize
 
 // writeAt writes data straight from the packet received and answers.
 func (s *session) writeAt(id uint32, h *handle, data []byte, off int64, op *ioOp) {
+	if h.inOrder {
+		op.answer()
+	}
 	start := time.Now()
 	n, err := s.writeFile(h, data, off)
 	s.pace.note(time.Since(start))

@@ -62,7 +62,7 @@ func (s *session) open(r *request) error {
 		return unknownNames(err, how.Attrs)
 	}
 	path, _ := CleanPath(name)
-	h := &handle{name: m.Path, path: path, file: f, reads: how.Reads(), writes: how.Writes(), appends: how.Appends()}
+	h := &handle{name: r.path, path: path, file: f, reads: how.Reads(), writes: how.Writes(), appends: how.Appends(), inOrder: inOrder(f)}
 	if text {
 		h.text = s.asText(f)
 		h.file = h.text
