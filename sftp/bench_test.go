@@ -84,7 +84,7 @@ func pumps(p *peer, handle []byte) map[string]*pump {
 	var stat, read, read255, write []byte
 	perWrite := 0
 	for i := range uint32(64) {
-		stat = fxp.Append(stat, i, &fxp.Path{T: fxp.TypeLstat, Path: "/file"})
+		stat = fxp.Append(stat, i, &fxp.Stat{V: p.v, T: fxp.TypeLstat, Path: "/file", Want: fxp.AttrSize})
 		read = fxp.Append(read, i, &fxp.Read{Handle: handle, Offset: uint64(i) << 15, Length: 32 << 10})
 		read255 = fxp.Append(read255, i, &fxp.Read{Handle: handle, Offset: 0, Length: fxp.MaxData})
 		n := len(write)
@@ -107,11 +107,11 @@ var policies = map[string]func(*sftp.Server){
 	"spawn":  func(s *sftp.Server) { s.SetIO(sftp.IOSpawn) },
 }
 
-func benchServer(b testing.TB, fsys sftp.FileSystem, policy string) (*peer, []byte) {
+func benchServer(b testing.TB, fsys sftp.FileSystem, policy string, v fxp.Version) (*peer, []byte) {
 	srv := serverOf(fsys)
 	policies[policy](srv)
 	p := newPeer(b, context.Background(), srv, sftp.SessionInfo{}, 32<<10)
-	p.init(3)
+	p.init(v)
 	return p, p.open("/file", fxp.OpenRead|fxp.OpenWrite|fxp.OpenCreate)
 }
 
@@ -125,7 +125,7 @@ func BenchmarkServer(b *testing.B) {
 		for _, policy := range []string{"inline", "auto", "spawn"} {
 			for _, op := range []string{"write", "writecut", "read", "read255", "stat"} {
 				b.Run(name+"/"+policy+"/"+op, func(b *testing.B) {
-					p, h := benchServer(b, fsys, policy)
+					p, h := benchServer(b, fsys, policy, fxp.V3)
 					pump := pumps(p, h)[op]
 					b.ReportAllocs()
 					for b.Loop() {
@@ -140,14 +140,22 @@ func BenchmarkServer(b *testing.B) {
 }
 
 // Neither READ nor WRITE allocates in steady state, wherever they run, and STAT nothing
-// but the name (one string).
+// but the name (one string), in every version.
 func TestRequestAllocs(t *testing.T) {
 	if invariant.Enabled {
 		t.Log("sync.Pool drops objects at random under the race detector: nothing to measure in this build")
 		return
 	}
+	type run struct {
+		policy string
+		v      fxp.Version
+	}
+	runs := []run{{"auto", fxp.V4}, {"auto", fxp.V5}, {"auto", fxp.V6}}
 	for policy := range policies {
-		p, h := benchServer(t, nullFS{}, policy)
+		runs = append(runs, run{policy, fxp.V3})
+	}
+	for _, r := range runs {
+		p, h := benchServer(t, nullFS{}, r.policy, r.v)
 		for op, most := range map[string]float64{"read": 0, "read255": 0, "write": 0, "writecut": 0, "stat": 64} {
 			pump := pumps(p, h)[op]
 			for range 20 {
@@ -155,7 +163,7 @@ func TestRequestAllocs(t *testing.T) {
 			}
 			// The collector may empty the pools in the middle of a run: hence a little more.
 			if n := testing.AllocsPerRun(200, pump.run); n > most+2 {
-				t.Errorf("%s, %s: %v allocations in 64 requests", policy, op, n)
+				t.Errorf("version %d, %s, %s: %v allocations in 64 requests", r.v, r.policy, op, n)
 			}
 		}
 		if err := p.end(); err != nil && !errors.Is(err, io.EOF) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -161,12 +162,11 @@ func TestMD5Hash(t *testing.T) {
 // holeFS has one file, of a terabyte of zeros, and notes how much of it is read.
 type holeFS struct {
 	sftp.Unsupported
-	chunks chan struct{} // one for each chunk that may be read; nil: any number
-	open   int
+	open atomic.Int32
 }
 
 func (f *holeFS) Open(context.Context, string, *sftp.OpenHow) (sftp.File, error) {
-	f.open++
+	f.open.Add(1)
 	return &holeFile{fs: f}, nil
 }
 
@@ -186,7 +186,7 @@ func (f *holeFile) ReadAt(p []byte, _ int64) (int, error) {
 }
 
 func (f *holeFile) Close(error) error {
-	f.fs.open--
+	f.fs.open.Add(-1)
 	return nil
 }
 
@@ -200,8 +200,8 @@ func TestCVE_12_16_HashesAreBounded(t *testing.T) {
 		p.init(6)
 		start := time.Now()
 		p.want("a reply of gigabytes", sftp.CodeFailure, checkName("f", fxp.HashRange{Algorithms: []string{"md5"}, BlockSize: 256}))
-		if time.Since(start) != 0 || tree.open != 0 {
-			p.t.Errorf("took %v, %d files are open", time.Since(start), tree.open)
+		if time.Since(start) != 0 || tree.open.Load() != 0 {
+			p.t.Errorf("took %v, %d files are open", time.Since(start), tree.open.Load())
 		}
 		ask := func() {
 			p.send(checkName("f", fxp.HashRange{Algorithms: []string{"crc32"}}))
@@ -216,16 +216,16 @@ func TestCVE_12_16_HashesAreBounded(t *testing.T) {
 		}
 		ask()
 		ask()
-		if tree.open != 3 {
-			p.t.Errorf("%d files are open, of which one is ours", tree.open)
+		if n := tree.open.Load(); n != 3 {
+			p.t.Errorf("%d files are open, of which one is ours", n)
 		}
 		begin := time.Now()
 		cancel() // as the connection does when it ends
 		if err := p.end(); !errors.Is(err, context.Canceled) {
 			t.Error(err)
 		}
-		if time.Since(begin) > time.Second || tree.open != 0 {
-			p.t.Errorf("after %v, %d files are open", time.Since(begin), tree.open)
+		if time.Since(begin) > time.Second || tree.open.Load() != 0 {
+			p.t.Errorf("after %v, %d files are open", time.Since(begin), tree.open.Load())
 		}
 	})
 }
