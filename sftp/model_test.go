@@ -388,7 +388,7 @@ func (m *model) write(o *wireOp) answer {
 }
 
 // change sets attributes; writes says whether the size may be set. What can be set is set
-// although something else cannot.
+// although something else cannot, but for what is known beforehand.
 func (m *model) change(n *mNode, s setAttrs, writes bool, h *mHandle) (code sftp.Code) {
 	if s.setSize && n.typ == sftp.TypeSymlink {
 		return sftp.CodeOpUnsupported
@@ -401,7 +401,7 @@ func (m *model) change(n *mNode, s setAttrs, writes bool, h *mHandle) (code sftp
 		case !writes:
 			code = sftp.CodePermissionDenied
 		case n.conflict(h, sftp.RangeWrite, min(size, s.size), max(size, s.size)):
-			code = sftp.CodeRangeLockConflict
+			return sftp.CodeRangeLockConflict // before anything is changed
 		default:
 			n.resize(s.size)
 		}

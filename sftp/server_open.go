@@ -124,7 +124,9 @@ func (s *session) close(r *request) error {
 		return err
 	}
 	r.path = h.name
-	s.awaitHandle(h)
+	if h.dir == nil {
+		s.awaitFile(h) // also of other handles, which its locks may bind
+	}
 	return s.closeHandle(h, nil)
 }
 
