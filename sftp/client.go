@@ -82,6 +82,7 @@ type Client struct {
 	cfg     ClientConfig
 	version fxp.Version
 	exts    map[string]string // what VERSION announced
+	info    ServerInfo        // the same, as far as it is known
 	limits  ServerLimits
 	quirks  quirk
 
@@ -133,10 +134,7 @@ func (c *Client) begin(ctx context.Context) error {
 		return fmt.Errorf("sftp: connect: %w", err)
 	}
 	c.version = m.Version
-	c.exts = make(map[string]string, len(m.Extensions))
-	for _, x := range m.Extensions {
-		c.exts[x.Name] = string(x.Data)
-	}
+	c.announced(&m)
 	c.calls.start()
 	if err := c.selectVersion(ctx, lowest, highest); err != nil {
 		return err
@@ -208,10 +206,9 @@ func (c *Client) hello(highest fxp.Version) (m fxp.VersionReply, err error) {
 // version-select (filexfer-13 section 5.5) where the server has something better in it.
 func (c *Client) selectVersion(ctx context.Context, lowest, highest fxp.Version) error {
 	best := c.version
-	for v := range strings.SplitSeq(c.exts["versions"], ",") {
-		n, err := strconv.ParseUint(v, 10, 8)
-		if err == nil && fxp.Version(n) <= highest && fxp.Version(n) > best {
-			best = fxp.Version(n)
+	for _, n := range c.info.Versions {
+		if v := fxp.Version(n); v <= highest && v > best {
+			best = v
 		}
 	}
 	if best < lowest {
@@ -231,6 +228,9 @@ func (c *Client) selectVersion(ctx context.Context, lowest, highest fxp.Version)
 // askLimits decides on the size of requests.
 func (c *Client) askLimits(ctx context.Context) error {
 	read, write := plainRequest, plainRequest
+	if n := c.info.MaxRead; n > plainRequest {
+		read = believable(uint64(n), fxp.MaxLength)
+	}
 	if c.supports(fxp.OpLimits) {
 		var m fxp.ReplyLimits
 		err := c.extended(ctx, fxp.OpLimits, &fxp.ExtNothing{}, &m)
@@ -370,7 +370,7 @@ func (c *Client) ask(ctx context.Context, m, into fxp.Message) error {
 func (c *Client) answer(m fxp.Message, cl *call, into fxp.Message) error {
 	switch {
 	case cl.t == into.Type():
-		d := wire.Decoder(cl.buf.Bytes())
+		d := wire.Decoder(bytes.Clone(cl.buf.Bytes())) // which slices in into alias
 		into.Layout(d)
 		if d.Err() != nil {
 			return c.fail(violation("%s: %v", cl.t, d.Err()))

@@ -17,21 +17,21 @@ func unannounced(name string) error {
 // extended sends the request of row op. reply takes the data of an EXTENDED_REPLY; without
 // it a STATUS answers.
 func (c *Client) extended(ctx context.Context, op fxp.Op, data wire.Layouter, reply wire.Layouter) error {
-	name := op.Row().Extension
 	if !c.supports(op) {
-		return unannounced(name)
+		return unannounced(op.Row().Extension)
 	}
+	return c.request(ctx, op, data, reply)
+}
+
+// request is extended whether it is announced or not.
+func (c *Client) request(ctx context.Context, op fxp.Op, data wire.Layouter, reply wire.Layouter) error {
+	name := op.Row().Extension
 	m := fxp.Extended{Name: name, Data: wire.Append(nil, data)}
 	if reply == nil {
 		return c.status(ctx, &m)
 	}
 	var got fxp.ExtendedReply
-	cl, err := c.calls.roundTrip(ctx, &m, false)
-	if err != nil {
-		return err
-	}
-	defer c.calls.release(cl)
-	if err := c.answer(&m, cl, &got); err != nil {
+	if err := c.ask(ctx, &m, &got); err != nil {
 		return err
 	}
 	d := wire.Decoder(got.Data)

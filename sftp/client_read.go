@@ -2,6 +2,7 @@ package sftp
 
 import (
 	"context"
+	"errors"
 	"io"
 	"time"
 
@@ -295,8 +296,12 @@ func (c *Client) refused(op *call, what string) error {
 	if op.t != fxp.TypeStatus || op.ok() {
 		return c.fail(violation("%s answers %s", op.t, what))
 	}
-	err := c.statusOf(op)
-	if st, ok := err.(*StatusError); ok && st.Code == CodeEOF { //nolint:errorlint // made here
+	return eof(c.statusOf(op))
+}
+
+// eof is err, or plain io.EOF for a status that says so: that is what readers compare with.
+func eof(err error) error {
+	if st, ok := errors.AsType[*StatusError](err); ok && st.Code == CodeEOF {
 		return io.EOF
 	}
 	return err
