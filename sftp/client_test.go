@@ -20,13 +20,19 @@ import (
 // left of it.
 func visit(t *testing.T, srv *sftp.Server, cfg *sftp.ClientConfig, script func(t *testing.T, c *sftp.Client)) {
 	t.Helper()
+	if cfg == nil {
+		cfg = new(sftp.ClientConfig)
+	}
 	synctest.Test(t, func(t *testing.T) {
-		for _, maxPacket := range []int{32 << 10, 1 << 10} {
+		for version := sftp.Version3; version <= sftp.Version6; version++ {
+			maxPacket := []int{32 << 10, 1 << 10}[version%2]
 			a, b := newPair(maxPacket)
 			a.cut, b.cut = maxPacket, maxPacket
 			done := make(chan error, 1)
 			go func() { done <- srv.Serve(context.Background(), b, sftp.SessionInfo{User: "ann"}) }()
-			c, err := sftp.NewClient(t.Context(), a, cfg)
+			own := *cfg
+			own.MinVersion, own.MaxVersion = version, version
+			c, err := sftp.NewClient(t.Context(), a, &own)
 			if err != nil {
 				t.Fatal(err)
 			}
