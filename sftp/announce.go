@@ -142,7 +142,7 @@ const everyAccess = AccessReadData | AccessWriteData | AccessAppendData | Access
 
 // masks are what supported and supported2 have in common.
 func (s *session) masks() fxp.Masks {
-	attrs := s.caps.Attrs &^ neverSet
+	attrs := s.caps.Attrs &^ (neverSet | s.caps.FixedAttrs)
 	if attrs&AttrUIDGID != 0 {
 		attrs |= AttrOwnerGroup // the numbers, as text
 	}

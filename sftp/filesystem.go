@@ -235,7 +235,9 @@ func (f Features) Has(g Features) bool { return f&g == g }
 type Capabilities struct {
 	Features Features // what of this interface works
 	Attrs    AttrMask // attributes that can be set or are answered
-	Bits     AttrBits // attribute bits that can be set
+	// FixedAttrs are those of Attrs that are answered and cannot be set.
+	FixedAttrs AttrMask
+	Bits       AttrBits // attribute bits that can be set
 	// OpenFlags are the flags of OPEN that work beside those for appending, text and
 	// NOFOLLOW, which every back end obeys, and those that Features tells of.
 	OpenFlags  OpenFlags

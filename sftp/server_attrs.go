@@ -99,7 +99,7 @@ func (s *session) settable(w *fxp.Attrs) (a Attrs, err error) {
 		return a, errAttrUnsupported
 	}
 	// The time of the last change of an attribute is that of this one.
-	return a, s.srv.SetStat.apply(&a, s.caps.Attrs&^AttrCtime, s.strictAttrs())
+	return a, s.srv.SetStat.apply(&a, s.caps.Attrs&^(AttrCtime|s.caps.FixedAttrs), s.strictAttrs())
 }
 
 // initial reads the attributes of what OPEN and MKDIR make; nil for none. What is nonsense

@@ -118,8 +118,11 @@ func TestOpenOfVersions5And6(t *testing.T) {
 		p.init(6)
 		tree.how = sftp.OpenHow{}
 		for _, m := range []*fxp.Open{
-			{Access: uint32(sftp.AccessWriteACL), Flags: 2}, {Access: uint32(sftp.AccessDelete), Flags: 2}, {Access: 1, Flags: 3},
-			{Access: 1, Flags: 2 | uint32(sftp.OpenDeleteOnClose)}, {Access: uint32(sftp.AccessWriteAttrs), Flags: 2},
+			{Access: uint32(sftp.AccessWriteACL), Flags: 2},
+			{Access: uint32(sftp.AccessDelete), Flags: 2},
+			{Access: 1, Flags: 3},
+			{Access: 1, Flags: 2 | uint32(sftp.OpenDeleteOnClose)},
+			{Access: uint32(sftp.AccessWriteAttrs), Flags: 2},
 		} {
 			m.Path, m.Attrs = "f", fxp.Attrs{V: 6}
 			p.want(wire.Print(m), sftp.CodeWriteProtect, m)
@@ -269,8 +272,13 @@ func TestRealpathControl(t *testing.T) {
 			compose []string
 			want    string
 		}{
-			{"", nil, "/home/anna"}, {".", nil, "/home/anna/."}, {"x", nil, "/home/anna/x"}, {"/a/b", []string{".."}, "/a"},
-			{"/a/b", []string{"", "c", "", "../d"}, "/a/b/d"}, {"/a/b", []string{"c", "/e", "f"}, "/e/f"}, {"x", []string{"../../../../../etc"}, "/etc"},
+			{"", nil, "/home/anna"},
+			{".", nil, "/home/anna/."},
+			{"x", nil, "/home/anna/x"},
+			{"/a/b", []string{".."}, "/a"},
+			{"/a/b", []string{"", "c", "", "../d"}, "/a/b/d"},
+			{"/a/b", []string{"c", "/e", "f"}, "/e/f"},
+			{"x", []string{"../../../../../etc"}, "/etc"},
 		} {
 			if e := ask(&fxp.Realpath{Path: c.path, Control: 1, Compose: c.compose}); e.Name != c.want {
 				p.t.Errorf("%q with %q: %q", c.path, c.compose, e.Name)
@@ -303,9 +311,12 @@ func TestRealpathControl(t *testing.T) {
 			kind    sftp.Type
 			code    sftp.Code
 		}{
-			{"l", sftp.RealPathNoCheck, "/l", sftp.TypeUnknown, 0}, {"none/x", sftp.RealPathNoCheck, "/none/x", sftp.TypeUnknown, 0},
-			{"f", sftp.RealPathStatIf, "/f", sftp.TypeRegular, 0}, {"none/x", sftp.RealPathStatIf, "/none/x", sftp.TypeUnknown, 0},
-			{"f", sftp.RealPathStatAlways, "/f", sftp.TypeRegular, 0}, {"none", sftp.RealPathStatAlways, "", 0, sftp.CodeNoSuchFile},
+			{"l", sftp.RealPathNoCheck, "/l", sftp.TypeUnknown, 0},
+			{"none/x", sftp.RealPathNoCheck, "/none/x", sftp.TypeUnknown, 0},
+			{"f", sftp.RealPathStatIf, "/f", sftp.TypeRegular, 0},
+			{"none/x", sftp.RealPathStatIf, "/none/x", sftp.TypeUnknown, 0},
+			{"f", sftp.RealPathStatAlways, "/f", sftp.TypeRegular, 0},
+			{"none", sftp.RealPathStatAlways, "", 0, sftp.CodeNoSuchFile},
 		} {
 			m := p.call(&fxp.Realpath{V: 6, Path: c.name, Control: byte(c.control)})
 			if c.code != 0 {

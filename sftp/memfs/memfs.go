@@ -154,7 +154,9 @@ func (s *FS) unlinked(n *node) {
 func (s *FS) Capabilities() sftp.Capabilities {
 	c := sftp.Capabilities{
 		Features: sftp.FeatureStatFS | sftp.FeatureSymlink | sftp.FeatureHomeDir,
-		Attrs:    settable | sftp.AttrCtime | sftp.AttrLinks,
+		Attrs:    settable | sftp.AttrCtime | sftp.AttrLinks, FixedAttrs: sftp.AttrCtime | sftp.AttrLinks,
+		ACL: sftp.ACLCanAllow | sftp.ACLCanDeny | sftp.ACLCanAudit | sftp.ACLCanAlarm | sftp.ACLCanInheritAccess |
+			sftp.ACLCanInheritAuditAlarm,
 	}
 	if s.opt.Names != nil {
 		c.Features |= sftp.FeatureLookupIDs

@@ -194,10 +194,15 @@ func (s *FS) Capabilities() sftp.Capabilities {
 	c := sftp.Capabilities{
 		Features: hostFeatures&^lockFeatures | sftp.FeatureSymlink | sftp.FeatureHomeDir | sftp.FeatureLookupIDs,
 		Attrs:    sftp.AttrsBasic | sftp.AttrOwnerGroup | sftp.AttrACL | sftp.AttrBitsSet | hostAttrs,
+		ACL:      sftp.ACLCanAllow | sftp.ACLCanDeny,
 		StartDir: s.home(),
 	}
+	c.FixedAttrs = hostAttrs &^ hostSettable
 	if s.opt.Xattrs {
 		c.Attrs |= hostXattrs
+	}
+	if s.bits() == 0 {
+		c.FixedAttrs |= sftp.AttrBitsSet
 	}
 	if !s.opt.ReadOnly {
 		c.Features |= hostFeatures&lockFeatures | sftp.FeatureWrite | sftp.FeaturePosixRename | sftp.FeatureHardLink |
