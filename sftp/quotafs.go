@@ -14,14 +14,19 @@ type quotaFS struct {
 	q *Quota
 }
 
-// Capabilities adds that of telling how much is free.
+// Capabilities adds that of telling how much is free, and takes away what cannot be counted:
+// space reserved beyond the size, and files that remove themselves.
 func (s *quotaFS) Capabilities() Capabilities {
 	c := s.FileSystem.Capabilities()
+	c.FixedAttrs |= AttrAllocation & c.Attrs
+	c.Features &^= FeatureDeleteOnClose
 	if s.q.max != (Usage{}) {
 		c.Features |= FeatureStatFS
 	}
 	return c
 }
+
+var errUncounted = Status(CodeOpUnsupported, "not within a quota")
 
 // where answers the path of a name and whether it lies in the tree.
 func (s *quotaFS) where(ctx context.Context, name string, follow bool) (clean string, inside bool, err error) {
@@ -61,6 +66,9 @@ func (s *quotaFS) path(ctx context.Context, a *Attrs, clean string, follow bool)
 
 // Open counts a file that it makes, and what one that it empties gives back.
 func (s *quotaFS) Open(ctx context.Context, name string, how *OpenHow) (File, error) {
+	if how.Flags&OpenDeleteOnClose != 0 || how.Attrs != nil && how.Attrs.Has(AttrAllocation) {
+		return nil, errUncounted
+	}
 	follow := how.Flags&OpenNoFollow == 0
 	clean, inside, err := s.where(ctx, name, follow)
 	switch {
@@ -116,6 +124,9 @@ func (s *quotaFS) Open(ctx context.Context, name string, how *OpenHow) (File, er
 
 // SetStat counts what setting the size adds or gives back.
 func (s *quotaFS) SetStat(ctx context.Context, name string, a *Attrs, follow bool) error {
+	if a.Has(AttrAllocation) {
+		return errUncounted
+	}
 	if !a.Has(AttrSize) {
 		return s.FileSystem.SetStat(ctx, name, a, follow)
 	}
@@ -409,6 +420,9 @@ func (f *quotaFile) CopyRange(ctx context.Context, off int64, src File, srcOff, 
 
 // SetStat counts what setting the size adds or gives back.
 func (f *quotaFile) SetStat(ctx context.Context, a *Attrs) error {
+	if a.Has(AttrAllocation) {
+		return errUncounted
+	}
 	if f.o == nil || !a.Has(AttrSize) {
 		return f.File.SetStat(ctx, a)
 	}
