@@ -98,8 +98,10 @@ type File interface {
 	// the function [CopyRange] does both and holds the rules of copy-data.
 	CopyRange(ctx context.Context, off int64, src File, srcOff, n int64) (int64, error)
 	// Close ends the use. cause is nil after the peer's CLOSE; otherwise it says
-	// why the file is closed for it: disconnect, timeout, quota, shutdown. An upload
-	// is complete only when cause is nil and Close answers nil.
+	// why the content is not to be trusted: ErrDisconnected and the reason if the file is
+	// closed for the peer (disconnect, timeout, shutdown, a panic), ErrIncomplete and the
+	// reason if the peer closes it although a WRITE failed (a quota, a full disk). An
+	// upload is complete only when cause is nil and Close answers nil.
 	Close(cause error) error
 }
 

@@ -21,6 +21,7 @@ type handle struct {
 	// and waits.
 	io            sync.WaitGroup
 	read, written atomic.Uint64 // octets
+	lost          losses
 
 	dir     Dir
 	listing listing

@@ -46,6 +46,9 @@ func (s *session) copyData(r *request) error {
 			to.written.Add(uint64(n))
 			from.read.Add(uint64(n))
 		}
+		if err != nil {
+			to.lost.forever(err)
+		}
 		return nil, err
 	})
 	return nil

@@ -505,6 +505,7 @@ func (s *session) writeAt(id uint32, h *handle, data []byte, off int64, op *ioOp
 	if err == nil && n != len(data) {
 		err = io.ErrShortWrite
 	}
+	h.lost.note(off, len(data), h.appends || h.text != nil, err)
 	if n > 0 {
 		h.written.Add(uint64(n))
 	}

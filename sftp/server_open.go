@@ -127,7 +127,7 @@ func (s *session) close(r *request) error {
 	if h.dir == nil {
 		s.awaitFile(h) // also of other handles, which its locks may bind
 	}
-	return s.closeHandle(h, nil)
+	return s.closeHandle(h, h.lost.cause())
 }
 
 // closeHandle closes h, on which nothing runs any more, for the reason given.
