@@ -226,7 +226,7 @@ const (
 	FeatureRangeLock                              // File.Lock, mandatory
 	FeatureRangeLockAdvisory                      // File.Lock, advisory
 	FeatureOpenLock                               // the block bits of OPEN
-	FeatureText                                   // text mode translates line ends
+	FeatureText                                   // OpenText is done by the files; without it, the server translates
 	FeatureDeleteOnClose                          // OpenHow.DeleteOnClose
 )
 

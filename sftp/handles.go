@@ -14,7 +14,8 @@ type handle struct {
 	path string // clean: to know two handles of one file
 
 	file                   File
-	text                   *textFile // is file, in text mode
+	text                   *textFile // is file, if the server translates it
+	serial                 bool      // text mode: one request after the other, whatever the offsets
 	reads, writes, appends bool
 	inOrder                bool // READ and WRITE start in the order of the requests, too
 	// io counts READ, WRITE and other work under way. Only the session's loop adds

@@ -51,7 +51,7 @@ type OpenFlags uint32
 const (
 	OpenAppend           OpenFlags = 0x00000008 // WRITE ignores its offset
 	OpenAppendAtomic     OpenFlags = 0x00000010 // and never interleaves with others that append
-	OpenText             OpenFlags = 0x00000020 // line ends are translated; offsets are ignored
+	OpenText             OpenFlags = 0x00000020 // line ends are translated; offsets are ignored; see FeatureText
 	OpenBlockRead        OpenFlags = 0x00000040 // no other handle reads
 	OpenBlockWrite       OpenFlags = 0x00000080 // no other handle writes or appends
 	OpenBlockDelete      OpenFlags = 0x00000100 // nobody removes the file

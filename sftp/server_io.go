@@ -249,7 +249,7 @@ func (s *session) awaitRange(h *handle, off int64, n int, write bool) {
 			if !op.write && !write {
 				continue // a hash
 			}
-		case op.write == write && !(write && overlap) && h.text == nil:
+		case op.write == write && !(write && overlap) && !h.serial:
 			continue
 		}
 		s.awaitHandle(op.h)
@@ -313,7 +313,7 @@ func (s *session) read(id uint32, body []byte) {
 		err = errPolicy
 	case !h.reads:
 		err = errNotRead
-	case h.text != nil:
+	case h.serial:
 		off = 0 // has no meaning (filexfer-13 section 8.2.1)
 	case off > math.MaxInt64:
 		err = errOffset
@@ -467,7 +467,7 @@ func (s *session) write(id uint32, body []byte) {
 		err = errPolicy
 	case !h.writes:
 		err = errNotWrite
-	case h.appends || h.text != nil:
+	case h.appends || h.serial:
 		off = 0 // has no meaning (filexfer-02 section 6.3, filexfer-13 section 8.2.3)
 	case off > uint64(math.MaxInt64-len(data)):
 		err = errOffset

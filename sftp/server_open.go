@@ -53,7 +53,8 @@ func (s *session) open(r *request) error {
 	if how.Truncates() {
 		s.awaitHashes()
 	}
-	text := how.Flags&OpenText != 0 && !s.caps.Features.Has(FeatureText)
+	serial := how.Flags&OpenText != 0
+	text := serial && !s.caps.Features.Has(FeatureText)
 	if text {
 		how.Flags &^= OpenText // done here
 	}
@@ -62,7 +63,10 @@ func (s *session) open(r *request) error {
 		return unknownNames(err, how.Attrs)
 	}
 	path, _ := CleanPath(name)
-	h := &handle{name: r.path, path: path, file: f, reads: how.Reads(), writes: how.Writes(), appends: how.Appends(), inOrder: inOrder(f)}
+	h := &handle{
+		name: r.path, path: path, file: f, reads: how.Reads(), writes: how.Writes(), appends: how.Appends(),
+		inOrder: inOrder(f), serial: serial,
+	}
 	if text {
 		h.text = s.asText(f)
 		h.file = h.text
