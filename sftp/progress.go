@@ -68,10 +68,11 @@ type meter struct {
 	files, filesT atomic.Int64
 	listed        atomic.Bool
 
-	began time.Time
-	rate  float64
-	stop  chan struct{}
-	ended chan struct{}
+	began          time.Time
+	rate           float64 // bytes by seconds, both of them weighted by their age
+	bytes, seconds float64
+	stop           chan struct{}
+	ended          chan struct{}
 }
 
 // newMeter starts a meter; nil if nobody wants to know. end must be called.
@@ -101,21 +102,21 @@ func (m *meter) run(interval time.Duration) {
 		}
 		now, done := time.Now(), m.done.Load()-m.found.Load()
 		if dt := now.Sub(last); dt > 0 {
-			m.sample(float64(done-lastDone)/dt.Seconds(), dt)
+			m.sample(done-lastDone, dt)
 		}
 		last, lastDone = now, done
 		m.report(m.progress())
 	}
 }
 
-// sample takes the rate of the last dt into the average. Weights fall by e in rateMemory,
-// whatever the interval is.
-func (m *meter) sample(rate float64, dt time.Duration) {
-	if m.rate == 0 {
-		m.rate = rate
-		return
-	}
-	m.rate += (rate - m.rate) * (1 - math.Exp(-dt.Seconds()/rateMemory.Seconds()))
+// sample takes what came in the last dt into the average. Weights fall by e in rateMemory,
+// whatever the interval is; dividing by their sum keeps the first samples, which come in
+// bursts, from standing for more than their time.
+func (m *meter) sample(n int64, dt time.Duration) {
+	keep := math.Exp(-dt.Seconds() / rateMemory.Seconds())
+	m.bytes = m.bytes*keep + float64(n)
+	m.seconds = m.seconds*keep + dt.Seconds()
+	m.rate = m.bytes / m.seconds
 }
 
 func (m *meter) progress() Progress {
