@@ -69,11 +69,11 @@ func (c *Client) CopyTree(ctx context.Context, from, to string, o TreeOptions) (
 // excludes sees that the target of a copy does not lie in its source, where it would be
 // copied into itself.
 func (r *remoteTree) excludes(ctx context.Context, dst *remoteTree) error {
-	from, err := r.c.RealPath(ctx, r.root)
+	from, err := r.c.resolved(ctx, r.root)
 	if err != nil {
 		return err
 	}
-	to, err := r.c.RealPath(ctx, dst.root)
+	to, err := r.c.resolved(ctx, dst.root)
 	if err != nil {
 		if r.o.DryRun { // it may not be there yet
 			return nil
@@ -139,11 +139,11 @@ func (k *copying) distinct(ctx context.Context) error {
 	if k.p.o.Atomic || k.p.o.IfExists != Overwrite || k.p.tree {
 		return nil
 	}
-	from, err := k.p.c.RealPath(ctx, k.from)
+	from, err := k.p.c.resolved(ctx, k.from)
 	if err != nil {
 		return err
 	}
-	to, err := k.p.c.RealPath(ctx, k.p.name)
+	to, err := k.p.c.resolved(ctx, k.p.name)
 	if _, refused := errors.AsType[*StatusError](err); refused {
 		return nil // it is not there yet
 	}

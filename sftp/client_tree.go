@@ -112,7 +112,7 @@ func (r *remoteTree) open(ctx context.Context, op string) (*Attrs, place, error)
 	if r.o.Links != FollowLinks {
 		return a, nil, nil
 	}
-	if r.real, err = r.c.RealPath(ctx, r.root); err != nil {
+	if r.real, err = r.c.resolved(ctx, r.root); err != nil {
 		return failed("realpath", err)
 	}
 	return a, remotePlace(r.real), nil

@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"iter"
 	"strings"
+
+	"github.com/fairlead-ssh/fairlead/internal/fxp"
 )
 
 // remoteTree is a directory of a server as source or target of a tree.
@@ -43,7 +45,7 @@ func (p remotePlace) same(other place) bool { return p == other }
 // follow asks the server where a link leads to, and believes it: the server chooses what it
 // sends in any case.
 func (r *remoteTree) follow(ctx context.Context, rel string) (*Attrs, place, error) {
-	real, err := r.c.RealPath(ctx, r.path(rel))
+	real, err := r.c.resolved(ctx, r.path(rel))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -55,6 +57,17 @@ func (r *remoteTree) follow(ctx context.Context, rel string) (*Attrs, place, err
 		return nil, nil, err
 	}
 	return a, remotePlace(real), nil
+}
+
+// resolved is RealPath with all symlinks resolved, of something that is there. Version 6
+// does that on request only; what others do about a missing last element differs.
+func (c *Client) resolved(ctx context.Context, name string) (string, error) {
+	control := RealPathDefault
+	if c.version >= fxp.V6 {
+		control = RealPathStatAlways
+	}
+	real, _, err := c.RealPathOpt(ctx, name, control)
+	return real, err
 }
 
 // pathWithin reports whether a clean absolute path is root or lies below it.

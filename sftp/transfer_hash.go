@@ -61,26 +61,24 @@ func (h *serverHash) sum(ctx context.Context, file hashed, off, n int64) ([]byte
 	if h.md5 {
 		r := fxp.MD5Range{Start: uint64(off), Length: uint64(n)}
 		var m fxp.ReplyMD5
-		var err error
 		if file.handle != nil {
-			err = h.ask(ctx, "md5-hash-handle", &fxp.ExtMD5Handle{Handle: file.handle, MD5Range: r}, &m)
-		} else {
-			err = h.ask(ctx, "md5-hash", &fxp.ExtMD5Name{Path: h.c.toWire(file.name), MD5Range: r}, &m)
+			return h.ask(ctx, "md5-hash-handle", &fxp.ExtMD5Handle{Handle: file.handle, MD5Range: r}, &m, &m.Hash)
 		}
-		return m.Hash, err
+		return h.ask(ctx, "md5-hash", &fxp.ExtMD5Name{Path: h.c.toWire(file.name), MD5Range: r}, &m, &m.Hash)
 	}
 	r := fxp.HashRange{Algorithms: []string{h.name}, Start: uint64(off), Length: uint64(n)}
 	var m fxp.ReplyCheckFile
+	var sum []byte
 	var err error
 	if file.handle != nil {
-		err = h.ask(ctx, "check-file-handle", &fxp.ExtCheckHandle{Handle: file.handle, HashRange: r}, &m)
+		sum, err = h.ask(ctx, "check-file-handle", &fxp.ExtCheckHandle{Handle: file.handle, HashRange: r}, &m, &m.Hashes)
 	} else {
-		err = h.ask(ctx, "check-file-name", &fxp.ExtCheckName{Path: h.c.toWire(file.name), HashRange: r}, &m)
+		sum, err = h.ask(ctx, "check-file-name", &fxp.ExtCheckName{Path: h.c.toWire(file.name), HashRange: r}, &m, &m.Hashes)
 	}
 	if err == nil && m.Algorithm != h.name {
 		err = Status(CodeBadMessage, "server hashed by another algorithm than it was asked for")
 	}
-	return m.Hashes, err
+	return sum, err
 }
 
 // hashed is the file that a server is to hash: by its handle, or by its name.
@@ -89,17 +87,25 @@ type hashed struct {
 	handle []byte
 }
 
-func (h *serverHash) ask(ctx context.Context, name string, data, reply wire.Layouter) error {
+// ask sends an extension and answers the hash in its reply: a copy, since what is decoded
+// lies in the packet.
+func (h *serverHash) ask(ctx context.Context, name string, data, reply wire.Layouter, sum *[]byte) ([]byte, error) {
+	m := fxp.Extended{Name: name, Data: wire.Append(nil, data)}
+	cl, err := h.c.calls.roundTrip(ctx, &m, false)
+	if err != nil {
+		return nil, err
+	}
+	defer h.c.calls.release(cl)
 	var got fxp.ExtendedReply
-	if err := h.c.ask(ctx, &fxp.Extended{Name: name, Data: wire.Append(nil, data)}, &got); err != nil {
-		return fmt.Errorf("%s: %w", name, err)
+	if err := h.c.answer(&m, cl, &got); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	d := wire.Decoder(got.Data)
 	reply.Layout(d)
 	if d.Err() != nil {
-		return h.c.fail(violation("reply to %s: %v", name, d.Err()))
+		return nil, h.c.fail(violation("reply to %s: %v", name, d.Err()))
 	}
-	return nil
+	return bytes.Clone(*sum), nil
 }
 
 // chunkSums hashes what is written to it, by the chunk.
