@@ -156,6 +156,7 @@ func TestWalk(t *testing.T) {
 		}
 		// ctx ends it.
 		gone, cancel := context.WithCancel(t.Context())
+		defer cancel()
 		n = 0
 		for _, err := range c.Walk(gone, "/a") {
 			if n++; n == 1 {
@@ -230,7 +231,7 @@ func TestFS(t *testing.T) {
 	})
 }
 
-func TestCopyFile(t *testing.T) {
+func TestClientCopyFile(t *testing.T) {
 	for _, exts := range [][]string{
 		{"copy-data", "copy-file", "check-file-name", "posix-rename@openssh.com"},
 		{"copy-file", "check-file-name", "posix-rename@openssh.com"},
