@@ -240,10 +240,7 @@ func TestClientCopyFile(t *testing.T) {
 	} {
 		srv, s := tapped()
 		srv.Extensions = exts
-		srv.MaxVersion = 3
-		reads := 0
-		s.file = func(_ string, f sftp.File) sftp.File { return &growing{File: f, once: func() { reads++ }} }
-		visit(t, srv, nil, func(t *testing.T, c *sftp.Client) {
+		visitV3(t, srv, func(t *testing.T, c *sftp.Client) {
 			ctx, want := t.Context(), noise(10<<20)
 			if err := c.WriteFile(ctx, "/f", want, 0o640); err != nil {
 				t.Fatal(err)

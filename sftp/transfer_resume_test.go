@@ -400,9 +400,8 @@ func (f readFunc) Read(p []byte) (int, error) {
 // kept, or moved aside on request, and back if that fails.
 func TestW14_PutAtomicWithoutReplace(t *testing.T) {
 	srv, s := tapped()
-	srv.MaxVersion = 3
 	without(srv, "posix-rename")
-	visit(t, srv, nil, func(t *testing.T, c *sftp.Client) {
+	visitV3(t, srv, func(t *testing.T, c *sftp.Client) {
 		ctx := t.Context()
 		o := sftp.TransferOptions{Atomic: true}
 		if _, err := c.Put(ctx, "/f", strings.NewReader("old"), o); err != nil {

@@ -45,6 +45,23 @@ func overLink(t testing.TB, srv *sftp.Server, cfg *sftp.ClientConfig, up, down n
 	return w, nil
 }
 
+// visitV3 is visit in version 3 alone, which has no word for replacing a file, nor for one that
+// is there.
+func visitV3(t *testing.T, srv *sftp.Server, script func(t *testing.T, c *sftp.Client)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		c, err := overLink(t, srv, &sftp.ClientConfig{MaxVersion: sftp.Version3}, netsim.Link{}, netsim.Link{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		script(t, c.Client)
+		c.end()
+		if n := packet.Live(); n != 0 {
+			t.Errorf("%d Bufs are left", n)
+		}
+	})
+}
+
 // end closes both ends and waits for them.
 func (w *linked) end() {
 	_ = w.Close()
@@ -651,5 +668,3 @@ func TestTransferOptionsThatContradict(t *testing.T) {
 		}
 	})
 }
-
-var _ = synctest.Wait

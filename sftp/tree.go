@@ -151,6 +151,8 @@ type tree struct {
 
 	ctx    context.Context
 	cancel context.CancelCauseFunc
+	// stopped says that an entry has failed and nothing goes on.
+	stopped atomic.Bool
 
 	mu    sync.Mutex
 	more  sync.Cond // something was put on a stack, or all is done
@@ -525,8 +527,11 @@ func (t *tree) failed(rel, step string, err error) {
 	if !ok {
 		te = &TransferError{Op: t.op, Step: step, Path: rel, Err: err}
 	}
-	t.done(&TreeEvent{Path: rel, Action: EntryFailed, Err: te})
 	if !t.o.KeepGoing {
-		t.cancel(te)
+		if t.stopped.Swap(true) {
+			return // one failure is enough
+		}
+		defer t.cancel(te)
 	}
+	t.done(&TreeEvent{Path: rel, Action: EntryFailed, Err: te})
 }

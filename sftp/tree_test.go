@@ -88,63 +88,60 @@ func treeText(t testing.TB, root string, attrs bool) string {
 }
 
 func TestTreesThereAndBack(t *testing.T) {
-	for _, v := range []int{3, 4, 5, 6} {
-		srv, _ := memServer(memfs.Options{})
-		srv.MaxVersion = v
-		visit(t, srv, nil, func(t *testing.T, c *sftp.Client) {
-			ctx, dir := t.Context(), t.TempDir()
-			here, back := filepath.Join(dir, "here"), filepath.Join(dir, "back")
-			sampleTree(t, here)
-			var events []string
-			o := sftp.TreeOptions{Links: sftp.CopyLinks, Report: func(e *sftp.TreeEvent) {
-				if e.Err != nil || e.Action == sftp.EntrySkipped {
-					events = append(events, fmt.Sprint(e.Path, e.Action, e.Why, e.Err))
-				}
-			}}
-			o.Preserve = sftp.PreserveTimes | sftp.PreserveMode
-			o.Verify = sftp.VerifyBest
-			want := sftp.TreeResult{Files: 7, Dirs: 7, Links: 4, Transferred: 630_000}
-			const there = "/there"
-			r, err := c.PutTree(ctx, here, there, o)
-			if err != nil || *r != want {
-				t.Fatalf("put: %+v %v", r, err)
+	srv, _ := memServer(memfs.Options{})
+	visit(t, srv, nil, func(t *testing.T, c *sftp.Client) {
+		ctx, dir := t.Context(), t.TempDir()
+		here, back := filepath.Join(dir, "here"), filepath.Join(dir, "back")
+		sampleTree(t, here)
+		var events []string
+		o := sftp.TreeOptions{Links: sftp.CopyLinks, Report: func(e *sftp.TreeEvent) {
+			if e.Err != nil || e.Action == sftp.EntrySkipped {
+				events = append(events, fmt.Sprint(e.Path, e.Action, e.Why, e.Err))
 			}
-			r, err = c.CopyTree(ctx, there, there+"copy", o)
-			if err != nil || *r != want {
-				t.Fatalf("copy: %+v %v", r, err)
-			}
-			r, err = c.GetTree(ctx, there+"copy", back, o)
-			if err != nil || *r != want {
-				t.Fatalf("get: %+v %v", r, err)
-			}
-			t.Cleanup(func() { _ = os.Chmod(filepath.Join(back, "ro"), 0o755) })
-			if a, b := treeText(t, here, true), treeText(t, back, true); a != b {
-				t.Errorf("sent:\n%s\ngot back:\n%s", a, b)
-			}
-			if len(events) != 0 {
-				t.Error(events)
-			}
-			// Once more over what is there, skipping it, and replacing links.
-			o.IfExists = sftp.SkipIfExists
-			r, err = c.GetTree(ctx, there, back, o)
-			if err != nil || r.Files != 0 || r.Links != 0 || r.Skipped != 11 {
-				t.Errorf("again: %+v %v", r, err)
-			}
-			o.IfExists, o.KeepGoing = sftp.Overwrite, true
-			if r, err = c.GetTree(ctx, there, back, o); os.Geteuid() == 0 && (err != nil || *r != want) {
-				t.Errorf("once more: %+v %v", r, err)
-			}
-			o.DryRun = true
-			r, err = c.GetTree(ctx, there, filepath.Join(dir, "none"), o)
-			want.Transferred = 0
-			if err != nil || *r != want || localNames(t, dir) != "back here" {
-				t.Errorf("dry: %+v %v", r, err)
-			}
-			if err := errors.Join(removeAll(ctx, c, there), removeAll(ctx, c, there+"copy")); err != nil {
-				t.Error(err)
-			}
-		})
-	}
+		}}
+		o.Preserve = sftp.PreserveTimes | sftp.PreserveMode
+		o.Verify = sftp.VerifyBest
+		want := sftp.TreeResult{Files: 7, Dirs: 7, Links: 4, Transferred: 630_000}
+		const there = "/there"
+		r, err := c.PutTree(ctx, here, there, o)
+		if err != nil || *r != want {
+			t.Fatalf("put: %+v %v", r, err)
+		}
+		r, err = c.CopyTree(ctx, there, there+"copy", o)
+		if err != nil || *r != want {
+			t.Fatalf("copy: %+v %v", r, err)
+		}
+		r, err = c.GetTree(ctx, there+"copy", back, o)
+		if err != nil || *r != want {
+			t.Fatalf("get: %+v %v", r, err)
+		}
+		t.Cleanup(func() { _ = os.Chmod(filepath.Join(back, "ro"), 0o755) })
+		if a, b := treeText(t, here, true), treeText(t, back, true); a != b {
+			t.Errorf("sent:\n%s\ngot back:\n%s", a, b)
+		}
+		if len(events) != 0 {
+			t.Error(events)
+		}
+		// Once more over what is there, skipping it, and replacing links.
+		o.IfExists = sftp.SkipIfExists
+		r, err = c.GetTree(ctx, there, back, o)
+		if err != nil || r.Files != 0 || r.Links != 0 || r.Skipped != 11 {
+			t.Errorf("again: %+v %v", r, err)
+		}
+		o.IfExists, o.KeepGoing = sftp.Overwrite, true
+		if r, err = c.GetTree(ctx, there, back, o); os.Geteuid() == 0 && (err != nil || *r != want) {
+			t.Errorf("once more: %+v %v", r, err)
+		}
+		o.DryRun = true
+		r, err = c.GetTree(ctx, there, filepath.Join(dir, "none"), o)
+		want.Transferred = 0
+		if err != nil || *r != want || localNames(t, dir) != "back here" {
+			t.Errorf("dry: %+v %v", r, err)
+		}
+		if err := errors.Join(removeAll(ctx, c, there), removeAll(ctx, c, there+"copy")); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // followed trees: links are what they lead to, once, and only inside.
