@@ -37,7 +37,8 @@ type FileSystem interface {
 	// of them can never be changed here. Without follow a final symlink is itself
 	// the object (lsetstat@openssh.com).
 	SetStat(ctx context.Context, name string, a *Attrs, follow bool) error
-	// Mkdir makes one directory; a may be nil.
+	// Mkdir makes one directory, with the attributes in a as far as the back end can set
+	// them on what is new; a may be nil.
 	Mkdir(ctx context.Context, name string, a *Attrs) error
 	// Remove removes anything but a directory; a symlink, not its target.
 	Remove(ctx context.Context, name string) error
@@ -89,7 +90,8 @@ type File interface {
 	StatFS(ctx context.Context) (*FSInfo, error)
 	// Sync makes the content durable (fsync@openssh.com).
 	Sync(ctx context.Context) error
-	// Lock and Unlock are BLOCK and UNBLOCK of version 6.
+	// Lock and Unlock are BLOCK and UNBLOCK of version 6. They do not wait. [LockTable]
+	// keeps the rules of both, and of the block bits of OPEN.
 	Lock(ctx context.Context, r Range) error
 	Unlock(ctx context.Context, r Range) error
 	// CopyRange writes up to n bytes of src at srcOff into this file at off without

@@ -12,11 +12,14 @@ const (
 	locksPerFile   = 4096
 )
 
-// FileID is the identity of an object whatever its names: Attrs.Dev and Attrs.Ino.
-type FileID struct{ Dev, Ino uint64 }
+// FileID is the identity of an object whatever its names.
+type FileID struct {
+	Dev uint64 // Attrs.Dev
+	Ino uint64 // Attrs.Ino
+}
 
 // ID answers the identity in a, and whether it holds one (AttrFileID).
-func (a *Attrs) ID() (FileID, bool) { return FileID{a.Dev, a.Ino}, a.Has(AttrFileID) }
+func (a *Attrs) ID() (FileID, bool) { return FileID{Dev: a.Dev, Ino: a.Ino}, a.Has(AttrFileID) }
 
 // A LockTable keeps the locks of a file system: the ranges of BLOCK and the block bits of
 // OPEN (filexfer-13 §8.8, §8.1.1.3). It is for authors of a FileSystem, which has one

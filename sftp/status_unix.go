@@ -34,10 +34,10 @@ var errnoCodes = map[syscall.Errno]Code{
 	syscall.ENOLCK:       CodeRangeLockRefused,
 	syscall.ESTALE:       CodeNoSuchFile,
 	syscall.EXDEV:        CodeFailure,
-	syscall.EBUSY:        CodeLockConflict,
+	syscall.EBUSY:        CodeCannotDelete,
 	syscall.ETXTBSY:      CodeLockConflict,
 	syscall.EAGAIN:       CodeLockConflict,
-	syscall.EIO:          CodeFailure,
+	syscall.EIO:          CodeFileCorrupt,
 }
 
 func codeOfErrno(err error) (Code, bool) {

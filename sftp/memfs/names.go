@@ -1,6 +1,9 @@
 package memfs
 
-import "math/rand/v2"
+import (
+	"hash/maphash"
+	"math/bits"
+)
 
 // nameCost is what a name takes besides its octets: an entry and its place in two tables.
 const nameCost = 128
@@ -24,6 +27,8 @@ type names struct {
 
 // maxLevel is enough for 4^16 names.
 const maxLevel = 16
+
+var levels = maphash.MakeSeed()
 
 func (d *names) get(name string) *entry { return d.byName[name] }
 
@@ -60,10 +65,9 @@ func (d *names) behind(e *entry, level int) *entry {
 
 // add puts e, whose name is not there, in its place.
 func (d *names) add(e *entry) {
-	level := 1
-	for level < maxLevel && rand.Uint32()%4 == 0 {
-		level++
-	}
+	// One in four goes a level higher. A hash with a seed of its own is as good as a die
+	// here: nobody can choose names that all stay low.
+	level := min(1+bits.TrailingZeros64(maphash.String(levels, e.name))/2, maxLevel)
 	e.next = make([]*entry, level)
 	for i, at := range d.before(e.name) {
 		switch {
