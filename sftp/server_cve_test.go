@@ -153,6 +153,22 @@ func TestCVE_12_3_AttributeCounts(t *testing.T) {
 		body = append(body, 0x80, 0, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF)
 		p.want("extended_count 2^32-1", sftp.CodeBadMessage, &raw{fxp.TypeSetstat, body})
 	})
+	srv, _ := memServer(memfs.Options{})
+	everyVersion(t, srv, func(p *peer) {
+		if p.v == fxp.V3 {
+			return
+		}
+		for what, m := range map[string]fxp.Message{
+			"extended_count 2^32-1":  &raw{fxp.TypeSetstat, append(wire.AppendString(nil, "f"), 0x80, 0, 0, 0, 1, 0xFF, 0xFF, 0xFF, 0xFF)},
+			"nanoseconds of seconds": &fxp.PathAttrs{T: fxp.TypeSetstat, Path: "f", Attrs: fxp.Attrs{V: p.v, Flags: fxp.AttrModifyTime | fxp.AttrSubsecond, Mtime: fxp.Time{Nsec: 1_000_000_000}}},
+			"ACL of 2^32-1 entries": &fxp.PathAttrs{T: fxp.TypeMkdir, Path: "d", Attrs: fxp.Attrs{
+				V: p.v, Flags: fxp.AttrACL, ACL: append(make([]byte, 4*(p.v/fxp.V6)), 0xFF, 0xFF, 0xFF, 0xFF, 0, 0, 0, 0),
+			}},
+			"ACL that is longer than it says": &fxp.PathAttrs{T: fxp.TypeMkdir, Path: "d", Attrs: fxp.Attrs{V: p.v, Flags: fxp.AttrACL, ACL: make([]byte, 100)}},
+		} {
+			p.want(what, sftp.CodeBadMessage, m)
+		}
+	})
 }
 
 // raw is any body.

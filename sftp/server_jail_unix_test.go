@@ -89,11 +89,12 @@ var waysOut = []string{
 // TestCVE_8_1_8_2_EveryRequestStaysInside sends each request that takes a name,
 // with each name, in each place; and the replies and the disk are looked at.
 func TestCVE_8_1_8_2_EveryRequestStaysInside(t *testing.T) {
-	for _, name := range waysOut {
+	for i := range 4 * len(waysOut) {
+		name, v := waysOut[i/4], fxp.V3+fxp.Version(i%4)
 		srv, outer := jailServer(t, osfs.Options{})
 		before := outside(t, outer)
 		play(t, srv, sftp.SessionInfo{}, func(p *peer) {
-			p.init(3)
+			p.init(v)
 			look := func(what string, m fxp.Message) {
 				p.t.Helper()
 				r := p.call(m)
@@ -109,7 +110,7 @@ func TestCVE_8_1_8_2_EveryRequestStaysInside(t *testing.T) {
 				for _, m := range []fxp.Message{
 					&fxp.Read{Handle: handle, Length: 100}, &fxp.Handle{T: fxp.TypeReaddir, Handle: handle},
 					&fxp.Write{Handle: handle, Data: []byte("overwritten")},
-					&fxp.Fsetstat{Handle: handle, Attrs: fxp.Attrs{V: 3, Flags: fxp.AttrSize | fxp.AttrPermissions, Permissions: 0o777}},
+					&fxp.Fsetstat{Handle: handle, Attrs: fxp.Attrs{V: v, Flags: fxp.AttrSize | fxp.AttrPermissions, Permissions: 0o777}},
 				} {
 					switch r := p.call(m).(type) {
 					case *fxp.Data:
@@ -130,20 +131,35 @@ func TestCVE_8_1_8_2_EveryRequestStaysInside(t *testing.T) {
 				}
 			}
 			for flags := range uint32(64) {
-				look(fmt.Sprintf("OPEN %#x", flags), &fxp.Open{Path: name, Flags: flags, Attrs: fxp.Attrs{V: 3, Flags: fxp.AttrPermissions, Permissions: 0o777}})
+				m := openOf(v, name, flags)
+				m.Attrs.Flags, m.Attrs.Permissions = fxp.AttrPermissions, 0o777
+				look(fmt.Sprintf("OPEN %#x", flags), m)
 			}
-			two := func(typ fxp.Type, a, b string) fxp.Message { return &fxp.TwoPaths{T: typ, First: a, Second: b} }
-			look("SYMLINK to it", two(fxp.TypeSymlink, name, "fresh"))
-			look("OPEN through the link", &fxp.Open{Path: "fresh", Flags: fxp.OpenRead | fxp.OpenWrite | fxp.OpenCreate, Attrs: fxp.Attrs{V: 3}})
+			look("SYMLINK to it", &fxp.TwoPaths{T: fxp.TypeSymlink, First: name, Second: "fresh"})
+			look("OPEN through the link", openOf(v, "fresh", fxp.OpenRead|fxp.OpenWrite|fxp.OpenCreate))
 			look("OPENDIR through the link", &fxp.Path{T: fxp.TypeOpendir, Path: "fresh"})
-			look("RENAME to it", two(fxp.TypeRename, "d/e/f", name))
-			for _, ext := range []string{"posix-rename@openssh.com", "hardlink@openssh.com"} {
-				look(ext+" to it", &fxp.Extended{Name: ext, Data: wire.Append(nil, &fxp.ExtPaths{Old: "f", New: name})})
-				look(ext+" of it", &fxp.Extended{Name: ext, Data: wire.Append(nil, &fxp.ExtPaths{Old: name, New: "taken"})})
-				look("OPEN of what "+ext+" took", &fxp.Open{Path: "taken", Flags: fxp.OpenRead, Attrs: fxp.Attrs{V: 3}})
+			rename := func(from, to string) fxp.Message {
+				return &fxp.Rename{V: v, Old: from, New: to, Flags: uint32(sftp.RenameOverwrite)}
 			}
-			look("RENAME of it", two(fxp.TypeRename, name, "taken2"))
-			look("OPEN of what RENAME took", &fxp.Open{Path: "taken2", Flags: fxp.OpenRead, Attrs: fxp.Attrs{V: 3}})
+			look("RENAME to it", rename("d/e/f", name))
+			for _, name2 := range []string{"posix-rename@openssh.com", "hardlink@openssh.com"} {
+				look(name2+" to it", &fxp.Extended{Name: name2, Data: wire.Append(nil, &fxp.ExtPaths{Old: "f", New: name})})
+				look(name2+" of it", &fxp.Extended{Name: name2, Data: wire.Append(nil, &fxp.ExtPaths{Old: name, New: "taken"})})
+				look("OPEN of what "+name2+" took", openOf(v, "taken", fxp.OpenRead))
+			}
+			for _, over := range []bool{false, true} {
+				look("copy-file to it", ext(fxp.OpCopyFile, &fxp.ExtCopyFile{From: "f", To: name, Overwrite: over}))
+				look("copy-file of it", ext(fxp.OpCopyFile, &fxp.ExtCopyFile{From: name, To: "copied", Overwrite: over}))
+				look("OPEN of what copy-file took", openOf(v, "copied", fxp.OpenRead))
+				if v >= fxp.V6 {
+					look("LINK to it", &fxp.Link{New: "linked", Target: name, Symbolic: over})
+					look("OPEN of the link", openOf(v, "linked", fxp.OpenRead|fxp.OpenWrite))
+					look("REALPATH of it", &fxp.Realpath{V: v, Path: name, Control: byte(sftp.RealPathStatAlways)})
+					look("REALPATH, composed", &fxp.Realpath{V: v, Path: "d", Control: byte(sftp.RealPathStatIf), Compose: []string{"..", name, "."}})
+				}
+			}
+			look("RENAME of it", rename(name, "taken2"))
+			look("OPEN of what RENAME took", openOf(v, "taken2", fxp.OpenRead))
 			look("REMOVE", &fxp.Path{T: fxp.TypeRemove, Path: name})
 		})
 		if after := outside(t, outer); after != before {
@@ -178,17 +194,18 @@ func TestCVE_8_3_ReadOnlyTree(t *testing.T) {
 				return b.String()
 			}
 			before := tree()
-			play(t, srv, sftp.SessionInfo{}, func(p *peer) {
-				p.init(3)
+			everyVersion(t, srv, func(p *peer) {
 				for _, name := range []string{"f", "new", "d", "d/e/f"} {
 					for flags := range uint32(64) {
-						if h, ok := p.call(&fxp.Open{Path: name, Flags: flags, Attrs: fxp.Attrs{V: 3}}).(*fxp.Handle); ok {
+						if h, ok := p.call(openOf(p.v, name, flags)).(*fxp.Handle); ok {
 							handle := slices.Clone(h.Handle)
 							p.call(&fxp.Write{Handle: handle, Data: []byte("written")})
-							p.call(&fxp.Fsetstat{Handle: handle, Attrs: fxp.Attrs{V: 3, Flags: fxp.AttrSize | fxp.AttrPermissions | fxp.AttrACModTime}})
+							p.call(&fxp.Fsetstat{Handle: handle, Attrs: fxp.Attrs{V: p.v, Flags: fxp.AttrSize | fxp.AttrPermissions | fxp.AttrACModTime}})
 							p.close(handle)
 						}
 					}
+					p.call(ext(fxp.OpCopyFile, &fxp.ExtCopyFile{From: "f", To: name, Overwrite: true}))
+					p.call(ext(fxp.OpCopyFile, &fxp.ExtCopyFile{From: "f", To: "fresh"}))
 					for _, m := range named(p.v, name) {
 						if h, ok := p.call(m).(*fxp.Handle); ok {
 							p.close(slices.Clone(h.Handle))
