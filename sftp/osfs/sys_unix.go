@@ -319,6 +319,11 @@ func (s *FS) statfs(rel string, info *sftp.FSInfo) error {
 	default:
 		return err
 	}
+	// Not being allowed to open it is no reason to speak of what may not be there, or
+	// of what may not even be looked for.
+	if err := s.lstat(rel, new(sftp.Attrs)); err != nil {
+		return err
+	}
 	f, err = s.openDir(dirOf(rel))
 	if err != nil {
 		return err
