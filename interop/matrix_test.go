@@ -66,14 +66,8 @@ type cell struct {
 // TestMatrix puts every client through every operation and prints who can do what.
 func TestMatrix(t *testing.T) {
 	s := startServer(t)
-	many := filepath.Join(s.root, "many")
-	if err := os.Mkdir(many, 0o755); err != nil {
+	if err := makeMany(s.root); err != nil {
 		t.Fatal(err)
-	}
-	for i := range manyEntries {
-		if err := os.WriteFile(filepath.Join(many, manyName(i)), nil, 0o644); err != nil {
-			t.Fatal(err)
-		}
 	}
 	size := int64(1 << 30)
 	if testing.Short() {
@@ -291,6 +285,20 @@ func (c *cell) listMany() error {
 		want = append(want, manyName(i))
 	}
 	return wantNames(out.Listed, want)
+}
+
+// makeMany makes the large directory.
+func makeMany(root string) error {
+	many := filepath.Join(root, "many")
+	if err := os.Mkdir(many, 0o755); err != nil {
+		return err
+	}
+	for i := range manyEntries {
+		if err := os.WriteFile(filepath.Join(many, manyName(i)), nil, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func manyName(i int) string { return fmt.Sprintf("entry-%05d.dat", i) }

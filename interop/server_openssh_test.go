@@ -1,6 +1,7 @@
 package interop
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -21,6 +22,7 @@ type sshd struct {
 	keys     string   // authorized_keys instead of the usual key; only for an ordinary user
 	settings []string // lines of sshd_config that come before ours, so that they count
 	env      []string // on top of the environment
+	sftp     string   // the command of the SFTP subsystem, or empty for sshd's own
 	etc      string   // a directory that is /etc/ssh for it, or empty
 }
 
@@ -104,8 +106,8 @@ PrintMotd no
 PrintLastLog no
 LogLevel INFO
 MACs +hmac-sha1,hmac-sha1-etm@openssh.com
-Subsystem sftp internal-sftp
 `)
+	fmt.Fprintln(&b, "Subsystem sftp", cmp.Or(o.sftp, "internal-sftp"))
 	if o.ordinary {
 		b.WriteString("UsePAM yes\nKbdInteractiveAuthentication yes\n")
 	} else {
@@ -119,7 +121,7 @@ Subsystem sftp internal-sftp
 
 // sshdHere returns the program, or why it cannot be run here.
 var sshdHere = sync.OnceValues(func() (string, error) {
-	program, err := findSSHD()
+	program, err := findSbin("sshd")
 	if err != nil {
 		return "", errMissing
 	}
@@ -131,19 +133,6 @@ var sshdHere = sync.OnceValues(func() (string, error) {
 	}
 	return program, nil
 })
-
-// findSSHD looks where distributions put it: sbin is not on every PATH.
-func findSSHD() (string, error) {
-	if name, err := exec.LookPath("sshd"); err == nil {
-		return name, nil
-	}
-	for _, name := range []string{"/usr/sbin/sshd", "/usr/local/sbin/sshd"} {
-		if _, err := os.Stat(name); err == nil {
-			return name, nil
-		}
-	}
-	return "", fmt.Errorf("no sshd found: %w", exec.ErrNotFound)
-}
 
 func freePort(t *testing.T) int {
 	t.Helper()

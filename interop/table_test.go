@@ -26,6 +26,7 @@ type entry struct {
 type table struct {
 	title   string
 	columns []string
+	upright bool // prints columns as lines, where there are more of them than of rows
 
 	mu       sync.Mutex
 	rows     []string
@@ -96,27 +97,37 @@ func (t *table) String() string {
 		}
 		return fmt.Sprintf("[%d]", at+1)
 	}
-	fmt.Fprintf(&b, "\n### %s\n\n| | %s |\n|---|%s\n", t.title, strings.Join(t.columns, " | "), strings.Repeat("---|", len(t.columns)))
 	count := make(map[result]int)
-	for _, row := range t.rows {
-		fmt.Fprintf(&b, "| %s |", row)
-		for _, col := range t.columns {
-			e := t.entries[[2]string{row, col}]
-			count[e.result]++
-			text := "-"
-			switch {
-			case t.gaps[row] != "":
-				text = "missing"
-			case e.result == resultOK && e.text == "":
-				text = "ok"
-			case e.result == resultOK:
-				text = e.text
-			case e.result == resultFail:
-				text = "**FAIL** " + mark(e.text)
-			case e.result == resultNA:
-				text = "n/a " + mark(e.text)
+	show := func(row, col string) string {
+		e := t.entries[[2]string{row, col}]
+		count[e.result]++
+		switch {
+		case t.gaps[row] != "":
+			return "missing"
+		case e.result == resultOK && e.text == "":
+			return "ok"
+		case e.result == resultOK:
+			return e.text
+		case e.result == resultFail:
+			return "**FAIL** " + mark(e.text)
+		case e.result == resultNA:
+			return "n/a " + mark(e.text)
+		}
+		return "-"
+	}
+	across, down := t.columns, t.rows
+	if t.upright {
+		across, down = down, across
+	}
+	fmt.Fprintf(&b, "\n### %s\n\n| | %s |\n|---|%s\n", t.title, strings.Join(across, " | "), strings.Repeat("---|", len(across)))
+	for _, line := range down {
+		fmt.Fprintf(&b, "| %s |", line)
+		for _, cell := range across {
+			if t.upright {
+				fmt.Fprintf(&b, " %s |", show(cell, line))
+			} else {
+				fmt.Fprintf(&b, " %s |", show(line, cell))
 			}
-			fmt.Fprintf(&b, " %s |", text)
 		}
 		b.WriteString("\n")
 	}
