@@ -123,22 +123,25 @@ const (
 	hexDigits = "0123456789ABCDEF"
 )
 
-// plainName tells whether a name is the same on both sides.
-func (n *nameCoder) plainName(s string) bool {
+// sameText tells whether a name is the same on both sides.
+func sameText[T string | []byte](n *nameCoder, s T) bool {
 	if !n.c.ascii {
 		return false
 	}
 	for i := range len(s) {
-		if s[i] >= utf8.RuneSelf || s[i] == '%' && strings.HasPrefix(s[i:], escape) {
+		if s[i] >= utf8.RuneSelf || s[i] == escape[1] && i > 0 && s[i-1] == escape[0] {
 			return false
 		}
 	}
 	return true
 }
 
+// Plain implements translator.
+func (n *nameCoder) Plain(line []byte) bool { return sameText(n, line) }
+
 // Decode implements translator.
 func (n *nameCoder) Decode(wire string) string {
-	if n.plainName(wire) {
+	if sameText(n, wire) {
 		return wire
 	}
 	return unescape(n.text(wire))
@@ -205,7 +208,7 @@ func (n *nameCoder) decode(wire string) (text string, ok bool) {
 
 // Encode implements translator.
 func (n *nameCoder) Encode(name string) string {
-	if n.plainName(name) {
+	if sameText(n, name) {
 		return name
 	}
 	var b strings.Builder

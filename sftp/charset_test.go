@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -278,5 +279,75 @@ func TestAllocsCharset(t *testing.T) {
 	n := sftp.NewNameCoder(c)
 	if got := testing.AllocsPerRun(100, func() { n.Encode("/some/dir/with a file.txt"); n.Decode("/some/dir/with a file.txt") }); got != 0 {
 		t.Errorf("%v allocations", got)
+	}
+}
+
+// TestW20_FilenameCharset: clients of version 6 learn of the charset and may turn to it; names
+// of versions 4 and up are UTF-8 until then, and always without a charset.
+func TestW20_FilenameCharset(t *testing.T) {
+	srv, tree := memServer(memfs.Options{})
+	for _, name := range []string{"/é", "/caf\xe9"} {
+		if err := tree.Mkdir(context.Background(), name, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	latin, err := sftp.CodePage(28591)
+	if err != nil {
+		t.Fatal(err)
+	}
+	utf := []string{".", "..", "caf%{=E9}", "é"}
+	translated := []string{".", "..", "caf%{=E9}", "\xe9"}
+	for _, v := range []fxp.Version{3, 4, 5, 6} {
+		for _, charset := range []*sftp.Charset{nil, latin} {
+			play(t, srv, sftp.SessionInfo{Charset: charset}, func(p *peer) {
+				said := ""
+				for _, x := range p.init(v).Extensions {
+					if x.Name == "filename-charset" {
+						said = string(x.Data)
+					}
+				}
+				if want := map[bool]string{true: "ISO-8859-1"}[v == 6 && charset != nil]; said != want {
+					t.Errorf("version %d: filename-charset %q, want %q", v, said, want)
+				}
+				check := func(what string, want []string) {
+					t.Helper()
+					got := p.list(".")
+					slices.Sort(got)
+					if !slices.Equal(got, want) {
+						t.Errorf("version %d, charset %v, %s: %q", v, charset != nil, what, got)
+					}
+					for _, name := range got {
+						p.stat(name)
+					}
+				}
+				switch {
+				case v > 3:
+					check("at first", utf)
+				case charset != nil:
+					check("at first", translated)
+				default:
+					check("at first", []string{".", "..", "caf\xe9", "é"})
+				}
+				if v < 6 {
+					return
+				}
+				for _, on := range []bool{false, true} {
+					code := p.code(p.extended("filename-translation-control", &fxp.ExtFlag{On: on}))
+					switch {
+					case charset == nil:
+						if code != sftp.CodeOpUnsupported {
+							t.Errorf("control without a charset: %v", code)
+						}
+						check("after control", utf)
+					case code != sftp.CodeOK:
+						t.Errorf("control: %v", code)
+					case on:
+						check("translated", utf)
+					default:
+						check("untranslated", translated)
+					}
+				}
+			})
+		}
 	}
 }

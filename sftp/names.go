@@ -50,6 +50,8 @@ func (n *names) control(version fxp.Version, translate bool) error {
 type translator interface {
 	Decode(wire string) string
 	Encode(name string) string
+	// Plain tells whether a line is the same on both sides.
+	Plain(line []byte) bool
 }
 
 // maxWireName is the most octets of a name in any charset: four for each of MaxPath.
@@ -77,5 +79,7 @@ func (n *names) entry(e *fxp.NameEntry) {
 		return
 	}
 	e.Name = n.charset.Encode(e.Name)
-	e.LongName = []byte(n.charset.Encode(string(e.LongName)))
+	if !n.charset.Plain(e.LongName) {
+		e.LongName = []byte(n.charset.Encode(string(e.LongName)))
+	}
 }

@@ -63,6 +63,17 @@ type Limits struct {
 	// 8. With 1, READ and WRITE are served one after the other by one goroutine: the
 	// least CPU, but a slow file delays all others.
 	Concurrency int
+	// ListEntries is the most entries of one READDIR reply; 0 is as many as fit in 32 KiB,
+	// some 200 with long names. Fewer make more round trips.
+	ListEntries int
+}
+
+// limitsOf are the limits of a session.
+func (s *Server) limitsOf(info *SessionInfo) Limits {
+	if info.Limits != nil {
+		return *info.Limits
+	}
+	return s.Limits
 }
 
 const (
@@ -97,6 +108,8 @@ type SessionInfo struct {
 	SessionID []byte
 	// Identity is whatever authentication attached to the user.
 	Identity any
+	// Limits, if not nil, take the place of the Server's for this session.
+	Limits *Limits
 	// Policy, if not nil, restricts this session further than the Server's does.
 	Policy *Policy
 	// Charset, if not nil, takes the place of the Server's for this session.

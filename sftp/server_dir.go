@@ -116,7 +116,8 @@ func (s *session) list(r *request, h *handle) error {
 	countAt := len(p)
 	p = wire.AppendUint32(p, 0)
 	count, now := uint32(0), time.Now()
-	for ; err == nil; e, err = s.peek(h) {
+	most := uint32(max(s.bounds.ListEntries, 0))
+	for ; err == nil && (most == 0 || count < most); e, err = s.peek(h) {
 		w := fxp.NameEntry{Name: e.Name, Attrs: wireAttrs(&e.Attrs, s.version)}
 		w.Attrs.Flags &= s.told(0)
 		if s.version < fxp.V4 {

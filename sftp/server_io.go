@@ -33,7 +33,7 @@ func (s *session) offLoop() bool {
 	switch {
 	case s.srv.io == ioSpawn:
 		return true
-	case s.srv.io == ioInline || s.srv.Limits.Concurrency == 1:
+	case s.srv.io == ioInline || s.bounds.Concurrency == 1:
 		return false
 	}
 	if s.inflight.Load() > 0 {
@@ -91,7 +91,7 @@ type ioOp struct {
 // ioOp waits for a free op. The caller fills it and calls launch.
 func (s *session) ioOp() *ioOp {
 	if s.free == nil {
-		n := s.srv.Limits.concurrency()
+		n := s.bounds.concurrency()
 		s.free = make(chan *ioOp, n)
 		for range n {
 			s.free <- nil

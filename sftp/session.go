@@ -41,6 +41,7 @@ type session struct {
 	startDir string
 	names    names
 	refused  [fxp.OpCount]bool // by the policies
+	bounds   Limits
 
 	in      framer
 	req     request // the current one, if not READ or WRITE
@@ -71,13 +72,14 @@ type session struct {
 func newSession(ctx context.Context, cancel context.CancelCauseFunc, srv *Server, fsys FileSystem, conn packet.Conn, info SessionInfo) *session {
 	s := &session{
 		srv: srv, ctx: ctx, cancel: cancel, fs: fsys, caps: fsys.Capabilities(), conn: conn, info: info,
-		log: srv.Log, in: framer{conn: conn}, out: replies{conn: conn}, handles: handles{max: srv.Limits.handles()},
+		log: srv.Log, in: framer{conn: conn}, out: replies{conn: conn}, bounds: srv.limitsOf(&info),
 		quirks: quirksOf(info.ClientIdent), start: time.Now(),
 	}
 	s.names.own = srv.Charset
 	if info.Charset != nil {
 		s.names.own = info.Charset
 	}
+	s.handles.max = s.bounds.handles()
 	if s.caps.StartDir != "/" {
 		s.startDir = s.caps.StartDir
 	}
