@@ -91,9 +91,6 @@ func openTarget(fsys localFS, name string, o *TransferOptions, source *Attrs, pl
 	switch {
 	case o.Resume != NoResume:
 		flag = os.O_RDWR | os.O_CREATE
-		if !o.Atomic && o.IfExists == SkipIfExists {
-			return nil, errOption("get: SkipIfExists and Resume without Atomic exclude each other")
-		}
 	case o.Atomic, o.IfExists == FailIfExists, o.IfExists == SkipIfExists:
 		flag |= os.O_EXCL
 	case o.IfExists == AppendTo:

@@ -52,6 +52,11 @@ func (c *closer) wait() {
 	}
 }
 
+// maxGathered bounds what gather holds.
+const maxGathered = 1 << 18
+
+var errGathered = Status(CodeFailure, "too many entries for a client with MaxOpenFiles")
+
 // gather lists a directory into memory, for clients that may have few files open.
 func (c *Client) gather(ctx context.Context, name string, yield func(Entry, error) bool) {
 	type item struct {
@@ -60,6 +65,10 @@ func (c *Client) gather(ctx context.Context, name string, yield func(Entry, erro
 	}
 	var all []item
 	for e, err := range c.ReadDir(ctx, name) {
+		if len(all) == maxGathered {
+			all = append(all, item{err: pathError("readdir", name, errGathered)})
+			break
+		}
 		e.LongName = ""
 		all = append(all, item{e, err})
 	}

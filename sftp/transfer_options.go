@@ -10,8 +10,9 @@ import (
 // TransferOptions say how files are transferred; the zero value gets or puts all of a file,
 // over what is there, straight into its place.
 type TransferOptions struct {
-	// Offset is the first byte of the remote file that is read or written. A Put at an
-	// offset does not empty the file. It excludes Resume, Atomic and IfExists.
+	// Offset is the first byte of the remote file that is read or written. The bytes of a
+	// GetFile go to the same place of the local file, those of a PutFile come from its
+	// beginning; neither file is emptied. It excludes Resume, Atomic and IfExists.
 	Offset int64
 	// Length is how many bytes are transferred at most; 0 is all.
 	Length int64
@@ -181,8 +182,8 @@ func (o *TransferOptions) check(op string, f form) error {
 		return errOption(op + ": unknown option value")
 	case o.IfExists == AppendTo && (o.Resume != NoResume || o.Atomic || o.Verify != VerifyNone):
 		return errOption(op + ": AppendTo excludes Resume, Atomic and Verify")
-	case o.IfExists == FailIfExists && o.Resume != NoResume && !o.Atomic:
-		return errOption(op + ": FailIfExists and Resume without Atomic exclude each other")
+	case o.Resume != NoResume && !o.Atomic && (o.IfExists == FailIfExists || o.IfExists == SkipIfExists):
+		return errOption(op + ": Resume without Atomic wants the file to be there")
 	case o.Resume != NoResume && o.Length > 0:
 		return errOption(op + ": Length excludes Resume")
 	case o.Preserve&PreserveSetID != 0 && o.Preserve&PreserveMode == 0:

@@ -287,11 +287,19 @@ func (t *tree) push(f treeFile) bool {
 	return true
 }
 
-func (t *tree) pushDir(d *treeDir) {
+// maxDirs bounds the directories that wait to be listed, which the source could make up
+// faster than they are made here.
+const maxDirs = 1 << 18
+
+func (t *tree) pushDir(d *treeDir) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if len(t.dirs) >= maxDirs {
+		return false
+	}
 	t.dirs = append(t.dirs, d)
 	t.more.Signal()
+	return true
 }
 
 // list makes a directory and hands out what is in it.
@@ -407,11 +415,15 @@ func (t *tree) enter(d *treeDir, rel string, a *Attrs, at place) {
 	sub := &treeDir{rel: rel, parent: d, depth: d.depth + 1, place: at, attrs: *a, set: true}
 	sub.left.Store(1)
 	d.left.Add(1)
-	t.pushDir(sub)
+	if !t.pushDir(sub) {
+		t.failed(rel, "enter", errWidth)
+		t.leave(d)
+	}
 }
 
 var (
 	errDepth = Status(CodeFailure, "directories lie too deep in one another")
+	errWidth = Status(CodeFailure, "too many directories")
 	errCycle = Status(CodeLinkLoop, "symlink leads to a directory that it lies in")
 )
 

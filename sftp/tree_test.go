@@ -512,6 +512,38 @@ func TestTreeOfEndlessDepth(t *testing.T) {
 	})
 }
 
+// ... and one that lists directories without end, and would fill the memory with them.
+func TestTreeOfEndlessWidth(t *testing.T) {
+	_, tree := memServer(memfs.Options{})
+	s := &tap{FileSystem: tree}
+	s.dir = func(name string) (sftp.Dir, bool) { return &wide{empty: name != "/"}, true }
+	visitV3(t, serverOf(s), func(t *testing.T, c *sftp.Client) {
+		r, err := c.GetTree(t.Context(), "/", t.TempDir(), sftp.TreeOptions{DryRun: true, Parallel: 1})
+		if err == nil || !strings.Contains(err.Error(), "too many directories") || r.Failed != 1 {
+			t.Errorf("%+v %v", r, err)
+		}
+	})
+}
+
+// wide is a directory of as many directories as one likes to hear of.
+type wide struct {
+	sftp.UnsupportedDir
+	empty bool
+	n     int
+}
+
+func (d *wide) Next(_ context.Context, n int) ([]sftp.Entry, error) {
+	if d.empty {
+		return nil, io.EOF
+	}
+	list := make([]sftp.Entry, n)
+	for i := range list {
+		list[i] = entryOf(strconv.Itoa(d.n), sftp.ModeDir|0o755)
+		d.n++
+	}
+	return list, nil
+}
+
 // What is not a file is left out, and so is what the options say.
 func TestTreeFilters(t *testing.T) {
 	_, tree := memServer(memfs.Options{})
