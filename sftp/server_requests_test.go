@@ -612,3 +612,89 @@ func TestEndOfFileIsTold(t *testing.T) {
 		})
 	}
 }
+
+// TestAttributesKept: what a client sets it finds again, each attribute bit and every other
+// attribute that a version has, on a tree that keeps them all.
+func TestAttributesKept(t *testing.T) {
+	srv, _ := memServer(memfs.Options{Names: namesOf("anna", "staff")})
+	everyVersion(t, srv, func(p *peer) {
+		p.put("f", "content")
+		all := fxp.Attrs{
+			V: p.v, Permissions: 0o640, Owner: "anna", Group: "staff", UID: 1, GID: 1,
+			Atime: fxp.Time{Sec: 1_000_000_001, Nsec: 5}, Mtime: fxp.Time{Sec: 1_000_000_002, Nsec: 999_999_999}, Birth: fxp.Time{Sec: -3, Nsec: 7},
+			MIME: "text/x-log", Allocation: 1 << 16, ACL: wire.Append(nil, &fxp.ACL{V: p.v, Flags: 3, Entries: []fxp.ACE{{Type: 1, Mask: 2, Who: "EVERYONE@"}}}),
+		}
+		for flag, check := range map[uint32]func(*fxp.Attrs) bool{
+			fxp.AttrPermissions:                    func(a *fxp.Attrs) bool { return a.Permissions&0o7777 == all.Permissions },
+			fxp.AttrAccessTime | fxp.AttrSubsecond: func(a *fxp.Attrs) bool { return a.Atime == all.Atime },
+			fxp.AttrModifyTime | fxp.AttrSubsecond: func(a *fxp.Attrs) bool { return a.Mtime == all.Mtime },
+			fxp.AttrCreateTime | fxp.AttrSubsecond: func(a *fxp.Attrs) bool { return a.Birth == all.Birth },
+			fxp.AttrOwnerGroup:                     func(a *fxp.Attrs) bool { return a.Owner == "anna" && a.Group == "staff" },
+			fxp.AttrACL:                            func(a *fxp.Attrs) bool { return string(a.ACL) == string(all.ACL) },
+			fxp.AttrMIME:                           func(a *fxp.Attrs) bool { return a.MIME == all.MIME },
+			fxp.AttrAllocation:                     func(a *fxp.Attrs) bool { return a.Allocation >= all.Allocation },
+		} {
+			if flag&^fxp.AttrMask(p.v) != 0 || p.v == fxp.V3 && flag == fxp.AttrAccessTime|fxp.AttrSubsecond {
+				continue
+			}
+			set := all
+			set.Flags = flag
+			p.want(fmt.Sprintf("set %#x", flag), sftp.CodeOK, &fxp.PathAttrs{T: fxp.TypeSetstat, Path: "f", Attrs: set})
+			got := p.call(&fxp.Stat{V: p.v, T: fxp.TypeStat, Path: "f", Want: flag}).(*fxp.AttrsReply)
+			if got.Attrs.Flags&flag != flag || !check(&got.Attrs) {
+				p.t.Errorf("set %#x, and found %+v", flag, got.Attrs)
+			}
+		}
+		if p.v < fxp.V6 {
+			return // version 5 has bits, too, but no two programs agree on them
+		}
+		for bit := sftp.BitReadOnly; bit <= sftp.BitTranslationErr; bit <<= 1 {
+			set := func(on bool) fxp.Message {
+				a := fxp.Attrs{V: p.v, Flags: fxp.AttrBits, BitsValid: uint32(bit)}
+				if on {
+					a.Bits = uint32(bit)
+				}
+				return &fxp.PathAttrs{T: fxp.TypeSetstat, Path: "f", Attrs: a}
+			}
+			if bit == sftp.BitCaseInsensitive || bit == sftp.BitTranslationErr { // servers' only
+				p.want(fmt.Sprintf("bit %#x", bit), sftp.CodeOpUnsupported, set(true))
+				continue
+			}
+			p.want(fmt.Sprintf("bit %#x", bit), sftp.CodeOK, set(true))
+			if a := p.stat("f"); a.Bits&uint32(bit) == 0 || a.BitsValid&uint32(bit) == 0 {
+				p.t.Errorf("bit %#x is lost: %#x of %#x", bit, a.Bits, a.BitsValid)
+			}
+			p.want(fmt.Sprintf("bit %#x off", bit), sftp.CodeOK, set(false))
+			if a := p.stat("f"); a.Bits&uint32(bit) != 0 {
+				p.t.Errorf("bit %#x stays", bit)
+			}
+		}
+		h := p.call(&fxp.Open{Path: "gone", Access: 2, Flags: uint32(sftp.CreateNew) | uint32(sftp.OpenDeleteOnClose), Attrs: fxp.Attrs{V: 6}}).(*fxp.Handle)
+		p.close(slices.Clone(h.Handle))
+		p.want("deleted on close", sftp.CodeNoSuchFile, &fxp.Stat{V: p.v, T: fxp.TypeStat, Path: "gone"})
+		// Share modes: LOCK_CONFLICT at OPEN.
+		o := func(access sftp.Access, flags sftp.OpenFlags) fxp.Message {
+			return &fxp.Open{Path: "f", Access: uint32(access), Flags: uint32(sftp.OpenExisting) | uint32(flags), Attrs: fxp.Attrs{V: 6}}
+		}
+		first := slices.Clone(p.call(o(sftp.AccessReadData, sftp.OpenBlockWrite)).(*fxp.Handle).Handle)
+		p.want("OPEN against a lock", sftp.CodeLockConflict, o(sftp.AccessWriteData, 0))
+		p.close(first)
+		p.close(slices.Clone(p.call(o(sftp.AccessWriteData, 0)).(*fxp.Handle).Handle))
+	})
+}
+
+// namesOf knows one user and one group, of number 1.
+func namesOf(user, group string) *sftp.IDNames {
+	name := func(s string) func(uint32) string {
+		return func(id uint32) string {
+			if id == 1 {
+				return s
+			}
+			return ""
+		}
+	}
+	id := func(s string) func(string) (uint32, bool) {
+		return func(name string) (uint32, bool) { return 1, name == s }
+	}
+	return &sftp.IDNames{LookupUser: name(user), LookupGroup: name(group), UserID: id(user), GroupID: id(group)}
+}
