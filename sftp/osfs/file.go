@@ -9,6 +9,7 @@ import (
 	"os"
 	"path"
 	"sync"
+	"time"
 
 	"github.com/fairlead-ssh/fairlead/sftp"
 )
@@ -53,6 +54,11 @@ func (f *file) take(how *sftp.OpenHow) error {
 	}
 	if !how.Truncates() || !f.writes {
 		return nil // CreateTruncate without write access has neither meaning nor effect
+	}
+	if age := time.Since(a.Mtime); a.Size == 0 && age >= 0 && age < 10*time.Millisecond {
+		// Empty and of now, as most that come here have just been made: nothing would
+		// change, and ext4 takes 5 µs for it.
+		return nil
 	}
 	if err := f.locks.CheckResize(a.Size, 0); err != nil {
 		return err
