@@ -280,3 +280,18 @@ func TestReadOnlyLocksNothing(t *testing.T) {
 		t.Errorf("announced: %+v", c)
 	}
 }
+
+// TestKeepsEveryBit: each attribute bit that a client can set comes back alone.
+func TestKeepsEveryBit(t *testing.T) {
+	s := New(Options{})
+	f := open(t, s, "/f")
+	for bit := sftp.BitReadOnly; bit <= sftp.BitTranslationErr; bit <<= 1 {
+		err := f.SetStat(ctx, &sftp.Attrs{Valid: sftp.AttrBitsSet, Bits: bit, BitsValid: ^sftp.AttrBits(0)})
+		if settable := s.Capabilities().Bits&bit != 0; settable != (err == nil) || !settable && sftp.CodeOf(err) != sftp.CodeOpUnsupported {
+			t.Errorf("bit %#x: %v", bit, err)
+		}
+		if a, _ := f.Stat(ctx, sftp.AttrBitsSet); err == nil && a.Bits != bit {
+			t.Errorf("bit %#x: %#x", bit, a.Bits)
+		}
+	}
+}

@@ -422,7 +422,7 @@ func TestCVE_8_3_ReadOnlyMethods(t *testing.T) {
 func TestCVE_8_4_SymlinkSwap(t *testing.T) {
 	rounds := 10_000
 	bothWays(t, func(t *testing.T) {
-		s, outer := jail(t, Options{})
+		s, outer := jail(t, Options{Xattrs: true})
 		root := filepath.Join(outer, "bob")
 		for _, dir := range []string{"real/sub", "spare"} {
 			if err := os.MkdirAll(filepath.Join(root, dir), 0o755); err != nil {
@@ -511,6 +511,14 @@ func TestCVE_8_4_SymlinkSwap(t *testing.T) {
 					}
 					_ = d.Close(nil)
 				}
+			case 7:
+				if text, _ := methods["OPEN doomed"](s, "swap/sub/doomed"); text != "" {
+					t.Errorf("read %q from what was made", text)
+				}
+				a := everything()
+				a.Valid &^= sftp.AttrSize
+				_ = s.SetStat(ctx, []string{"swap/sub/secret", "leaf"}[i/8%2], a, true)
+				_, _ = s.Stat(ctx, "leaf", sftp.StatOpt{Follow: true, Want: ^sftp.AttrMask(0)})
 			}
 		}
 		close(stop)
