@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,10 +16,11 @@ import (
 
 // setAttrs are attributes to be set.
 type setAttrs struct {
-	setSize, setPerm, setMtime bool
-	size                       uint64
-	perm                       uint32
-	mtime                      time.Time
+	setSize, setPerm, setMtime, setOwner bool
+	size                                 uint64
+	perm                                 uint32
+	mtime                                time.Time
+	uid, gid                             uint32
 }
 
 func (s setAttrs) wire(v fxp.Version) fxp.Attrs {
@@ -37,6 +40,10 @@ func (s setAttrs) wire(v fxp.Version) fxp.Attrs {
 		} else {
 			a.Flags |= fxp.AttrModifyTime | fxp.AttrSubsecond
 		}
+	}
+	if s.setOwner {
+		a.Flags |= fxp.AttrUIDGID // from version 4 on as text
+		a.UID, a.GID = s.uid, s.gid
 	}
 	return a
 }
@@ -62,7 +69,7 @@ type wireOp struct {
 func (o wireOp) String() string {
 	s := fmt.Sprintf("%s %.40q %.40q %q h%d h%d off=%d,%d n=%d data=%d access=%#x flags=%#x nofollow=%t overwrite=%t control=%d compose=%q",
 		o.verb, o.name, o.name2, o.text, o.slot, o.slot2, o.off, o.off2, o.n, len(o.data), o.access, o.flags, o.noFollow, o.overwrite, o.control, o.compose)
-	if a := o.attrs; a.setSize || a.setPerm || a.setMtime {
+	if a := o.attrs; a.setSize || a.setPerm || a.setMtime || a.setOwner {
 		s += fmt.Sprintf(" attrs=%+v", a)
 	}
 	return s
@@ -200,7 +207,7 @@ func drawOp(r *rand.Rand, v fxp.Version) wireOp {
 	case "fsetstat", "setstat", "mkdir":
 		o.attrs = drawAttrs(r, v)
 		if o.verb == "mkdir" {
-			o.attrs.setSize, o.attrs.setMtime = false, false
+			o.attrs.setSize, o.attrs.setMtime, o.attrs.setOwner = false, false, false
 		}
 	case "rename":
 		if v >= fxp.V5 {
@@ -214,8 +221,8 @@ func drawOp(r *rand.Rand, v fxp.Version) wireOp {
 	case "copydata":
 		o.n = uint32(r.IntN(3000))
 	case "block", "unblock":
-		o.off, o.n = uint64(r.IntN(6)*300), uint32(r.IntN(4)*200)
-		o.flags = []uint32{0x40, 0x80, 0xC0, 0x240, 0x280, 0x2C0}[r.IntN(6)]
+		o.off, o.n = uint64(r.IntN(4)*300), uint32(r.IntN(3)*200)
+		o.flags = []uint32{0x40, 0x80, 0xC0, 0x100, 0x1C0, 0x240, 0x280, 0x2C0}[r.IntN(8)]
 	}
 	return o
 }
@@ -255,6 +262,12 @@ func drawOpen(r *rand.Rand, v fxp.Version, o *wireOp) {
 	}
 	o.access = []uint32{0x81, 0x102, 0x183, 0x183, 0x183, 0x80, 0x20, 0x87, 0, 1<<32 - 1}[r.IntN(10)]
 	o.flags = uint32(r.IntN(5))
+	if r.IntN(6) == 0 {
+		o.flags |= uint32(1+r.IntN(7)) << 6
+		if v >= fxp.V6 && r.IntN(3) == 0 {
+			o.flags |= blockAdvisory
+		}
+	}
 	switch r.IntN(12) {
 	case 0:
 		o.flags = 5 + uint32(r.IntN(3))
@@ -265,6 +278,11 @@ func drawOpen(r *rand.Rand, v fxp.Version, o *wireOp) {
 	case 3:
 		if v >= fxp.V6 {
 			o.flags |= 0x400
+		}
+	case 4:
+		// Elsewhere what was opened is not found again once it was moved.
+		if v >= fxp.V6 && runtime.GOOS == "linux" {
+			o.flags |= 0x800
 		}
 	}
 }
@@ -293,6 +311,10 @@ func drawAttrs(r *rand.Rand, v fxp.Version) (s setAttrs) {
 		if r.IntN(20) == 0 {
 			s.size = uint64(r.IntN(300_000))
 		}
+	}
+	if os.Getuid() == 0 && r.IntN(8) == 0 {
+		// The user stays: hosts have rules of their own about the links of others.
+		s.setOwner, s.uid, s.gid = true, uint32(os.Getuid()), uint32(r.IntN(3)*100)
 	}
 	return s
 }
@@ -389,7 +411,10 @@ func (m *model) message(o *wireOp) fxp.Message {
 func (m *model) skips(o *wireOp) bool {
 	locked := func(name string) bool {
 		p, code := m.walk(name, true)
-		return code == sftp.CodeOK && p.node != nil && len(p.node.ranges) > 0
+		if code != sftp.CodeOK || p.node == nil {
+			return false
+		}
+		return len(p.node.ranges) > 0 || slices.ContainsFunc(m.files[:], func(h *mHandle) bool { return h != nil && h.node == p.node && h.block != 0 })
 	}
 	return o.verb == "copyfile" && (locked(o.name) || locked(o.name2))
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"math"
+	"os"
 	"path"
 	"slices"
 	"strings"
@@ -27,9 +28,10 @@ type mNode struct {
 	kids  map[string]*mNode
 	names uint32 // links, of what is not a directory
 	// mtime is as SETSTAT set it, unless something has happened since.
-	mtime  time.Time
-	dated  bool
-	ranges []mRange
+	mtime    time.Time
+	dated    bool
+	uid, gid uint32
+	ranges   []mRange
 }
 
 // mRange is a byte-range lock.
@@ -52,6 +54,11 @@ type mHandle struct {
 	node                   *mNode
 	path                   string // as named
 	reads, writes, appends bool
+	block                  uint32 // the flags of OPEN that shut others out
+	wantsGone              bool   // it may remove the file
+	doomed                 bool   // CLOSE removes the file, by the name it was opened by
+	dir                    *mNode // where that name is now; nil: nowhere
+	elem                   string
 	id                     []byte // of the server
 }
 
@@ -64,13 +71,26 @@ const (
 type model struct {
 	v     fxp.Version
 	umask uint32
-	locks bool // whether the file system has byte-range locks
+	can   sftp.Features // of the file system
+	uid   uint32        // who makes files
+	gid   uint32
 	root  *mNode
 	files [mFiles]*mHandle
 }
 
 func newModel(v fxp.Version, umask uint32) *model {
-	return &model{v: v, umask: umask, root: &mNode{typ: sftp.TypeDirectory, kids: map[string]*mNode{}}}
+	m := &model{v: v, umask: umask, uid: uint32(os.Getuid()), gid: uint32(os.Getgid())}
+	m.root = m.node(sftp.TypeDirectory, 0)
+	return m
+}
+
+// node is a new file.
+func (m *model) node(typ sftp.Type, perm uint32) *mNode {
+	n := &mNode{typ: typ, perm: perm, uid: m.uid, gid: m.gid}
+	if typ == sftp.TypeDirectory {
+		n.kids = make(map[string]*mNode)
+	}
+	return n
 }
 
 // mPlace is where a name leads: an element of a directory, and what is there, or nil. The
@@ -158,15 +178,16 @@ type mAttrs struct {
 	links uint32
 	mtime time.Time
 	dated bool
+	owner string // and group, as numbers
 }
 
 func (n *mNode) attrs() mAttrs {
-	return mAttrs{n.typ, n.perm, n.size(), n.names, n.mtime, n.dated}
+	return mAttrs{n.typ, n.perm, n.size(), n.names, n.mtime, n.dated, fmt.Sprintf("%d:%d", n.uid, n.gid)}
 }
 
 // String is what is compared, of the attributes that version v can carry.
 func (a mAttrs) String(v fxp.Version) string {
-	s := fmt.Sprintf("type %d mode %o", a.typ, a.perm)
+	s := fmt.Sprintf("type %d mode %o owner %s", a.typ, a.perm, a.owner)
 	if a.typ != sftp.TypeDirectory {
 		s += fmt.Sprintf(" size %d", a.size)
 		if v >= fxp.V6 {
@@ -185,9 +206,9 @@ func (a mAttrs) String(v fxp.Version) string {
 
 // wireString is the same of attributes from the server, as far as the model knows them.
 func wireString(w *fxp.Attrs, dated bool) string {
-	a := mAttrs{typ: sftp.Type(w.Type), perm: w.Permissions & 0o7777, size: w.Size, links: w.Links, dated: dated}
+	a := mAttrs{typ: sftp.Type(w.Type), perm: w.Permissions & 0o7777, size: w.Size, links: w.Links, dated: dated, owner: w.Owner + ":" + w.Group}
 	if w.V < fxp.V4 {
-		a.typ = sftp.TypeOfMode(w.Permissions)
+		a.typ, a.owner = sftp.TypeOfMode(w.Permissions), fmt.Sprintf("%d:%d", w.UID, w.GID)
 	}
 	if dated {
 		a.mtime = time.Unix(w.Mtime.Sec, int64(w.Mtime.Nsec))
@@ -211,17 +232,78 @@ func (a answer) bad() bool { return a.code != sftp.CodeOK }
 
 func fails(code sftp.Code) answer { return answer{code: code} }
 
-// put makes node a name of p.
-func put(p mPlace, n *mNode) {
+// put makes n what is called by the name at p.
+func (m *model) put(p mPlace, n *mNode) {
 	p.dir.kids[p.elem] = n
 	p.dir.dated = false
 	n.names++
 }
 
-func cut(p mPlace) {
+// cut takes the name at p away.
+func (m *model) cut(p mPlace) {
 	delete(p.dir.kids, p.elem)
 	p.dir.dated = false
 	p.node.names--
+	for _, h := range m.files {
+		if h != nil && h.dir == p.dir && h.elem == p.elem {
+			h.dir = nil
+		}
+	}
+}
+
+// move is cut and put of one name.
+func (m *model) move(from, to mPlace) {
+	var same []*mHandle
+	for _, h := range m.files {
+		if h != nil && h.dir == from.dir && h.elem == from.elem {
+			same = append(same, h)
+		}
+	}
+	m.cut(from)
+	m.put(to, from.node)
+	for _, h := range same {
+		h.dir, h.elem = to.dir, to.elem
+	}
+}
+
+// kept tells whether a lock forbids that n loses a name.
+func (m *model) kept(n *mNode) bool {
+	for _, h := range m.files {
+		if h != nil && h.node == n && h.block&(blockDelete|blockAdvisory) == blockDelete {
+			return true
+		}
+	}
+	return n.kept()
+}
+
+func (n *mNode) kept() bool {
+	return slices.ContainsFunc(n.ranges, func(r mRange) bool { return r.mask&(blockDelete|blockAdvisory) == blockDelete })
+}
+
+// The block bits of OPEN and BLOCK.
+const (
+	blockRead     = 0x40
+	blockWrite    = 0x80
+	blockDelete   = 0x100
+	blockAdvisory = 0x200
+)
+
+// denies tells whether h shuts g out (filexfer-13 section 8.1.1.3).
+func (h *mHandle) denies(g *mHandle) bool {
+	if h.block&blockAdvisory != 0 && g.block == 0 {
+		return false
+	}
+	return h.block&blockRead != 0 && g.reads || h.block&blockWrite != 0 && g.writes || h.block&blockDelete != 0 && g.wantsGone
+}
+
+// shutOut tells whether h, which is to be opened, is kept out or would shut out another.
+func (m *model) shutOut(h *mHandle) bool {
+	for _, g := range m.files {
+		if g != nil && g.node == h.node && (g.denies(h) || h.denies(g)) {
+			return true
+		}
+	}
+	return h.wantsGone && h.node.kept()
 }
 
 // vacant is a place where nothing is.
@@ -237,6 +319,8 @@ func (m *model) vacant(name string) (mPlace, sftp.Code) {
 type how struct {
 	reads, writes, appends, noFollow bool
 	creates, exclusive, truncates    bool
+	wantsGone, doomed                bool
+	block                            uint32
 	nonsense                         sftp.Code
 }
 
@@ -245,6 +329,8 @@ func (m *model) howOf(o *wireOp) (h how) {
 	if m.v >= fxp.V5 {
 		h.reads, h.writes = o.access&0x21 != 0, o.access&0x06 != 0
 		h.appends, h.noFollow = o.flags&0x18 != 0, o.flags&0x400 != 0
+		h.block, h.doomed = o.flags&0x3C0, o.flags&0x800 != 0
+		h.wantsGone = h.doomed || o.access&0x10000 != 0
 		switch o.flags & 7 {
 		case 0:
 			h.creates, h.exclusive = true, true
@@ -260,6 +346,9 @@ func (m *model) howOf(o *wireOp) (h how) {
 			}
 		default:
 			h.nonsense = sftp.CodeInvalidParameter
+		}
+		if h.nonsense == sftp.CodeOK && (h.block != 0 && !m.can.Has(sftp.FeatureOpenLock) || h.doomed && !m.can.Has(sftp.FeatureDeleteOnClose)) {
+			h.nonsense = sftp.CodeOpUnsupported
 		}
 		return h
 	}
@@ -287,29 +376,36 @@ func (m *model) open(o *wireOp) answer {
 		return fails(h.nonsense)
 	}
 	p, code := m.walk(o.name, !h.noFollow && !h.exclusive)
+	opened := &mHandle{
+		path: clean(o.name), reads: h.reads, writes: h.writes, appends: h.appends, block: h.block, wantsGone: h.wantsGone, doomed: h.doomed,
+		dir: p.dir, elem: p.elem, node: p.node,
+	}
 	switch {
 	case code != sftp.CodeOK:
 		return fails(code)
 	case p.node == nil && !h.creates:
 		return fails(sftp.CodeNoSuchFile)
 	case p.node == nil:
-		p.node = &mNode{typ: sftp.TypeRegular, perm: 0o666 &^ m.umask}
+		p.node = m.node(sftp.TypeRegular, 0o666&^m.umask)
 		if o.attrs.setPerm {
 			p.node.perm = o.attrs.perm & 0o777 &^ m.umask
 		}
-		put(p, p.node)
+		m.put(p, p.node)
 	case h.exclusive:
 		return fails(sftp.CodeFileAlreadyExists)
 	case p.node.typ == sftp.TypeDirectory:
 		return fails(sftp.CodeIsADirectory)
 	case p.node.typ == sftp.TypeSymlink:
 		return fails(sftp.CodeLinkLoop)
+	case m.shutOut(opened):
+		return fails(sftp.CodeLockConflict)
 	case h.truncates && h.writes && p.node.conflict(nil, sftp.RangeWrite, 0, p.node.size()):
 		return fails(sftp.CodeRangeLockConflict)
 	case h.truncates && h.writes:
 		p.node.data, p.node.dated = nil, false
 	}
-	m.files[o.slot] = &mHandle{node: p.node, path: clean(o.name), reads: h.reads, writes: h.writes, appends: h.appends}
+	opened.node = p.node
+	m.files[o.slot] = opened
 	return answer{}
 }
 
@@ -317,6 +413,9 @@ func (m *model) close(o *wireOp) answer {
 	h := m.files[o.slot]
 	h.node.ranges = slices.DeleteFunc(h.node.ranges, func(r mRange) bool { return r.by == h })
 	m.files[o.slot] = nil
+	if h.doomed && h.dir != nil {
+		m.cut(mPlace{dir: h.dir, elem: h.elem, node: h.node})
+	}
 	return answer{}
 }
 
@@ -395,6 +494,9 @@ func (m *model) change(n *mNode, s setAttrs, writes bool, h *mHandle) (code sftp
 	}
 	if s.setSize {
 		size := n.size()
+		if h == nil && n.typ == sftp.TypeRegular && m.shutOut(&mHandle{node: n, writes: true}) {
+			return sftp.CodeLockConflict // to set the size is to open the file for a moment
+		}
 		switch {
 		case n.typ == sftp.TypeDirectory:
 			code = sftp.CodeIsADirectory
@@ -421,6 +523,9 @@ func (m *model) change(n *mNode, s setAttrs, writes bool, h *mHandle) (code sftp
 			n.mtime = time.Unix(int64(uint32(s.mtime.Unix())), 0)
 		}
 	}
+	if s.setOwner {
+		n.uid, n.gid = s.uid, s.gid
+	}
 	return code
 }
 
@@ -437,11 +542,11 @@ func (m *model) mkdir(o *wireOp) answer {
 	if code != sftp.CodeOK {
 		return fails(code)
 	}
-	n := &mNode{typ: sftp.TypeDirectory, perm: 0o777 &^ m.umask, kids: map[string]*mNode{}}
+	n := m.node(sftp.TypeDirectory, 0o777&^m.umask)
 	if o.attrs.setPerm {
 		n.perm = o.attrs.perm & 0o777 &^ m.umask
 	}
-	put(p, n)
+	m.put(p, n)
 	return answer{}
 }
 
@@ -452,8 +557,10 @@ func (m *model) remove(o *wireOp) answer {
 		return fails(code)
 	case p.node.typ == sftp.TypeDirectory:
 		return fails(sftp.CodeIsADirectory)
+	case m.kept(p.node):
+		return fails(sftp.CodeLockConflict)
 	}
-	cut(p)
+	m.cut(p)
 	return answer{}
 }
 
@@ -469,7 +576,7 @@ func (m *model) rmdir(o *wireOp) answer {
 	case len(p.node.kids) > 0:
 		return fails(sftp.CodeDirNotEmpty)
 	}
-	cut(p)
+	m.cut(p)
 	return answer{}
 }
 
@@ -490,6 +597,8 @@ func (m *model) rename(o *wireOp, replace bool) answer {
 		return fails(sftp.CodeNoSuchFile)
 	case to.node != nil && !replace:
 		return fails(sftp.CodeFileAlreadyExists)
+	case to.node != nil && m.kept(to.node):
+		return fails(sftp.CodeLockConflict)
 	case from.node.typ == sftp.TypeDirectory && strings.HasPrefix(to.path, from.path+"/"):
 		return fails(sftp.CodeInvalidParameter) // into itself
 	case strings.HasPrefix(from.path, to.path+"/"):
@@ -506,10 +615,9 @@ func (m *model) rename(o *wireOp, replace bool) answer {
 		case len(to.node.kids) > 0:
 			return fails(sftp.CodeDirNotEmpty)
 		}
-		cut(to)
+		m.cut(to)
 	}
-	cut(from)
-	put(to, from.node)
+	m.move(from, to)
 	return answer{}
 }
 
@@ -532,7 +640,9 @@ func (m *model) symlink(o *wireOp) answer {
 	if p.node != nil {
 		return fails(sftp.CodeFileAlreadyExists)
 	}
-	put(p, &mNode{typ: sftp.TypeSymlink, perm: 0o777, text: o.text})
+	n := m.node(sftp.TypeSymlink, 0o777)
+	n.text = o.text
+	m.put(p, n)
 	return answer{}
 }
 
@@ -559,7 +669,7 @@ func (m *model) hardlink(o *wireOp) answer {
 	case old.node.typ == sftp.TypeDirectory:
 		return fails(sftp.CodePermissionDenied)
 	}
-	put(p, old.node)
+	m.put(p, old.node)
 	return answer{}
 }
 
@@ -679,7 +789,7 @@ func (m *model) copyData(o *wireOp) answer {
 
 // block and unblock (filexfer-13 section 8.8).
 func (m *model) block(o *wireOp) answer {
-	if !m.locks {
+	if !m.can.Has(sftp.FeatureRangeLock | sftp.FeatureRangeLockAdvisory) {
 		return fails(sftp.CodeOpUnsupported)
 	}
 	h := m.files[o.slot]
@@ -693,12 +803,19 @@ func (m *model) block(o *wireOp) answer {
 			return fails(sftp.CodeRangeLockRefused)
 		}
 	}
+	if r.mask&(blockDelete|blockAdvisory) == blockDelete {
+		for _, g := range m.files {
+			if g != nil && g.node == h.node && g.wantsGone {
+				return fails(sftp.CodeRangeLockRefused)
+			}
+		}
+	}
 	h.node.ranges = append(h.node.ranges, r)
 	return answer{}
 }
 
 func (m *model) unblock(o *wireOp) answer {
-	if !m.locks {
+	if !m.can.Has(sftp.FeatureRangeLock | sftp.FeatureRangeLockAdvisory) {
 		return fails(sftp.CodeOpUnsupported)
 	}
 	h := m.files[o.slot]
@@ -728,6 +845,9 @@ func (m *model) checkFile(o *wireOp) answer {
 	if code != sftp.CodeOK {
 		return fails(code)
 	}
+	if m.shutOut(&mHandle{node: n, reads: true}) {
+		return fails(sftp.CodeLockConflict)
+	}
 	if n.conflict(nil, sftp.RangeRead, 0, n.size()) {
 		return fails(sftp.CodeRangeLockConflict)
 	}
@@ -755,8 +875,8 @@ func (m *model) copyFile(o *wireOp) answer {
 	case code != sftp.CodeOK:
 		return fails(code)
 	case to.node == nil:
-		to.node = &mNode{typ: sftp.TypeRegular, perm: src.perm & 0o777 &^ m.umask}
-		put(to, to.node)
+		to.node = m.node(sftp.TypeRegular, src.perm&0o777&^m.umask)
+		m.put(to, to.node)
 	case !o.overwrite:
 		return fails(sftp.CodeFileAlreadyExists)
 	case to.node.typ == sftp.TypeDirectory:
