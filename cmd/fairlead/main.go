@@ -68,6 +68,10 @@ func (p *process) run(args []string) int {
 			break
 		}
 		err = serve(args, stdout, stderr, signals)
+	case "get":
+		err = p.get(args)
+	case "put":
+		err = p.put(args)
 	case "ls":
 		err = p.ls(args)
 	case "version", "--version":
