@@ -48,7 +48,7 @@ func copyFlags(command string, o *copyOptions) *flagSet {
 		return nil
 	}, "parallel", "N", "how many files of a tree are under way at a time (default 16)")
 	f.on(&o.dryRun, "n,dry-run", "change nothing, and print what would be copied")
-	o.clientOptions.add(f)
+	o.clientOptions.add(f, "h,help")
 	return f
 }
 
@@ -113,7 +113,7 @@ func (c *copier) report(verb string, e *sftp.TreeEvent) {
 	case e.Action == sftp.EntryFailed:
 		c.fail(e.Err)
 	case e.Action == sftp.EntrySkipped || e.Result.Skipped:
-		if !c.o.quiet {
+		if c.o.verbose {
 			c.d.say("%s: left out: %s", name, plain(orElse(e.Why, "it is there")))
 		}
 	case c.o.dryRun:
@@ -180,6 +180,9 @@ func (c *copier) treeDone(name string, r *sftp.TreeResult, took time.Duration) {
 	}
 	if r.Skipped > 0 {
 		text += fmt.Sprintf(", %d left out", r.Skipped)
+		if !c.o.verbose {
+			text += " (-v names them)"
+		}
 	}
 	if r.Failed > 0 {
 		text += fmt.Sprintf(", %d failed", r.Failed)

@@ -27,7 +27,6 @@ Without DIR or FILE they come here; - is standard output.
 func (p *process) get(args []string) error {
 	o := &copyOptions{}
 	f := copyFlags("get", o)
-	f.on(&o.help, "h", "the same as --help")
 	names, err := f.parse(args)
 	if err != nil {
 		return usageError{fmt.Errorf("get: %w", err)}
@@ -55,7 +54,7 @@ func (p *process) get(args []string) error {
 		return usageError{errors.New(`get: nothing to get; try "fairlead get host:file", or "fairlead get --help"`)}
 	}
 	return p.withClient(&o.clientOptions, func(ctx context.Context, c *client) error {
-		g := &getter{copier{client: c, o: o, d: newDisplay(c.stderr, o.quiet)}, dest}
+		g := &getter{copier{client: c, o: o, d: newDisplay(c.stderr, o.quiet, o.verbose)}, dest}
 		return g.run(ctx, sources)
 	})
 }

@@ -36,11 +36,12 @@ const (
 	lineEvery = 10 * time.Second
 )
 
-// newDisplay shows on w. options are for tests.
-func newDisplay(w io.Writer, quiet bool, options ...mpb.ContainerOption) *display {
+// newDisplay shows on w, which with lines has more on it than the display knows of, so that
+// there can be no bar. options are for tests.
+func newDisplay(w io.Writer, quiet, lines bool, options ...mpb.ContainerOption) *display {
 	d := &display{w: w, quiet: quiet}
 	f, ok := w.(*os.File)
-	if !quiet && (len(options) > 0 || ok && term.IsTerminal(int(f.Fd()))) {
+	if !quiet && !lines && (len(options) > 0 || ok && term.IsTerminal(int(f.Fd()))) {
 		d.bars = mpb.New(append([]mpb.ContainerOption{mpb.WithOutput(w), mpb.WithRefreshRate(120 * time.Millisecond)}, options...)...)
 	}
 	return d
@@ -113,7 +114,7 @@ func (d *display) end() {
 }
 
 // maxBarName is the most columns that a name takes.
-const maxBarName = 32
+const maxBarName = 24
 
 // left is the name. It is a server's, and so made plain (cves 9.2).
 func (d *display) left(s decor.Statistics) string {
@@ -121,7 +122,7 @@ func (d *display) left(s decor.Statistics) string {
 	p := d.now
 	d.mu.Unlock()
 	name := plain(p.Name)
-	width := min(maxBarName, s.AvailableWidth/3)
+	width := min(maxBarName, s.AvailableWidth/4)
 	if runewidth.StringWidth(name) > width { // the end says more than the beginning
 		name = runewidth.TruncateLeft(name, runewidth.StringWidth(name)-width+1, "…")
 	}
@@ -133,7 +134,7 @@ func (d *display) right(s decor.Statistics) string {
 	d.mu.Lock()
 	p := d.now
 	d.mu.Unlock()
-	text := strings.Join(parts(p), "  ")
+	text := strings.TrimSuffix(strings.Join(parts(p), "  "), " left")
 	if room := s.AvailableWidth - 4; runewidth.StringWidth(text) > room {
 		text = runewidth.Truncate(text, max(room, 0), "")
 	}

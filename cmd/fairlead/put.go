@@ -28,7 +28,6 @@ to have; - is standard input.
 func (p *process) put(args []string) error {
 	o := &copyOptions{}
 	f := copyFlags("put", o)
-	f.on(&o.help, "h", "the same as --help")
 	names, err := f.parse(args)
 	if err != nil {
 		return usageError{fmt.Errorf("put: %w", err)}
@@ -63,7 +62,7 @@ func (p *process) put(args []string) error {
 		}
 	}
 	return p.withClient(&o.clientOptions, func(ctx context.Context, c *client) error {
-		g := &putter{copier{client: c, o: o, d: newDisplay(c.stderr, o.quiet)}}
+		g := &putter{copier{client: c, o: o, d: newDisplay(c.stderr, o.quiet, o.verbose)}}
 		return g.run(ctx, files, t)
 	})
 }
