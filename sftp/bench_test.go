@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"testing"
+	"time"
 
 	"github.com/fairlead-ssh/fairlead/internal/fxp"
 	"github.com/fairlead-ssh/fairlead/internal/invariant"
@@ -169,5 +171,40 @@ func TestRequestAllocs(t *testing.T) {
 		if err := p.end(); err != nil && !errors.Is(err, io.EOF) {
 			t.Error(err)
 		}
+	}
+}
+
+// BenchmarkReaddir lists a directory of ten thousand entries.
+func BenchmarkReaddir(b *testing.B) {
+	now := time.Now()
+	tree := &listFS{}
+	for range 10_000 {
+		tree.entries = append(tree.entries, sftp.Entry{Name: "some-file-name.txt", Attrs: sftp.Attrs{
+			Valid: sftp.AttrsBasic | sftp.AttrOwnerGroup | sftp.AttrLinks, Mode: sftp.ModeRegular | 0o644, Size: 123456, UID: 1000, GID: 1000,
+			Owner: "anna", Group: "staff", Atime: now, Mtime: now, Links: 1,
+		}})
+	}
+	for v := fxp.V3; v <= fxp.Newest; v++ {
+		b.Run(fmt.Sprint("v", v), func(b *testing.B) {
+			p := newPeer(b, context.Background(), serverOf(tree), sftp.SessionInfo{}, 32<<10)
+			p.init(v)
+			b.ReportAllocs()
+			for b.Loop() {
+				h := p.opendir("/")
+				for {
+					p.send(&fxp.Handle{T: fxp.TypeReaddir, Handle: h})
+					msg, err := p.next()
+					if err != nil {
+						b.Fatal(err)
+					}
+					if fxp.Type(msg[0]) == fxp.TypeStatus {
+						break
+					}
+				}
+				p.close(h)
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/10_000, "ns/entry")
+			p.end()
+		})
 	}
 }
