@@ -22,12 +22,18 @@ const (
 
 // wireAttrs puts a into the layout of version v. The bits of AttrMask are those of versions
 // 4 to 6, and fxp leaves out what the version does not have.
-func wireAttrs(a *Attrs, v fxp.Version) fxp.Attrs {
-	w := fxp.Attrs{
-		V: v, Flags: uint32(a.Valid), Size: a.Size, UID: a.UID, GID: a.GID, Permissions: a.Mode,
-	}
+func wireAttrs(a *Attrs, v fxp.Version) (w fxp.Attrs) {
+	w.V = v
+	layAttrs(&w, a)
+	return w
+}
+
+// layAttrs is wireAttrs into w, which is empty but for V: a listing need not copy it then.
+func layAttrs(w *fxp.Attrs, a *Attrs) {
+	v := w.V
+	w.Flags, w.Size, w.UID, w.GID, w.Permissions = uint32(a.Valid), a.Size, a.UID, a.GID, a.Mode
 	if v < fxp.V4 {
-		oldAttrs(&w, a)
+		oldAttrs(w, a)
 	} else {
 		w.Type = byte(a.Type())
 		w.Allocation = a.Allocation
@@ -49,7 +55,6 @@ func wireAttrs(a *Attrs, v fxp.Version) fxp.Attrs {
 	} else {
 		w.Flags &^= fxp.AttrExtended
 	}
-	return w
 }
 
 // oldAttrs says of version 3 what it says otherwise than its successors: the type is in

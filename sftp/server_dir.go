@@ -118,7 +118,8 @@ func (s *session) list(r *request, h *handle) error {
 	count, now := uint32(0), time.Now()
 	most := uint32(max(s.bounds.ListEntries, 0))
 	for ; err == nil && (most == 0 || count < most); e, err = s.peek(h) {
-		w := fxp.NameEntry{Name: e.Name, Attrs: wireAttrs(&e.Attrs, s.version)}
+		w := fxp.NameEntry{Name: e.Name, Attrs: fxp.Attrs{V: s.version}}
+		layAttrs(&w.Attrs, &e.Attrs)
 		w.Attrs.Flags &= s.told(0)
 		if s.version < fxp.V4 {
 			w.LongName = s.longName(e, now)
