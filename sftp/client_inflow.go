@@ -94,12 +94,12 @@ func (f *inflow) join(b *packet.Buf) {
 func (f *inflow) begin() (wait bool, err error) {
 	const header = fxp.DataHeaderSize - fxp.LengthSize
 	p := f.in.Bytes()
-	if len(p) <= fxp.LengthSize {
+	if len(p) < fxp.LengthSize {
 		return true, nil
 	}
 	n, err := checkLength(p)
-	if err != nil {
-		return false, err
+	if err != nil || len(p) == fxp.LengthSize {
+		return true, err
 	}
 	t := fxp.Type(p[fxp.LengthSize])
 	switch {
