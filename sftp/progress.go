@@ -127,6 +127,9 @@ func (m *meter) progress() Progress {
 	if s := m.name.Load(); s != nil {
 		p.Name = *s
 	}
+	if p.Total >= 0 && p.Done > p.Total {
+		p.Total = -1 // the source has more than it said
+	}
 	return p
 }
 
@@ -139,6 +142,9 @@ func (m *meter) end() {
 	<-m.ended
 	p := m.progress()
 	p.Last, p.Rate = true, 0
+	if m.total.Load() >= 0 && p.Total < 0 {
+		p.Total = p.Done
+	}
 	if s := p.Time.Seconds(); s > 0 {
 		p.Rate = float64(p.Done-m.found.Load()) / s
 	}
