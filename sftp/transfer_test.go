@@ -668,3 +668,88 @@ func TestTransferOptionsThatContradict(t *testing.T) {
 		}
 	})
 }
+
+// Concurrency and ChunkSize: how many requests there are at a time, by how many round trips
+// they take, and how large they are.
+func TestTransferConcurrencyAndChunkSize(t *testing.T) {
+	for _, tt := range []struct {
+		concurrency, chunk, size int
+		trips                    int // of READs, the one that finds the end included, or of WRITEs
+	}{
+		{1, 1000, 10_000, 11},
+		{5, 1000, 10_000, 3},
+		{1, 10_000, 10_000, 2},
+		{0, 1000, 10_000, 1},
+		{0, 0, 10_000, 1},
+	} {
+		for _, put := range []bool{false, true} {
+			synctest.Test(t, func(t *testing.T) {
+				srv, s := tapped()
+				largest, requests := 0, 0
+				s.file = func(_ string, f sftp.File) sftp.File { return &measured{File: f, largest: &largest, requests: &requests} }
+				link := netsim.Link{Delay: 50 * time.Millisecond}
+				c, err := overLink(t, srv, nil, link, link)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer c.end()
+				want := noise(tt.size)
+				if !put {
+					if _, err := c.Put(t.Context(), "/f", bytes.NewReader(want), sftp.TransferOptions{}); err != nil {
+						t.Fatal(err)
+					}
+				}
+				largest, requests = 0, 0
+				o := sftp.TransferOptions{Concurrency: tt.concurrency, ChunkSize: tt.chunk, Size: int64(tt.size)}
+				begin := time.Now()
+				if put {
+					_, err = c.Put(t.Context(), "/g", bytes.NewReader(want), o)
+				} else {
+					_, err = c.Get(t.Context(), "/f", io.Discard, o)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				trips := int((time.Since(begin)+time.Millisecond)/(100*time.Millisecond)) - 2 // OPEN and CLOSE
+				expect := tt.trips
+				if put && expect > 1 {
+					expect-- // no WRITE looks for the end
+				}
+				if trips != expect {
+					t.Errorf("%+v put %v: %d round trips", tt, put, trips)
+				}
+				if tt.chunk > 0 && largest > tt.chunk {
+					t.Errorf("%+v put %v: %d octets in a request", tt, put, largest)
+				}
+				if !put && tt.chunk == 0 && requests != 2 {
+					t.Errorf("%d READs for a small file of known size", requests)
+				}
+			})
+		}
+	}
+}
+
+// measured is a file that remembers how it was read and written.
+type measured struct {
+	sftp.File
+	mu                sync.Mutex
+	largest, requests *int
+}
+
+func (m *measured) note(n int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	*m.largest = max(*m.largest, n)
+	*m.requests++
+}
+
+func (m *measured) ReadAt(p []byte, off int64) (int, error) {
+	n, err := m.File.ReadAt(p, off)
+	m.note(n)
+	return n, err
+}
+
+func (m *measured) WriteAt(p []byte, off int64) (int, error) {
+	m.note(len(p))
+	return m.File.WriteAt(p, off)
+}
