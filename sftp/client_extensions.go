@@ -2,6 +2,7 @@ package sftp
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/fairlead-ssh/fairlead/internal/fxp"
@@ -86,10 +87,24 @@ func (c *Client) ExpandPath(ctx context.Context, name string) (string, error) {
 	return p, pathError("expand-path", name, err)
 }
 
-// HomeDir answers the home directory of a user, of one's own for "" (home-directory).
+// HomeDir answers the home directory of a user, of one's own for "" (home-directory, and for
+// one's own expand-path@openssh.com where that does not do).
 func (c *Client) HomeDir(ctx context.Context, user string) (string, error) {
-	p, err := c.named(ctx, fxp.OpHomeDirectory, &fxp.ExtText{Text: user})
+	p, err := c.homeDir(ctx, user)
 	return p, pathError("home-directory", user, err)
+}
+
+func (c *Client) homeDir(ctx context.Context, user string) (string, error) {
+	var p string
+	err := error(unannounced(fxp.OpHomeDirectory.Row().Extension))
+	if c.quirks&brokenHome == 0 {
+		p, err = c.named(ctx, fxp.OpHomeDirectory, &fxp.ExtText{Text: user})
+	}
+	var refused *StatusError
+	if user == "" && errors.As(err, &refused) && c.supports(fxp.OpExpandPath) {
+		return c.named(ctx, fxp.OpExpandPath, &fxp.ExtText{Text: "~"}) // OpenSSH looks for a user with no name
+	}
+	return p, err
 }
 
 // StatFS describes the file system that name is on (statvfs@openssh.com).

@@ -53,6 +53,9 @@ func (c *Client) hash(ctx context.Context, name string, handle []byte, r HashRan
 	if !c.supports(fxp.OpCheckFileName) && !c.Supports("check-file-name") {
 		return c.md5(ctx, name, handle, r)
 	}
+	if c.quirks&wrongRanges != 0 && r.Length != 0 {
+		return nil, errRange
+	}
 	w := fxp.HashRange{Algorithms: r.Algorithms, Start: uint64(r.Start), Length: uint64(r.Length), BlockSize: r.BlockSize}
 	var m fxp.ReplyCheckFile
 	var err error
@@ -64,7 +67,11 @@ func (c *Client) hash(ctx context.Context, name string, handle []byte, r HashRan
 	if err != nil {
 		return nil, err
 	}
-	return &Hashes{Algorithm: m.Algorithm, Sum: m.Hashes}, nil
+	sum, err := c.quirks.hashes(&m)
+	if err != nil {
+		return nil, c.fail(err)
+	}
+	return &Hashes{Algorithm: m.Algorithm, Sum: sum}, nil
 }
 
 // md5 asks for the one hash that the drafts themselves have (filexfer-05 section 8.1).

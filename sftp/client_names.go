@@ -166,7 +166,7 @@ func (c *Client) Link(ctx context.Context, target, newName string) error {
 	old, link := c.toWire(target), c.toWire(newName)
 	var err error
 	if c.version >= fxp.V6 {
-		err = c.status(ctx, &fxp.Link{New: link, Target: old})
+		err = c.status(ctx, c.quirks.link(old, link, false))
 	} else {
 		err = c.extended(ctx, fxp.OpHardlink, &fxp.ExtPaths{Old: old, New: link}, nil)
 	}
@@ -179,7 +179,7 @@ func (c *Client) Symlink(ctx context.Context, target, newName string) error {
 	var m fxp.Message
 	switch {
 	case c.version >= fxp.V6:
-		m = &fxp.Link{New: link, Target: old, Symbolic: true}
+		m = c.quirks.link(old, link, true)
 	case c.linkFirst():
 		m = &fxp.TwoPaths{T: fxp.TypeSymlink, First: link, Second: old}
 	default:
@@ -228,7 +228,7 @@ func (c *Client) realPath(ctx context.Context, name string, control RealPathCont
 		for _, p := range compose {
 			m.Compose = append(m.Compose, c.toWire(p))
 		}
-		if len(compose) > 0 && control == RealPathDefault {
+		if (len(compose) > 0 || c.quirks&controlByte != 0) && control == RealPathDefault {
 			m.Control = byte(RealPathNoCheck) // its place cannot be left out; this is what that means
 		}
 	case control != RealPathDefault:

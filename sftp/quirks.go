@@ -2,8 +2,7 @@ package sftp
 
 import "strings"
 
-// quirk is a set of ways in which a client differs from what the draft, or the field,
-// says.
+// quirk is a set of ways in which a peer differs from what the draft, or the field, says.
 type quirk uint8
 
 const (
@@ -18,6 +17,13 @@ const (
 	minaHashes
 	// anySupported: reads in supported2 which extensions there are, in every version.
 	anySupported
+	// controlByte: REALPATH of version 6 must have the byte that the draft lets out.
+	controlByte
+	// wrongRanges: check-file hashes other octets than it is asked for, unless they reach to
+	// the end of the file.
+	wrongRanges
+	// brokenHome: the answer to home-directory is no message, and ends the session.
+	brokenHome
 )
 
 // quirkRows are the clients known to differ, by a part of their SSH ident.

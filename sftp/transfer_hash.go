@@ -35,8 +35,11 @@ func (h *serverHash) make() hash.Hash {
 	return sum
 }
 
-// serverHash answers the best way of the server, nil if it has none.
+// serverHash answers the best way of the server, nil if it has none, or none for parts of files.
 func (c *Client) serverHash() *serverHash {
+	if c.quirks&wrongRanges != 0 {
+		return nil
+	}
 	list, ok := c.exts["check-file"]
 	if !ok {
 		list, ok = c.exts["check-file-name"]
@@ -74,6 +77,12 @@ func (h *serverHash) sum(ctx context.Context, file hashed, off, n int64) ([]byte
 		sum, err = h.ask(ctx, "check-file-handle", &fxp.ExtCheckHandle{Handle: file.handle, HashRange: r}, &m, &m.Hashes)
 	} else {
 		sum, err = h.ask(ctx, "check-file-name", &fxp.ExtCheckName{Path: h.c.toWire(file.name), HashRange: r}, &m, &m.Hashes)
+	}
+	if err == nil {
+		m.Hashes = sum // the rest of m lay in the packet
+		if sum, err = h.c.quirks.hashes(&m); err != nil {
+			return nil, h.c.fail(err)
+		}
 	}
 	if err == nil && m.Algorithm != h.name {
 		err = Status(CodeBadMessage, "server hashed by another algorithm than it was asked for")
