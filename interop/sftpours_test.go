@@ -65,7 +65,7 @@ func (d *ourDriver) do(ctx context.Context, o op) (answer, error) {
 }
 
 // lacks is how our client says that a session has no way to do something.
-var lacks = regexp.MustCompile(`^server does not offer|^protocol version has no`)
+var lacks = regexp.MustCompile(`^server does not offer|^protocol version has no|^server hashes files only`)
 
 // number returns a numeric argument, 0 without.
 func (o op) number(key string) int64 {
@@ -283,8 +283,9 @@ func tellAttrs(a *sftp.Attrs, err error) (answer, error) {
 	add(sftp.AttrUIDGID, "uid", a.UID, "gid", a.GID)
 	add(sftp.AttrOwnerGroup, "owner", a.Owner, "group", a.Group)
 	add(sftp.AttrMode, "mode", a.Mode&0o7777)
-	add(sftp.AttrAtime, "atime", a.Atime.Unix(), "atime_ns", a.Atime.Nanosecond())
-	add(sftp.AttrMtime, "mtime", a.Mtime.Unix(), "mtime_ns", a.Mtime.Nanosecond())
+	add(sftp.AttrAtime, "atime", a.Atime.Unix())
+	add(sftp.AttrMtime, "mtime", a.Mtime.Unix())
+	add(sftp.AttrSubsecond, "atime_ns", a.Atime.Nanosecond(), "mtime_ns", a.Mtime.Nanosecond())
 	add(sftp.AttrLinks, "nlink", a.Links)
 	return told(pairs...), nil
 }

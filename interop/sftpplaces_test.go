@@ -35,8 +35,9 @@ type foreign struct {
 	// codes are the status codes that the server has in place of the drafts', by column or by column and version.
 	codes map[string]int
 	login string // as in sftpCell
-	// numeric: owners are told as numbers; seconds: times are kept without fractions.
-	numeric, seconds bool
+	// numeric: owners are told as numbers; seconds: times are kept without fractions; tellsSeconds: they are told
+	// without.
+	numeric, seconds, tellsSeconds bool
 }
 
 // newPlace makes the directories and keys of a server that will run as an ordinary user.

@@ -63,6 +63,7 @@ type sftpCell struct {
 
 	login                    string // who owns the files of the user who logged in, where it is not the system's name
 	numeric, seconds, coarse bool
+	tellsSeconds             bool // the server keeps fractions, but does not tell them
 	verifies                 bool
 	gone, lost               bool // the client is, its connection may be
 }
@@ -96,8 +97,8 @@ type pairing struct {
 	against []map[string]string // deviates
 	codes   map[string]int
 
-	login            string
-	numeric, seconds bool
+	login                          string
+	numeric, seconds, tellsSeconds bool
 }
 
 // reason returns the first that the tables have for a column.
@@ -141,7 +142,7 @@ func (p *pairing) run(t *testing.T, table *table, d driver) driver {
 			x := &sftpCell{
 				ctx: ctx, driver: d, version: p.version, here: filepath.Join(here, col.name), there: filepath.Join(there, col.name),
 				remote: path.Join(p.place.prefix, p.row, col.name), many: path.Join(p.place.prefix, "many"), root: p.place.asRoot || os.Getuid() != 0, code: p.code(col.name),
-				login: p.login, numeric: p.numeric, seconds: p.seconds || p.client.seconds, coarse: p.client.coarse, verifies: p.client.verifies,
+				login: p.login, numeric: p.numeric, seconds: p.seconds || p.client.seconds, coarse: p.client.coarse, verifies: p.client.verifies, tellsSeconds: p.tellsSeconds,
 			}
 			err := never
 			if err == nil {

@@ -201,7 +201,7 @@ func (h *host) write(t *testing.T, name, content string) {
 // read is the content of a file of h, "" if there is none.
 func (h *host) read(t *testing.T, name string) string {
 	t.Helper()
-	f, err := h.fs.Open(t.Context(), name, &sftp.OpenHow{Access: sftp.AccessReadData, Disposition: sftp.OpenExisting})
+	f, err := h.fs.Open(t.Context(), name, &sftp.OpenHow{Access: sftp.AccessReadData})
 	if err != nil {
 		return ""
 	}

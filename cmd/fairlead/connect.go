@@ -7,9 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"slices"
 	"strings"
-	"sync"
 
 	"github.com/fairlead-ssh/fairlead/ssh2"
 )
@@ -22,19 +20,15 @@ type connector struct {
 	log    *slog.Logger // nil: no log
 	quiet  bool         // no banners
 
-	mu      sync.Mutex
 	closers []io.Closer // the connections, in the order they were made
 }
 
-// Close ends all connections. It may be called by several goroutines.
+// Close ends all connections.
 func (c *connector) Close() error {
-	c.mu.Lock()
-	closers := c.closers
-	c.closers = nil
-	c.mu.Unlock()
-	for _, conn := range slices.Backward(closers) {
-		_ = conn.Close()
+	for i := len(c.closers) - 1; i >= 0; i-- {
+		_ = c.closers[i].Close()
 	}
+	c.closers = nil
 	return nil
 }
 
@@ -92,9 +86,7 @@ func (c *connector) client(ctx context.Context, h *hostSettings, fingerprint str
 	if err != nil {
 		return nil, err
 	}
-	c.mu.Lock()
 	c.closers = append(c.closers, client)
-	c.mu.Unlock()
 	return client, nil
 }
 

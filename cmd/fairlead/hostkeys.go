@@ -120,7 +120,7 @@ func remoteOf(key *ssh2.HostKeyInfo) string {
 // confirm asks whether to go on. The fingerprint itself is the best answer: whoever copies
 // it has compared it.
 func (c *connector) confirm(ctx context.Context, fingerprint string) (bool, error) {
-	prompt := "Go on, and remember this key (yes, no, or the fingerprint that it should have)? "
+	prompt := "Is that the host, so that you want to go on (yes, no, or the fingerprint it should have)? "
 	for range 5 {
 		a, err := c.term.ask(ctx, prompt, true)
 		if err != nil {

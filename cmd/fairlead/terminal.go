@@ -65,16 +65,10 @@ func (t *tty) ask(ctx context.Context, prompt string, echo bool) (string, error)
 	if ctx.Err() != nil {
 		return "", context.Cause(ctx)
 	}
-	if !echo {
-		// Before the prompt is seen, so that nothing that is typed then is.
-		show, err := hideTyping(int(t.in.Fd()))
-		if err != nil {
-			return "", fmt.Errorf("terminal: %w", err)
-		}
-		defer func() {
-			show()
-			t.tell("\n") // that of the person was not shown either
-		}()
+	fd := int(t.in.Fd())
+	before, err := term.GetState(fd)
+	if err != nil {
+		return "", fmt.Errorf("terminal: %w", err)
 	}
 	t.tell(prompt)
 	type answer struct {
@@ -85,19 +79,26 @@ func (t *tty) ask(ctx context.Context, prompt string, echo bool) (string, error)
 	// A read of a terminal has no deadline. When ctx ends, so does the process soon, and
 	// this goroutine with it.
 	go func() {
+		if !echo {
+			line, err := term.ReadPassword(fd)
+			done <- answer{string(line), err}
+			return
+		}
 		line, err := readLine(t.in)
 		done <- answer{line, err}
 	}()
 	select {
 	case a := <-done:
+		if !echo {
+			t.tell("\n") // that of the person was not shown either
+		}
 		if errors.Is(a.err, io.EOF) {
 			a.err = errNobody
 		}
 		return a.line, a.err
 	case <-ctx.Done():
-		if echo {
-			t.tell("\n")
-		}
+		_ = term.Restore(fd, before) // or else nothing typed later would be seen
+		t.tell("\n")
 		return "", context.Cause(ctx)
 	}
 }
