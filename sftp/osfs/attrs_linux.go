@@ -99,10 +99,10 @@ func setBits(f *os.File, set, clear sftp.AttrBits) error {
 		}
 		return nil
 	})
-	if err == unix.ENOTTY && on == 0 {
+	if errors.Is(err, unix.ENOTTY) && on == 0 {
 		return nil // no such bits here: they are clear
 	}
-	if err == unix.ENOTTY {
+	if errors.Is(err, unix.ENOTTY) {
 		err = errors.ErrUnsupported
 	}
 	return err

@@ -26,7 +26,7 @@ func lockRange(f *file, start, end uint64, exclusive bool) error {
 		lk.Type = unix.F_WRLCK
 	}
 	err := control(f.f, func(fd int) error { return unix.FcntlFlock(uintptr(fd), unix.F_OFD_SETLK, &lk) })
-	if err == unix.EAGAIN || err == unix.EACCES {
+	if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EACCES) {
 		return sftp.Status(sftp.CodeRangeLockRefused, "another process holds a lock")
 	}
 	return nil // EBADF: no access for any; else no such locks here

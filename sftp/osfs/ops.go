@@ -34,23 +34,6 @@ func (s *FS) Stat(ctx context.Context, name string, opt sftp.StatOpt) (*sftp.Att
 	return a, nil
 }
 
-// openRegular opens rel, not following links, and refuses what is not a regular file.
-func (s *FS) openRegular(rel string, flag int, perm fs.FileMode) (*os.File, error) {
-	f, err := s.openFile(rel, flag, perm)
-	if err != nil {
-		return nil, err
-	}
-	var a sftp.Attrs
-	if err = statFile(f, &a); err == nil {
-		err = onlyRegular(&a)
-	}
-	if err != nil {
-		_ = f.Close()
-		return nil, err
-	}
-	return f, nil
-}
-
 func onlyRegular(a *sftp.Attrs) error {
 	switch a.Type() {
 	case sftp.TypeRegular:

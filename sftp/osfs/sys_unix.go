@@ -3,6 +3,7 @@
 package osfs
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 	"runtime"
@@ -447,7 +448,7 @@ func flock(f *os.File, exclusive bool) error {
 		how = unix.LOCK_EX
 	}
 	err := control(f, func(fd int) error { return unix.Flock(fd, how|unix.LOCK_NB) })
-	if err == unix.EWOULDBLOCK {
+	if errors.Is(err, unix.EWOULDBLOCK) {
 		return sftp.CodeLockConflict
 	}
 	return nil
