@@ -34,6 +34,11 @@
 // lock, for which the kernel wants a handle with writing access; the others are read locks.
 // What the kernel or file system will not lock is locked among the handles here only.
 //
+// OpenDeleteOnClose removes the name when that very handle is closed, whatever the cause: the
+// name by which the file was opened, wherever it was moved to inside (Linux; elsewhere only
+// if it is where it was), and only if it still is that file. Appends never interleave among
+// the handles of an FS, and on Linux neither with those of other processes.
+//
 // # Attributes
 //
 // Attributes beyond those of version 3 cost calls of their own and are answered when asked
