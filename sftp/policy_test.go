@@ -544,3 +544,82 @@ func treeOf(t *testing.T, fsys sftp.FileSystem, dir string) (all []string) {
 	}
 	return all
 }
+
+// TestPolicyEveryName sends every request that holds a name, in every version and about a
+// hidden name, also by way of a symlink: none succeeds, none tells whether anything is there,
+// and nothing changes.
+func TestPolicyEveryName(t *testing.T) {
+	ctx := context.Background()
+	for _, v := range []fxp.Version{3, 4, 5, 6} {
+		tree := memfs.New(memfs.Options{})
+		if err := errors.Join(tree.Mkdir(ctx, "/pub", nil), tree.Mkdir(ctx, "/secret", nil), tree.Mkdir(ctx, "/secret/d", nil),
+			putFile(tree, "/secret/f", "SECRET"), putFile(tree, "/pub/f", "known"), tree.Link(ctx, "/secret", "/pub/l", true)); err != nil {
+			t.Fatal(err)
+		}
+		before := fmt.Sprint(treeOf(t, tree, "/secret"))
+		srv := serverOf(tree)
+		srv.TempFolder = "/secret"
+		srv.Policy = &sftp.Policy{Rules: []sftp.Rule{{Path: "/pub", Perm: sftp.PermAll}}}
+		x := func(name string, data wire.Layouter) fxp.Message {
+			return &fxp.Extended{Name: name, Data: wire.Append(nil, data)}
+		}
+		how := fxp.Attrs{V: v}
+		// About a name, with another one that may be used.
+		all := func(name, free string) map[string]fxp.Message {
+			m := map[string]fxp.Message{
+				"OPENDIR": &fxp.Path{T: fxp.TypeOpendir, Path: name}, "REMOVE": &fxp.Path{T: fxp.TypeRemove, Path: name},
+				"RMDIR": &fxp.Path{T: fxp.TypeRmdir, Path: name}, "READLINK": &fxp.Path{T: fxp.TypeReadlink, Path: name},
+				"STAT": &fxp.Stat{V: v, T: fxp.TypeStat, Path: name}, "LSTAT": &fxp.Stat{V: v, T: fxp.TypeLstat, Path: name},
+				"MKDIR": &fxp.PathAttrs{T: fxp.TypeMkdir, Path: name, Attrs: how}, "SETSTAT": &fxp.PathAttrs{T: fxp.TypeSetstat, Path: name, Attrs: how},
+				"RENAME from": &fxp.Rename{V: v, Old: name, New: free}, "RENAME to": &fxp.Rename{V: v, Old: "/pub/f", New: name},
+				"SYMLINK to": &fxp.TwoPaths{T: fxp.TypeSymlink, First: name, Second: free}, "SYMLINK at": &fxp.TwoPaths{T: fxp.TypeSymlink, First: "f", Second: name},
+				"posix-rename from": x("posix-rename@openssh.com", &fxp.ExtPaths{Old: name, New: free}),
+				"posix-rename to":   x("posix-rename@openssh.com", &fxp.ExtPaths{Old: "/pub/f", New: name}),
+				"hardlink from":     x("hardlink@openssh.com", &fxp.ExtPaths{Old: name, New: free}),
+				"hardlink to":       x("hardlink@openssh.com", &fxp.ExtPaths{Old: "/pub/f", New: name}),
+				"statvfs":           x("statvfs@openssh.com", &fxp.ExtText{Text: name}), "space-available": x("space-available", &fxp.ExtText{Text: name}),
+				"lsetstat":   x("lsetstat@openssh.com", &fxp.ExtSetstat{Path: name, Attrs: how}),
+				"check-file": x("check-file-name", &fxp.ExtCheckName{Path: name, HashRange: fxp.HashRange{Algorithms: []string{"sha256"}}}), "md5-hash": x("md5-hash", &fxp.ExtMD5Name{Path: name}),
+				"copy-file from": x("copy-file", &fxp.ExtCopyFile{From: name, To: free}), "copy-file to": x("copy-file", &fxp.ExtCopyFile{From: "/pub/f", To: name, Overwrite: true}),
+				"make-temp-folder": x("make-temp-folder", new(fxp.ExtNothing)),
+			}
+			if v >= fxp.V6 {
+				m["LINK to"] = &fxp.Link{New: free, Target: name}
+				m["LINK at"] = &fxp.Link{New: name, Target: "/pub/f"}
+				m["LINK symbolic"] = &fxp.Link{New: free, Target: name, Symbolic: true}
+			}
+			for flags := range uint32(64) {
+				if flags&fxp.OpenTrunc != 0 && flags&(fxp.OpenWrite|fxp.OpenAppend|fxp.OpenCreate) == 0 {
+					continue // means nothing
+				}
+				open := &fxp.Open{Path: name, Flags: flags, Attrs: how}
+				if v >= fxp.V5 {
+					open.Access, open.Flags = sftp.NewOpen(flags)
+				}
+				m[fmt.Sprintf("OPEN %#x", flags)] = open
+			}
+			return m
+		}
+		play(t, srv, sftp.SessionInfo{ClientIdent: "SSH-2.0-OpenSSH_9.9"}, func(p *peer) {
+			p.init(v)
+			for _, dir := range []string{"/secret/", "/pub/l/", "/pub/../secret/"} {
+				there, not := all(dir+"f", "/pub/free"), all(dir+"none", "/pub/free")
+				for what, m := range there {
+					got := p.code(p.call(m))
+					if got == sftp.CodeOK || got == sftp.CodeBadMessage || got == sftp.CodeOpUnsupported {
+						t.Errorf("version %d: %s of %sf: %v", v, what, dir, got)
+					}
+					if none := p.code(p.call(not[what])); none != got {
+						t.Errorf("version %d: %s in %s: %v, and %v of what is not there", v, what, dir, got, none)
+					}
+				}
+			}
+		})
+		if after := fmt.Sprint(treeOf(t, tree, "/secret")); after != before {
+			t.Errorf("version %d: %s became %s", v, before, after)
+		}
+		if names, err := listNames(tree, "/pub"); err != nil || !slices.Equal(names, []string{"f", "l"}) {
+			t.Errorf("version %d: %q, %v", v, names, err)
+		}
+	}
+}
