@@ -45,6 +45,10 @@ func (f *barrierFS) Remove(context.Context, string) error                     { 
 
 func (f *barrierFS) Rename(context.Context, string, string, sftp.RenameFlags) error { return f.note() }
 
+func (f *barrierFS) RealPath(context.Context, string, sftp.RealPathOpt) (string, *sftp.Attrs, error) {
+	return "/f", &sftp.Attrs{}, f.note()
+}
+
 func (f *barrierFS) Extended(context.Context, string, []byte) ([]byte, error) { return nil, f.note() }
 
 // TestNamesWaitForWrites: a request by a name that may be that of a file being written is
@@ -94,6 +98,58 @@ func TestNamesWaitForWrites(t *testing.T) {
 			}
 			if fsys.calls == 0 || fsys.early != 0 {
 				t.Errorf("%s: asked %d times, %d too early", row.Name, fsys.calls, fsys.early)
+			}
+		})
+	}
+}
+
+// TestRealpathWithAttributesWaits: REALPATH that tells attributes waits for writes as STAT
+// does; that which looks at the name only does not.
+func TestRealpathWithAttributesWaits(t *testing.T) {
+	for control, early := range map[sftp.RealPathControl]int{
+		sftp.RealPathDefault: 1, sftp.RealPathNoCheck: 1, sftp.RealPathStatIf: 0, sftp.RealPathStatAlways: 0,
+	} {
+		fsys := &barrierFS{slowFS: &slowFS{}}
+		srv := serverOf(fsys)
+		srv.SetIO(sftp.IOSpawn)
+		play(t, srv, sftp.SessionInfo{}, func(p *peer) {
+			p.init(6)
+			h := p.call(&fxp.Open{Path: "f", Access: 0x183, Flags: 3, Attrs: fxp.Attrs{V: 6}}).(*fxp.Handle).Handle
+			fsys.start, fsys.calls, fsys.early = time.Now(), 0, 0
+			p.sendAll(&fxp.Write{Handle: h, Data: []byte("x")}, &fxp.Realpath{V: 6, Path: "f", Control: byte(control)})
+			for range 2 {
+				p.recv()
+			}
+			if fsys.calls != 1 || fsys.early != early {
+				t.Errorf("control %d: asked %d times, %d of them while a write was under way, want %d", control, fsys.calls, fsys.early, early)
+			}
+		})
+	}
+}
+
+// TestRequestsOnAHandleWaitForTheFile: CLOSE, whose locks may bind others, and what changes
+// or tells attributes wait for the writes sent before to another handle of the same file.
+func TestRequestsOnAHandleWaitForTheFile(t *testing.T) {
+	for name, request := range map[string]func(h []byte) fxp.Message{
+		"CLOSE": func(h []byte) fxp.Message { return &fxp.Handle{T: fxp.TypeClose, Handle: h} },
+		"FSTAT": func(h []byte) fxp.Message { return &fxp.Handle{T: fxp.TypeFstat, Handle: h} },
+		"FSETSTAT": func(h []byte) fxp.Message {
+			return &fxp.Fsetstat{Handle: h, Attrs: fxp.Attrs{V: 3, Flags: fxp.AttrSize}}
+		},
+	} {
+		fsys := &slowFS{}
+		srv := serverOf(fsys)
+		srv.SetIO(sftp.IOSpawn)
+		play(t, srv, sftp.SessionInfo{}, func(p *peer) {
+			p.init(3)
+			a, b := p.open("f", fxp.OpenWrite), p.open("/d/../f", fxp.OpenWrite)
+			start := time.Now()
+			id := p.sendAll(&fxp.Write{Handle: a, Data: []byte("x")}, request(b))
+			for range 2 {
+				got, _ := p.recv()
+				if got == id+1 && time.Since(start) < time.Second {
+					t.Errorf("%s was answered before the write", name)
+				}
 			}
 		})
 	}
