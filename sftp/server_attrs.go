@@ -10,8 +10,8 @@ import (
 type AttrPolicy uint8
 
 const (
-	// AttrApply sets it, and tells the client when that fails. Attributes that the
-	// file system cannot keep at all (Capabilities.Attrs) are ignored.
+	// AttrApply sets it, and tells the client when that fails. Mode, owner and times are
+	// ignored if the file system cannot keep them at all (Capabilities.Attrs).
 	AttrApply AttrPolicy = iota
 	// AttrIgnore leaves the file as it is and answers that all is well: many clients
 	// take an upload for failed when they cannot set its time or mode (W10).

@@ -118,7 +118,7 @@ func (s *session) run() error {
 		attrs := []slog.Attr{
 			slog.String("user", plain(s.info.User)), slog.Uint64("requests", s.requests),
 			slog.Uint64("files", s.files), slog.Uint64("read", s.readTotal), slog.Uint64("written", s.writTotal),
-			slog.Duration("time", time.Since(s.start)),
+			slog.Duration("time", time.Since(s.start)), slog.Uint64("version", uint64(s.version)),
 		}
 		if s.info.RemoteAddr != nil {
 			attrs = append(attrs, slog.String("remote", s.info.RemoteAddr.String()))
