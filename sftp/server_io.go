@@ -469,7 +469,7 @@ func (s *session) write(id uint32, body []byte) {
 		err = errNotWrite
 	case h.appends || h.serial:
 		off = 0 // has no meaning (filexfer-02 section 6.3, filexfer-13 section 8.2.3)
-	case off > uint64(math.MaxInt64-len(data)):
+	case off > math.MaxInt64-uint64(len(data)):
 		err = errOffset
 	}
 	if err != nil || len(data) == 0 {
