@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
@@ -159,9 +158,9 @@ func command(t *testing.T, who *person, args ...string) ran {
 
 func commandWith(t *testing.T, who *person, stdin io.Reader, signals <-chan os.Signal, args ...string) ran {
 	t.Helper()
-	var stdout, stderr bytes.Buffer
+	stdout, stderr := newOutput(), newOutput() // which the command of a proxy may write to, too
 	p := &process{
-		stdin: stdin, stdout: &stdout, stderr: &stderr, signals: signals,
+		stdin: stdin, stdout: stdout, stderr: stderr, signals: signals,
 		account: func() account { return account{name: "me", home: os.Getenv("HOME")} },
 		terminal: func() terminal {
 			if who == nil {
@@ -201,7 +200,7 @@ func (h *host) write(t *testing.T, name, content string) {
 // read is the content of a file of h, "" if there is none.
 func (h *host) read(t *testing.T, name string) string {
 	t.Helper()
-	f, err := h.fs.Open(t.Context(), name, &sftp.OpenHow{Access: sftp.AccessReadData})
+	f, err := h.fs.Open(t.Context(), name, &sftp.OpenHow{Access: sftp.AccessReadData, Disposition: sftp.OpenExisting})
 	if err != nil {
 		return ""
 	}

@@ -25,8 +25,8 @@ type clientOptions struct {
 	help       bool
 }
 
-// add defines the flags.
-func (o *clientOptions) add(f *flagSet) {
+// add defines the flags; help are the names of that one.
+func (o *clientOptions) add(f *flagSet, help string) {
 	f.value(func(s string) (err error) { o.port, err = checkPort(s); return err }, "P,port", "PORT", "connect to this port")
 	f.list(&o.identities, "i,identity", "FILE", "log in with the key in this file; may be repeated")
 	f.text(&o.jump, "J,jump", "HOST[,HOST...]", "go by way of these hosts: [user@]host[:port]")
@@ -47,7 +47,7 @@ func (o *clientOptions) add(f *flagSet) {
 	f.text(&o.server, "s,sftp-server", "SUBSYSTEM|COMMAND", "ask for this subsystem in place of sftp; with a slash or space in it, run this command of the host")
 	f.on(&o.quiet, "q,quiet", "no progress, no banners: only errors")
 	f.on(&o.verbose, "v,verbose", "tell more, of the connection too")
-	f.on(&o.help, "help", "print this")
+	f.on(&o.help, help, "print this")
 }
 
 // sshConfig is the configuration with what the flags say on top.

@@ -7,7 +7,9 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
+	"sync"
 
 	"github.com/fairlead-ssh/fairlead/ssh2"
 )
@@ -20,15 +22,19 @@ type connector struct {
 	log    *slog.Logger // nil: no log
 	quiet  bool         // no banners
 
+	mu      sync.Mutex
 	closers []io.Closer // the connections, in the order they were made
 }
 
-// Close ends all connections.
+// Close ends all connections. It may be called by several goroutines.
 func (c *connector) Close() error {
-	for i := len(c.closers) - 1; i >= 0; i-- {
-		_ = c.closers[i].Close()
-	}
+	c.mu.Lock()
+	closers := c.closers
 	c.closers = nil
+	c.mu.Unlock()
+	for _, conn := range slices.Backward(closers) {
+		_ = conn.Close()
+	}
 	return nil
 }
 
@@ -75,9 +81,6 @@ func (c *connector) client(ctx context.Context, h *hostSettings, fingerprint str
 	if h.compression {
 		cfg.Compression = "^zlib@openssh.com"
 	}
-	if h.updateHostKeys {
-		cfg.OnHostKeys = policy.update
-	}
 	nc, err := c.dial(ctx, h, depth)
 	if err != nil {
 		return nil, err
@@ -86,7 +89,9 @@ func (c *connector) client(ctx context.Context, h *hostSettings, fingerprint str
 	if err != nil {
 		return nil, err
 	}
+	c.mu.Lock()
 	c.closers = append(c.closers, client)
+	c.mu.Unlock()
 	return client, nil
 }
 

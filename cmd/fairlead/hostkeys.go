@@ -74,13 +74,6 @@ func (k *knownHost) CheckHostKey(ctx context.Context, key *ssh2.HostKeyInfo) err
 	return k.known.CheckHostKey(ctx, &under)
 }
 
-// update takes over the keys that a known host has proven to have.
-func (k *knownHost) update(_ context.Context, u *ssh2.HostKeyUpdate) {
-	if k.pin == nil {
-		_, _, _ = k.known.Update(k.addr, u.Keys) // the next connection will try again
-	}
-}
-
 // unknownHost decides about a host of which no key is known, as StrictHostKeyChecking says.
 func (c *connector) unknownHost(ctx context.Context, h *hostSettings, k *knownHost, key *ssh2.HostKeyInfo) error {
 	unknown := &ssh2.KnownHostsError{Problem: ssh2.ErrHostUnknown, Host: nameIn(k.addr), Key: key.Key}
@@ -120,7 +113,7 @@ func remoteOf(key *ssh2.HostKeyInfo) string {
 // confirm asks whether to go on. The fingerprint itself is the best answer: whoever copies
 // it has compared it.
 func (c *connector) confirm(ctx context.Context, fingerprint string) (bool, error) {
-	prompt := "Is that the host, so that you want to go on (yes, no, or the fingerprint it should have)? "
+	prompt := "Go on, and remember this key (yes, no, or the fingerprint that it should have)? "
 	for range 5 {
 		a, err := c.term.ask(ctx, prompt, true)
 		if err != nil {

@@ -345,7 +345,7 @@ func TestUnknownHost(t *testing.T) {
 		t.Errorf("nobody to ask: %+v", r)
 	}
 	for _, no := range []string{"no", "SHA256:other"} {
-		who := &person{answers: [][2]string{{"want to go on", no}}}
+		who := &person{answers: [][2]string{{"remember this key", no}}}
 		if r := command(t, who, h.on("ls", "127.0.0.1:")...); r.status != statusConnect || !strings.Contains(who.String(), fingerprint) {
 			t.Errorf("%s: %+v", no, r)
 		}
@@ -358,7 +358,7 @@ func TestUnknownHost(t *testing.T) {
 	}
 	for i, yes := range []string{"yes", fingerprint} {
 		_ = os.Remove(known)
-		who := &person{answers: [][2]string{{"want to go on", "perhaps"}, {"yes, no", yes}, {"password", secret}}}
+		who := &person{answers: [][2]string{{"remember this key", "perhaps"}, {"yes, no", yes}, {"password", secret}}}
 		if r := command(t, who, h.on("ls", "127.0.0.1:")...); r.status != statusOK {
 			t.Errorf("%d: %+v", i, r)
 		}

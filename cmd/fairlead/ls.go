@@ -40,7 +40,7 @@ func lsFlags(o *lsOptions) *flagSet {
 	f.on(&o.unsorted, "U,unsorted", "as the server sends it, at once, in constant memory")
 	f.on(&o.reverse, "r,reverse", "in the opposite order")
 	f.on(&o.json, "json", "a JSON object a line, for programs")
-	o.clientOptions.add(f)
+	o.clientOptions.add(f, "help") // -h is for sizes
 	return f
 }
 
@@ -310,6 +310,9 @@ func ownersIn(line string) (owner, group string) {
 	if len(f) < 9 || len(f[0]) < 10 || !strings.ContainsAny(f[0][:1], "-dlcbps") {
 		return "", ""
 	}
+	if isNumber(f[2]) && isNumber(f[3]) {
+		return "", "" // says nothing new
+	}
 	return f[2], f[3]
 }
 
@@ -490,6 +493,9 @@ func (l *lister) json(e *listed) {
 	}
 	if a.Has(sftp.AttrUIDGID) {
 		out.UID, out.GID = &a.UID, &a.GID
+		if isNumber(a.Owner) && isNumber(a.Group) {
+			out.Owner, out.Group = "", "" // says nothing new
+		}
 	}
 	if a.Has(sftp.AttrLinks) {
 		out.Links = &a.Links

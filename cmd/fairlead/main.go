@@ -33,7 +33,7 @@ const usage = `usage: fairlead get [flags] SOURCE... [DIR]
        fairlead serve --stdio [flags]
        fairlead version
 
-"fairlead get --help" lists the flags of a command, with examples.
+"fairlead get --help" lists the flags of get, and so on.
 `
 
 func main() {
@@ -64,10 +64,14 @@ func (p *process) run(args []string) int {
 	switch command {
 	case "serve":
 		if rest, stdio := cutStdio(args); stdio {
-			err = serveStdio(rest, stdout, stderr, processStreams, signals)
+			err = serveStdio(rest, stdout, stderr, processStreams(), signals)
 			break
 		}
 		err = serve(args, stdout, stderr, signals)
+	case "get":
+		err = p.get(args)
+	case "put":
+		err = p.put(args)
 	case "ls":
 		err = p.ls(args)
 	case "version", "--version":

@@ -164,11 +164,27 @@ func (c *client) subsystem(ctx context.Context, ssh *ssh2.Client) (packet.Conn, 
 	if err != nil {
 		return nil, err
 	}
+	s.Stderr = escaper{c.stderr}
+	in, err := s.StdinPipe()
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	out, err := s.StdoutPipe()
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
 	if err := s.Start(ctx, name); err != nil {
 		_ = s.Close()
 		return nil, err
 	}
-	return s.Channel(), nil
+	return packet.Pipe(remoteCommand{out, in, s}), nil
+}
+
+// remoteCommand is the standard input and output of a command of the host.
+type remoteCommand struct {
+	io.Reader
+	io.Writer
+	io.Closer
 }
 
 // tell writes a line for the person, not for a program.

@@ -45,7 +45,6 @@ type hostSettings struct {
 	userKnownHosts, globalKnown []string
 	hostKeyAlias                string
 	hashKnownHosts              bool
-	updateHostKeys              bool
 
 	compression                                             bool
 	ciphers, macs, kex, hostKeyAlgorithms, pubkeyAlgorithms ssh2.AlgList
@@ -91,7 +90,6 @@ var sshOptions = []sshOption{
 	{"GlobalKnownHostsFile", false, files(func(h *hostSettings) *[]string { return &h.globalKnown })},
 	{"HostKeyAlias", false, text(func(h *hostSettings) *string { return &h.hostKeyAlias })},
 	{"HashKnownHosts", false, flagged(func(h *hostSettings) *bool { return &h.hashKnownHosts })},
-	{"UpdateHostKeys", false, func(h *hostSettings, v []string) error { h.updateHostKeys = strings.EqualFold(v[0], "yes"); return nil }},
 	{"Compression", false, flagged(func(h *hostSettings) *bool { return &h.compression })},
 	{"Ciphers", false, algorithms(ssh2.Cipher, func(h *hostSettings) *ssh2.AlgList { return &h.ciphers })},
 	{"MACs", false, algorithms(ssh2.MAC, func(h *hostSettings) *ssh2.AlgList { return &h.macs })},
@@ -321,7 +319,12 @@ func newSSHConfig(named string, me account) (*sshConfig, error) {
 		system = filepath.Join(os.Getenv("ProgramData"), "ssh", "ssh_config")
 	}
 	if me.home != "" {
-		if err := c.readFile(filepath.Join(me.home, ".ssh", "config"), false); err != nil {
+		name := filepath.Join(me.home, ".ssh", "config")
+		// What it says is run.
+		if info, err := os.Stat(name); err == nil && othersCanWrite(info) {
+			return nil, fmt.Errorf("%s: others can write to it, so it is not trusted: chmod go-w, or -F none", name)
+		}
+		if err := c.readFile(name, false); err != nil {
 			return nil, err
 		}
 	}

@@ -61,7 +61,6 @@ func TestSSHConfigEveryOption(t *testing.T) {
 		"GlobalKnownHostsFile":         {"/g", func(h *hostSettings) bool { return slices.Equal(h.globalKnown, []string{"/g"}) }},
 		"HostKeyAlias":                 {"other", func(h *hostSettings) bool { return h.hostKeyAlias == "other" }},
 		"HashKnownHosts":               {"yes", func(h *hostSettings) bool { return h.hashKnownHosts }},
-		"UpdateHostKeys":               {"yes", func(h *hostSettings) bool { return h.updateHostKeys }},
 		"Compression":                  {"yes", func(h *hostSettings) bool { return h.compression }},
 		"Ciphers":                      {"+aes128-cbc,no-such-cipher", func(h *hostSettings) bool { return h.ciphers == "+aes128-cbc" }},
 		"MACs":                         {"hmac-sha2-256", func(h *hostSettings) bool { return h.macs == "hmac-sha2-256" }},

@@ -15,30 +15,30 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/fairlead-ssh/fairlead/packet"
 	"github.com/fairlead-ssh/fairlead/sftp"
 	"github.com/fairlead-ssh/fairlead/sftp/osfs"
 )
 
-// stdioStreams is where "fairlead serve --stdio" finds its peer.
+// stdioStreams is where "fairlead serve --stdio" finds its peer. Those of the process block
+// in the kernel: waiting for them by epoll takes eight times as many calls on a socket that
+// is slower than the files, and would change a description that others may share.
 type stdioStreams struct {
-	in    io.ReadCloser
-	out   io.WriteCloser
-	wakes bool // Close ends a Read or Write that waits
+	in  io.ReadCloser
+	out io.WriteCloser
 }
 
-// processStreams returns those of the process, and what puts them back as they were.
-func processStreams() (s stdioStreams, undo func()) {
-	in, okIn, undoIn := pollable(os.Stdin)
-	out, okOut, undoOut := pollable(os.Stdout)
-	return stdioStreams{in, out, okIn && okOut}, func() { undoIn(); undoOut() }
-}
+func processStreams() stdioStreams { return stdioStreams{os.Stdin, os.Stdout} }
 
 // Read, Write and Close make a stream of the two.
 func (s stdioStreams) Read(p []byte) (int, error)  { return s.in.Read(p) }
 func (s stdioStreams) Write(p []byte) (int, error) { return s.out.Write(p) }
 func (s stdioStreams) Close() error                { return errors.Join(s.in.Close(), s.out.Close()) }
+
+// stdioGrace is how long a session that a signal ends may take to finish what it is doing.
+const stdioGrace = 200 * time.Millisecond
 
 // A signalError is the signal that ended a session.
 type signalError struct{ signal os.Signal }
@@ -57,7 +57,7 @@ func (e signalError) status() int {
 // serveStdio is "fairlead serve --stdio": what OpenSSH's sshd starts for a session
 // of the subsystem sftp, as the user who logged in. It returns when the peer is gone,
 // which is no error.
-func serveStdio(args []string, stdout, stderr io.Writer, streams func() (stdioStreams, func()), signals <-chan os.Signal) error {
+func serveStdio(args []string, stdout, stderr io.Writer, s stdioStreams, signals <-chan os.Signal) error {
 	o, err := parseStdioFlags(args, stdout)
 	if errors.Is(err, errHelp) {
 		return nil
@@ -93,8 +93,6 @@ func serveStdio(args []string, stdout, stderr io.Writer, streams func() (stdioSt
 		SymlinkOrder: sftp.SymlinkTargetFirst,
 		Log:          log,
 	}
-	s, undo := streams()
-	defer undo()
 	defer s.Close()
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
@@ -106,8 +104,12 @@ func serveStdio(args []string, stdout, stderr io.Writer, streams func() (stdioSt
 		end := signalError{sig}
 		cancel(end)
 		log.Info("ended", "signal", sig.String())
-		if s.wakes {
-			<-done
+		// Close does not wake a Read that blocks, but then there is nothing to finish.
+		grace := time.NewTimer(stdioGrace)
+		defer grace.Stop()
+		select {
+		case <-done:
+		case <-grace.C:
 		}
 		return end
 	}

@@ -29,9 +29,7 @@ func startStdio(t *testing.T, args ...string) *stdioPeer {
 	ours, theirs := net.Pipe()
 	p := &stdioPeer{t: t, conn: ours, stderr: newOutput(), signals: make(chan os.Signal, 1), status: make(chan int, 1)}
 	go func() {
-		err := serveStdio(args, io.Discard, p.stderr, func() (stdioStreams, func()) {
-			return stdioStreams{theirs, theirs, true}, func() {}
-		}, p.signals)
+		err := serveStdio(args, io.Discard, p.stderr, stdioStreams{theirs, theirs}, p.signals)
 		_ = theirs.Close() // as the end of the process does
 		p.stderr.end()
 		p.status <- conclude(err, p.stderr)
@@ -320,7 +318,7 @@ func TestStdioFlags(t *testing.T) {
 		{"--root:", []string{"--root", "%q"}},
 	} {
 		var stderr bytes.Buffer
-		err := serveStdio(row.args, io.Discard, &stderr, nil, nil)
+		err := serveStdio(row.args, io.Discard, &stderr, stdioStreams{}, nil)
 		status := conclude(err, &stderr)
 		if text := stderr.String(); status != statusUsage || strings.Count(text, "\n") != 1 || !strings.HasPrefix(text, "fairlead: serve: ") || !strings.Contains(text, row.say) {
 			t.Errorf("%q: status %d, says %q, want %q", row.args, status, text, row.say)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/syslog"
-	"os"
 	"strings"
 	"syscall"
 )
@@ -30,25 +29,4 @@ func openSyslog(facility string) (io.Writer, error) {
 		return nil, fmt.Errorf("%q is no facility of syslog that is known here", facility)
 	}
 	return syslog.New(p|syslog.LOG_INFO, "fairlead")
-}
-
-// pollable returns f in a form whose Close unblocks who reads or writes, if it is a
-// pipe or socket; undo puts it back as it was, since others may have it too.
-func pollable(f *os.File) (g *os.File, ok bool, undo func()) {
-	info, err := f.Stat()
-	if err != nil || info.Mode()&(os.ModeNamedPipe|os.ModeSocket) == 0 {
-		return f, false, func() {}
-	}
-	fd := int(f.Fd())
-	undo = func() { _ = syscall.SetNonblock(fd, false) }
-	if syscall.SetNonblock(fd, true) != nil {
-		return f, false, func() {}
-	}
-	p, err := syscall.Dup(fd)
-	if err != nil {
-		undo()
-		return f, false, func() {}
-	}
-	syscall.CloseOnExec(p)
-	return os.NewFile(uintptr(p), f.Name()), true, undo
 }

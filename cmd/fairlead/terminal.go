@@ -65,10 +65,16 @@ func (t *tty) ask(ctx context.Context, prompt string, echo bool) (string, error)
 	if ctx.Err() != nil {
 		return "", context.Cause(ctx)
 	}
-	fd := int(t.in.Fd())
-	before, err := term.GetState(fd)
-	if err != nil {
-		return "", fmt.Errorf("terminal: %w", err)
+	if !echo {
+		// Before the prompt is seen, so that nothing that is typed then is.
+		show, err := hideTyping(int(t.in.Fd()))
+		if err != nil {
+			return "", fmt.Errorf("terminal: %w", err)
+		}
+		defer func() {
+			show()
+			t.tell("\n") // that of the person was not shown either
+		}()
 	}
 	t.tell(prompt)
 	type answer struct {
@@ -79,26 +85,19 @@ func (t *tty) ask(ctx context.Context, prompt string, echo bool) (string, error)
 	// A read of a terminal has no deadline. When ctx ends, so does the process soon, and
 	// this goroutine with it.
 	go func() {
-		if !echo {
-			line, err := term.ReadPassword(fd)
-			done <- answer{string(line), err}
-			return
-		}
 		line, err := readLine(t.in)
 		done <- answer{line, err}
 	}()
 	select {
 	case a := <-done:
-		if !echo {
-			t.tell("\n") // that of the person was not shown either
-		}
 		if errors.Is(a.err, io.EOF) {
 			a.err = errNobody
 		}
 		return a.line, a.err
 	case <-ctx.Done():
-		_ = term.Restore(fd, before) // or else nothing typed later would be seen
-		t.tell("\n")
+		if echo {
+			t.tell("\n")
+		}
 		return "", context.Cause(ctx)
 	}
 }

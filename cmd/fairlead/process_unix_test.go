@@ -1,0 +1,154 @@
+//go:build unix
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/fairlead-ssh/fairlead/sftp"
+	"github.com/fairlead-ssh/fairlead/ssh2"
+)
+
+// TestMain lets tests start this program as a process of its own, and as the command of a
+// ProxyCommand that connects its standard input and output.
+func TestMain(m *testing.M) {
+	if os.Getenv("FAIRLEAD_TEST_MAIN") != "" {
+		main()
+	}
+	if addr := os.Getenv("FAIRLEAD_TEST_CONNECT"); addr != "" {
+		os.Exit(connectStdio(addr))
+	}
+	os.Exit(m.Run())
+}
+
+func connectStdio(addr string) int {
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		return 1
+	}
+	go func() {
+		_, _ = io.Copy(c, os.Stdin)
+		_ = c.Close()
+	}()
+	_, _ = io.Copy(os.Stdout, c)
+	return 0
+}
+
+// stdioProcess starts "fairlead serve --stdio" and greets it.
+func stdioProcess(t *testing.T) (cmd *exec.Cmd, in io.WriteCloser, out io.ReadCloser, stderr *bytes.Buffer) {
+	t.Helper()
+	cmd = exec.Command(os.Args[0], "serve", "--stdio")
+	cmd.Env = append(os.Environ(), "FAIRLEAD_TEST_MAIN=1")
+	stderr = new(bytes.Buffer)
+	cmd.Stderr = stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err = cmd.StdoutPipe(); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := in.Write([]byte{0, 0, 0, 5, 1, 0, 0, 0, 3}); err != nil {
+		t.Fatal(err)
+	}
+	var version [9]byte
+	if _, err := io.ReadFull(out, version[:]); err != nil || version[8] != 3 {
+		t.Fatalf("% x, %v", version, err)
+	}
+	return cmd, in, out, stderr
+}
+
+// TestStdioProcess: a process ends by itself when its client is gone, in whatever way, and
+// by a signal while it waits; the status tells.
+func TestStdioProcess(t *testing.T) {
+	home(t)
+	for _, row := range []struct {
+		what   string
+		end    func(cmd *exec.Cmd, in io.WriteCloser, out io.ReadCloser)
+		status int
+	}{
+		{"end of input", func(_ *exec.Cmd, in io.WriteCloser, _ io.ReadCloser) { _ = in.Close() }, 0},
+		{"nobody reads", func(_ *exec.Cmd, in io.WriteCloser, out io.ReadCloser) {
+			_ = out.Close()
+			_, _ = in.Write(request(16, "."))
+		}, 0},
+		{"SIGTERM", func(cmd *exec.Cmd, _ io.WriteCloser, _ io.ReadCloser) { _ = cmd.Process.Signal(syscall.SIGTERM) }, 143},
+		{"SIGHUP", func(cmd *exec.Cmd, _ io.WriteCloser, _ io.ReadCloser) { _ = cmd.Process.Signal(syscall.SIGHUP) }, 129},
+		{"half a message", func(_ *exec.Cmd, in io.WriteCloser, _ io.ReadCloser) {
+			_, _ = in.Write([]byte{0, 0, 0, 9, 16})
+			_ = in.Close()
+		}, 1},
+	} {
+		cmd, in, out, stderr := stdioProcess(t)
+		row.end(cmd, in, out)
+		_ = cmd.Wait()
+		if got := cmd.ProcessState.ExitCode(); got != row.status || (row.status == 1) != (stderr.Len() > 0) {
+			t.Errorf("%s: status %d, want %d; %q", row.what, got, row.status, stderr)
+		}
+		_ = in.Close()
+	}
+}
+
+func TestProxyCommand(t *testing.T) {
+	h := knownHostFor(t, nil)
+	h.write(t, "/file", "x")
+	t.Setenv("SHELL", "/bin/sh")
+	proxy := "ProxyCommand=FAIRLEAD_TEST_CONNECT=%h:%p exec " + shellWord(os.Args[0])
+	if r := command(t, as(secret), h.on("ls", "-o", proxy, "127.0.0.1:")...); r.status != statusOK || r.stdout != "file\n" {
+		t.Errorf("%+v", r)
+	}
+	if r := command(t, as(secret), h.on("ls", "-o", "ProxyCommand=exit 1", "127.0.0.1:")...); r.status != statusConnect || strings.Count(r.stderr, "\n") != 1 {
+		t.Errorf("%+v", r)
+	}
+	if r := command(t, as(secret), h.on("ls", "-o", "ProxyCommand=none", "127.0.0.1:")...); r.status != statusOK {
+		t.Errorf("%+v", r)
+	}
+}
+
+// TestServerCommand is -s: another subsystem, or a command.
+func TestServerCommand(t *testing.T) {
+	sshDir(t)
+	h := newHost(t, nil, func(h *host, s *ssh2.Server, f *sftp.Server) {
+		s.Session = func(ctx context.Context, s *ssh2.ServerSession) {
+			if s.Command != "sudo /usr/lib/sftp-server" && s.Subsystem != "other" {
+				s.Refuse()
+				return
+			}
+			s.Accept()
+			_ = f.Serve(ctx, s, sftp.SessionInfo{})
+		}
+	})
+	h.know(t, h.key.PublicKey())
+	h.write(t, "/file", "x")
+	for server, status := range map[string]int{"sudo /usr/lib/sftp-server": statusOK, "other": statusOK, "sftp": statusConnect} {
+		if r := command(t, as(secret), h.on("ls", "-s", server, "127.0.0.1:")...); r.status != status {
+			t.Errorf("%s: %+v", server, r)
+		}
+	}
+}
+
+// TestConfigThatOthersCanWrite: a file whose commands would be run is trusted only if it is
+// the user's own.
+func TestConfigThatOthersCanWrite(t *testing.T) {
+	dir := sshDir(t)
+	writeFile(t, dir+"/config", "User x\n", 0o600)
+	for mode, status := range map[os.FileMode]int{0o600: statusConnect, 0o644: statusConnect, 0o664: statusUsage, 0o606: statusUsage} {
+		if err := os.Chmod(dir+"/config", mode); err != nil {
+			t.Fatal(err)
+		}
+		if r := command(t, nil, "ls", "-P", "1", "127.0.0.1:"); r.status != status {
+			t.Errorf("%v: %+v", mode, r)
+		}
+	}
+}
