@@ -436,9 +436,6 @@ func (r *modelRun) content() string {
 			return why
 		}
 	}
-	if r.faults.strikes = nil; r.p.v < fxp.V3 {
-		return ""
-	}
 	todo := []string{"/"}
 	for len(todo) > 0 {
 		dir := todo[0]
