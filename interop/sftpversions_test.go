@@ -141,7 +141,7 @@ func (p *pairing) run(t *testing.T, table *table, d driver) driver {
 			defer cancel()
 			x := &sftpCell{
 				ctx: ctx, driver: d, version: p.version, here: filepath.Join(here, col.name), there: filepath.Join(there, col.name),
-				remote: path.Join(p.place.prefix, p.row, col.name), many: path.Join(p.place.prefix, "many"), root: p.place.asRoot || os.Getuid() != 0, code: p.code(col.name),
+				remote: path.Join(p.place.prefix, p.row, col.name), many: path.Join(p.place.prefix, "many"), root: p.place.asRoot && os.Getuid() == 0, code: p.code(col.name),
 				login: p.login, numeric: p.numeric, seconds: p.seconds || p.client.seconds, coarse: p.client.coarse, verifies: p.client.verifies, tellsSeconds: p.tellsSeconds,
 			}
 			err := never

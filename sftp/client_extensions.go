@@ -96,7 +96,7 @@ func (c *Client) HomeDir(ctx context.Context, user string) (string, error) {
 
 func (c *Client) homeDir(ctx context.Context, user string) (string, error) {
 	var p string
-	err := error(unannounced(fxp.OpHomeDirectory.Row().Extension))
+	err := unannounced(fxp.OpHomeDirectory.Row().Extension)
 	if c.quirks&brokenHome == 0 {
 		p, err = c.named(ctx, fxp.OpHomeDirectory, &fxp.ExtText{Text: user})
 	}
