@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -59,7 +60,7 @@ func statx(fd int, elem string, flags int, a *sftp.Attrs) error {
 		return nil // swapped under us: the other's do not belong to a
 	}
 	if st.Mask&unix.STATX_BTIME != 0 {
-		a.Birth = timeOf(unix.Timespec{Sec: st.Btime.Sec, Nsec: int64(st.Btime.Nsec)})
+		a.Birth = time.Unix(st.Btime.Sec, int64(st.Btime.Nsec))
 		a.Valid |= sftp.AttrBirth
 	}
 	for _, b := range attrBits {
