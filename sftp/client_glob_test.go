@@ -241,7 +241,7 @@ func TestClientCopyFile(t *testing.T) {
 		srv, s := tapped()
 		srv.Extensions = exts
 		visitV3(t, srv, func(t *testing.T, c *sftp.Client) {
-			ctx, want := t.Context(), noise(10<<20)
+			ctx, want := t.Context(), noise(4<<20+12345)
 			if err := c.WriteFile(ctx, "/f", want, 0o640); err != nil {
 				t.Fatal(err)
 			}

@@ -18,7 +18,7 @@ import (
 // Ten seconds of transfer: calls every 100 ms with what is right at the time, and one at the
 // end.
 func TestW38_ProgressOfATransfer(t *testing.T) {
-	const size, rate = 10 << 20, 1 << 20
+	const size, rate = 4 << 20, 400 << 10
 	for _, put := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			srv, tree := memServer(memfs.Options{})

@@ -686,7 +686,9 @@ func TestTransferConcurrencyAndChunkSize(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				srv, s := tapped()
 				largest, requests := 0, 0
-				s.file = func(_ string, f sftp.File) sftp.File { return &measured{File: f, largest: &largest, requests: &requests} }
+				s.file = func(_ string, f sftp.File) sftp.File {
+					return &measured{File: f, largest: &largest, requests: &requests}
+				}
 				link := netsim.Link{Delay: 50 * time.Millisecond}
 				c, err := overLink(t, srv, nil, link, link)
 				if err != nil {
