@@ -203,7 +203,8 @@ func (k *copying) content(ctx context.Context, f *RemoteFile) error {
 		}
 		// Announced, and yet it cannot: the file may be of a kind that it is not for.
 	}
-	cr := &countReader{ctx: ctx, r: k.src, m: p.m}
+	f.meter = p.m
+	cr := &countReader{ctx: ctx, r: k.src}
 	_, err := f.ReadFrom(cr)
 	if err == nil {
 		err = f.Flush(ctx)

@@ -31,9 +31,10 @@ type RemoteFile struct {
 	reads   bool
 	writes  bool
 	appends bool
-	serial  bool // one request at a time
-	most    int  // requests under way; 0 is no bound of its own
-	chunk   int  // octets of content in a request; 0 is what the client decides
+	serial  bool   // one request at a time
+	most    int    // requests under way; 0 is no bound of its own
+	chunk   int    // octets of content in a request; 0 is what the client decides
+	meter   *meter // counts what is acknowledged; nil counts nothing
 
 	turn chan struct{} // held by who reads or writes at the position
 

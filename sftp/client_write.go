@@ -239,6 +239,7 @@ func (w *writeBehind) reap() {
 		case w.err == nil:
 			w.acked += int64(op.size)
 			w.total.Add(int64(op.size))
+			w.f.meter.add(int64(op.size))
 		}
 		w.flight.arrived(op.size, time.Duration(w.f.c.calls.rtt.Load()))
 		w.out -= op.size

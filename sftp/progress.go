@@ -13,7 +13,7 @@ import (
 type Progress struct {
 	Name  string        // what is under way: the remote name; of a tree, the file begun last
 	Phase Phase         // what is being done with it
-	Done  int64         // bytes that are there, those found there by a resume included
+	Done  int64         // bytes that are there: written here or acknowledged by the server, or found by a resume
 	Total int64         // bytes there will be; -1: not known. Of a tree: of the files found so far
 	Rate  float64       // bytes a second: over the last few seconds, in the last call from beginning to end
 	Time  time.Duration // since the beginning
@@ -206,11 +206,11 @@ func (c *countWriter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// countReader counts what comes out of r.
+// countReader counts what comes out of r, which is ahead of what has arrived and so not
+// for a meter.
 type countReader struct {
 	ctx context.Context
 	r   io.Reader
-	m   *meter
 	n   int64
 	err error // of r, but for io.EOF
 }
@@ -221,7 +221,6 @@ func (c *countReader) Read(p []byte) (int, error) {
 	}
 	n, err := c.r.Read(p)
 	c.n += int64(n)
-	c.m.add(int64(n))
 	if err != nil && !errors.Is(err, io.EOF) {
 		c.err = err
 	}

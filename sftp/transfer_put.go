@@ -400,7 +400,8 @@ func (p *putting) content(ctx context.Context, f *RemoteFile) error {
 		}
 	}
 	f.tune(p.o)
-	cr := &countReader{ctx: ctx, r: r, m: p.m}
+	f.meter = p.m
+	cr := &countReader{ctx: ctx, r: r}
 	_, err := f.ReadFrom(cr)
 	if err == nil {
 		err = f.Flush(ctx)
