@@ -37,14 +37,19 @@ const (
 )
 
 // newDisplay shows on w, which with lines has more on it than the display knows of, so that
-// there can be no bar. options are for tests.
-func newDisplay(w io.Writer, quiet, lines bool, options ...mpb.ContainerOption) *display {
+// there can be no bar.
+func newDisplay(w io.Writer, quiet, lines bool) *display {
 	d := &display{w: w, quiet: quiet}
-	f, ok := w.(*os.File)
-	if !quiet && !lines && (len(options) > 0 || ok && term.IsTerminal(int(f.Fd()))) {
-		d.bars = mpb.New(append([]mpb.ContainerOption{mpb.WithOutput(w), mpb.WithRefreshRate(120 * time.Millisecond)}, options...)...)
+	if f, ok := w.(*os.File); ok && !quiet && !lines && term.IsTerminal(int(f.Fd())) {
+		d.bars = mpb.New(mpb.WithOutput(w), mpb.WithRefreshRate(120*time.Millisecond))
 	}
 	return d
+}
+
+// newDisplayOf shows bars on what a test takes for a terminal of that many columns, each
+// time that it says so.
+func newDisplayOf(w io.Writer, columns int, refresh <-chan any) *display {
+	return &display{w: w, bars: mpb.New(mpb.WithOutput(w), mpb.WithWidth(columns), mpb.WithManualRefresh(refresh))}
 }
 
 // update is a sftp.TransferOptions.Progress.
