@@ -123,6 +123,9 @@ func (g *guardFS) Open(ctx context.Context, name string, how *OpenHow) (File, er
 	if err != nil {
 		return nil, err
 	}
+	if h.Attrs != nil && tooLarge(h.Attrs, g.p.maxSize) {
+		return nil, errPolicySize
+	}
 	f, err := g.inner.Open(ctx, at.path, &h)
 	if err != nil {
 		if h.Disposition != how.Disposition && (CodeOf(err) == CodeFileAlreadyExists || CodeOf(err) == CodeNoSuchFile) {
@@ -239,10 +242,10 @@ func (g *guardFS) Stat(ctx context.Context, name string, opt StatOpt) (*Attrs, e
 func (g *guardFS) SetStat(ctx context.Context, name string, a *Attrs, follow bool) error {
 	at, err := g.at(ctx, name, follow, func(at *judged) error {
 		var p Perm
-		if a.Has(AttrSize) {
+		if a.Valid&contentAttrs != 0 {
 			p |= PermWrite
 		}
-		if a.Valid&^AttrSize != 0 || p == 0 {
+		if a.Valid&^contentAttrs != 0 || p == 0 {
 			p |= PermSetStat
 		}
 		return at.may(p)
@@ -250,10 +253,18 @@ func (g *guardFS) SetStat(ctx context.Context, name string, a *Attrs, follow boo
 	switch {
 	case err != nil:
 		return err
-	case a.Has(AttrSize) && g.p.maxSize > 0 && a.Size > uint64(g.p.maxSize):
+	case tooLarge(a, g.p.maxSize):
 		return errPolicySize
 	}
 	return g.inner.SetStat(ctx, at.path, a, follow)
+}
+
+// contentAttrs are attributes that change the content or the room it takes.
+const contentAttrs = AttrSize | AttrAllocation
+
+// tooLarge tells whether a asks for more than limit, which is none if 0.
+func tooLarge(a *Attrs, limit int64) bool {
+	return limit > 0 && (a.Has(AttrSize) && a.Size > uint64(limit) || a.Has(AttrAllocation) && a.Allocation > uint64(limit))
 }
 
 // Mkdir makes a directory.
@@ -492,9 +503,9 @@ func (f *guardFile) Stat(ctx context.Context, want AttrMask) (*Attrs, error) {
 // SetStat implements File.
 func (f *guardFile) SetStat(ctx context.Context, a *Attrs) error {
 	switch {
-	case a.Valid&^AttrSize != 0 && !f.perms.Has(PermSetStat), a.Has(AttrSize) && !f.writes:
+	case a.Valid&^contentAttrs != 0 && !f.perms.Has(PermSetStat), a.Valid&contentAttrs != 0 && !f.writes:
 		return errPolicy
-	case a.Has(AttrSize) && f.max > 0 && a.Size > uint64(f.max):
+	case tooLarge(a, f.max):
 		return errPolicySize
 	}
 	return f.inner.SetStat(ctx, a)
