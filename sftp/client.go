@@ -173,7 +173,7 @@ func (c *Client) hello(highest fxp.Version) (m fxp.VersionReply, err error) {
 		return m, &ConnectionError{Err: err}
 	}
 	seen := false
-	c.calls.in.message = func(r *reply) error {
+	c.calls.in.message = func(r reply) error {
 		if seen || r.t != fxp.TypeVersion {
 			r.data.Release()
 			return violation("server sent %s for VERSION", r.t)

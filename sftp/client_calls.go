@@ -129,7 +129,7 @@ func (c *calls) feed(b *packet.Buf) {
 }
 
 // deliver hands a reply to its call.
-func (c *calls) deliver(r *reply) error {
+func (c *calls) deliver(r reply) error {
 	var buf *packet.Buf
 	switch r.t {
 	case fxp.TypeData:

@@ -22,19 +22,18 @@ type flight struct {
 	since  time.Time // a window's worth ago
 }
 
-// begin is called when a transfer starts, or starts again after it stood still.
+// begin is called when nothing is in flight, and something is about to be.
 func (f *flight) begin() {
 	if f.window == 0 {
-		f.window = firstWindow
+		f.window, f.since = firstWindow, time.Now()
 	}
-	f.moved, f.since = 0, time.Now()
 }
 
 // arrived notes that n octets were delivered or acknowledged. rtt is the shortest round trip
 // seen.
 func (f *flight) arrived(n int, rtt time.Duration) {
 	f.moved += n
-	if f.moved < f.window {
+	if f.moved < f.window/4*3 { // a window is rarely a whole number of requests
 		return
 	}
 	now := time.Now()

@@ -14,7 +14,7 @@ import (
 // it was cut.
 type inflow struct {
 	// message takes each message. An error ends the stream.
-	message func(*reply) error
+	message func(reply) error
 
 	in   *packet.Buf // received and not yet used; nil when there is nothing
 	own  *packet.Buf // a message that is brought together
@@ -134,7 +134,7 @@ func (f *inflow) whole(msg []byte) error {
 	if err != nil {
 		return violation("%s without a request id", t)
 	}
-	return f.message(&reply{t: t, id: id, body: body})
+	return f.message(reply{t: t, id: id, body: body})
 }
 
 // gather brings a message together.
@@ -176,7 +176,7 @@ func (f *inflow) content() error {
 func (f *inflow) finish() error {
 	r := f.r
 	f.data, f.ending, f.last, f.r = false, false, nil, reply{}
-	return f.message(&r)
+	return f.message(r)
 }
 
 // add puts b behind the content so far.

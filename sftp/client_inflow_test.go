@@ -37,7 +37,7 @@ func inflowInPieces(t *testing.T, piece int, content []byte) {
 	stream = fxp.Finish(append(fxp.AppendHeader(stream, fxp.TypeData, 5), eof...), len(stream))
 	stream = fxp.Append(stream, 6, &fxp.ExtendedReply{Data: content[:len(content)/2]})
 	var got []uint32
-	f := inflow{message: func(r *reply) error {
+	f := inflow{message: func(r reply) error {
 		got = append(got, r.id)
 		var data []byte
 		bufs := 0
@@ -96,7 +96,7 @@ func TestInflowLetsGo(t *testing.T) {
 	boom := errors.New("boom")
 	stream := fxp.Append(nil, 1, &fxp.Data{Data: make([]byte, 100_000)})
 	for _, n := range []int{1, 6, 12, 14, 50_000, len(stream)} {
-		f := inflow{message: func(r *reply) error {
+		f := inflow{message: func(r reply) error {
 			r.data.Release()
 			return boom
 		}}

@@ -241,7 +241,7 @@ func (r *readAhead) grow(need int) {
 	case r.limit == 0:
 		r.limit = firstAhead
 	default:
-		r.limit *= 2
+		r.limit *= 8
 	}
 	r.limit = min(max(r.limit, need), window)
 }
