@@ -3,6 +3,8 @@ package bench
 import (
 	"bytes"
 	"context"
+	"crypto/ed25519"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -26,7 +28,8 @@ import (
 // An openSSH is sshd with its own sftp-server, serving a directory to clients of two makes.
 type openSSH struct {
 	*field
-	login string
+	login   string
+	private ed25519.PrivateKey // of the user
 }
 
 // startSSHD starts OpenSSH's server; it ends with the test.
@@ -44,7 +47,15 @@ func startSSHD(tb testing.TB) *openSSH {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	f := &field{dir: tempDir(tb), hostKey: newKey(tb), user: newKey(tb)}
+	_, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	signer, err := gossh.NewSignerFromSigner(private)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	f := &field{dir: tempDir(tb), hostKey: newKey(tb), user: signer}
 	f.prefix[ours], f.prefix[theirs] = f.dir+"/", f.dir+"/"
 	etc := tb.TempDir()
 	write := func(name, text string) string {
@@ -104,7 +115,7 @@ Subsystem sftp internal-sftp
 		}
 		runtime.Gosched()
 	}
-	return &openSSH{f, me.Username}
+	return &openSSH{f, me.Username, private}
 }
 
 // downloaders are the two clients, each with the SSH library it comes with.
