@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -968,7 +969,8 @@ func TestAllocsClient(t *testing.T) {
 	if invariant.Enabled {
 		return // sync.Pool drops objects at random under the race detector
 	}
-	const size = 8 << 20 // 256 READs or WRITEs of 32 KiB
+	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // it empties the pools
+	const size = 8 << 20                             // 256 READs or WRITEs of 32 KiB
 	a, b := newPair(34 << 10)
 	h := host{t: t, conn: b, v: fxp.V3}
 	done := make(chan struct{})
