@@ -22,8 +22,8 @@ type HashRange struct {
 
 // Hashes are what a server answers: by which algorithm, and the hashes one behind the other.
 type Hashes struct {
-	Algorithm string
-	Sum       []byte
+	Algorithm string // one of those that were asked for
+	Sum       []byte // of one block after the other
 }
 
 // Hash has the server hash a file (check-file-name, or md5-hash where there is only that).
