@@ -9,9 +9,6 @@ import (
 	"io"
 	"slices"
 	"strings"
-
-	"github.com/fairlead-ssh/fairlead/internal/fxp"
-	"github.com/fairlead-ssh/fairlead/internal/wire"
 )
 
 // transferHashes are the hashes by which contents are compared, the best first. They find
@@ -26,7 +23,6 @@ const checkChunk = 128 << 20
 type serverHash struct {
 	c    *Client
 	name string
-	md5  bool // by md5-hash and not by check-file
 }
 
 // make makes an instance of the same hash.
@@ -54,67 +50,27 @@ func (c *Client) serverHash() *serverHash {
 		}
 	}
 	if _, ok := c.exts["md5-hash"]; ok {
-		return &serverHash{c: c, name: "md5", md5: true}
+		return &serverHash{c: c, name: "md5"}
 	}
 	return nil
 }
 
 // sum asks for the hash of n octets at off, n not being 0: that would mean all.
 func (h *serverHash) sum(ctx context.Context, file hashed, off, n int64) ([]byte, error) {
-	if h.md5 {
-		r := fxp.MD5Range{Start: uint64(off), Length: uint64(n)}
-		var m fxp.ReplyMD5
-		if file.handle != nil {
-			return h.ask(ctx, "md5-hash-handle", &fxp.ExtMD5Handle{Handle: file.handle, MD5Range: r}, &m, &m.Hash)
-		}
-		return h.ask(ctx, "md5-hash", &fxp.ExtMD5Name{Path: h.c.toWire(file.name), MD5Range: r}, &m, &m.Hash)
+	got, err := h.c.hash(ctx, file.name, file.handle, HashRange{Algorithms: []string{h.name}, Start: off, Length: n})
+	switch {
+	case err != nil:
+		return nil, err
+	case got.Algorithm != h.name:
+		return nil, Status(CodeBadMessage, "server hashed by another algorithm than it was asked for")
 	}
-	r := fxp.HashRange{Algorithms: []string{h.name}, Start: uint64(off), Length: uint64(n)}
-	var m fxp.ReplyCheckFile
-	var sum []byte
-	var err error
-	if file.handle != nil {
-		sum, err = h.ask(ctx, "check-file-handle", &fxp.ExtCheckHandle{Handle: file.handle, HashRange: r}, &m, &m.Hashes)
-	} else {
-		sum, err = h.ask(ctx, "check-file-name", &fxp.ExtCheckName{Path: h.c.toWire(file.name), HashRange: r}, &m, &m.Hashes)
-	}
-	if err == nil {
-		m.Hashes = sum // the rest of m lay in the packet
-		if sum, err = h.c.quirks.hashes(&m); err != nil {
-			return nil, h.c.fail(err)
-		}
-	}
-	if err == nil && m.Algorithm != h.name {
-		err = Status(CodeBadMessage, "server hashed by another algorithm than it was asked for")
-	}
-	return sum, err
+	return got.Sum, nil
 }
 
 // hashed is the file that a server is to hash: by its handle, or by its name.
 type hashed struct {
 	name   string
 	handle []byte
-}
-
-// ask sends an extension and answers the hash in its reply: a copy, since what is decoded
-// lies in the packet.
-func (h *serverHash) ask(ctx context.Context, name string, data, reply wire.Layouter, sum *[]byte) ([]byte, error) {
-	m := fxp.Extended{Name: name, Data: wire.Append(nil, data)}
-	cl, err := h.c.calls.roundTrip(ctx, &m, false)
-	if err != nil {
-		return nil, err
-	}
-	defer h.c.calls.release(cl)
-	var got fxp.ExtendedReply
-	if err := h.c.answer(&m, cl, &got); err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	d := wire.Decoder(got.Data)
-	reply.Layout(d)
-	if d.Err() != nil {
-		return nil, h.c.fail(violation("reply to %s: %v", name, d.Err()))
-	}
-	return bytes.Clone(*sum), nil
 }
 
 // chunkSums hashes what is written to it, by the chunk.
