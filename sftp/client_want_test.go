@@ -1012,8 +1012,9 @@ func TestAllocsClient(t *testing.T) {
 		for range 5 {
 			run() // fill the pools
 		}
-		// Both ends are counted. The host allocates nothing per packet either.
-		if n := testing.AllocsPerRun(10, run); n > 64 {
+		// Both ends are counted. How far they are apart varies, and with that how many Bufs and
+		// calls there are; one for each packet would be 256 and more.
+		if n := testing.AllocsPerRun(10, run); n > size>>15/2 {
 			t.Errorf("%s: %v allocations for %d packets", name, n, size>>15)
 		}
 	}
