@@ -96,9 +96,15 @@ func (c *Client) Session(ctx context.Context) (*Session, error) {
 
 // Subsystem opens a session, starts the named subsystem and returns its
 // channel, such as for "sftp". What the subsystem writes to stderr is dropped.
-func (c *Client) Subsystem(ctx context.Context, name string) (*Channel, error) {
+// env has "NAME=value" to set before, as in Session.Env.
+func (c *Client) Subsystem(ctx context.Context, name string, env ...string) (*Channel, error) {
 	s, err := c.Session(ctx)
 	if err != nil {
+		return nil, err
+	}
+	s.Env = env
+	if err := s.setUp(ctx); err != nil {
+		_ = s.ch.Close()
 		return nil, err
 	}
 	if err := s.ch.Request(ctx, "subsystem", true, wire.Append(nil, &msg.Text{Value: name})); err != nil {
