@@ -50,6 +50,10 @@ const (
 	callMask = maxCalls - 1
 )
 
+// maxStatus is the longest STATUS in octets, far beyond what a person would read: every
+// WRITE under way may get one.
+const maxStatus = 32 << 10
+
 // calls is the client's side of the conversation: requests go out in the order they were
 // made, on a goroutine that writes; replies find their calls on one that reads, which
 // waits for nobody. So there are two goroutines, and whoever waits for a reply, or for the
@@ -134,9 +138,17 @@ func (c *calls) deliver(r reply) error {
 	switch r.t {
 	case fxp.TypeData:
 		buf = r.data
+		if buf != nil && buf.Len() == r.n && buf.Cap() > gatherSize && sparse(buf) {
+			buf = packet.Get(r.n) // which may have to wait long for its turn
+			copy(buf.Bytes(), r.data.Bytes())
+			r.data.Release()
+		}
 	case fxp.TypeStatus, fxp.TypeHandle, fxp.TypeName, fxp.TypeAttrs, fxp.TypeExtendedReply:
 		if r.t == fxp.TypeStatus && len(r.body) >= 4 && binary.BigEndian.Uint32(r.body) == uint32(CodeOK) {
 			break
+		}
+		if r.t == fxp.TypeStatus && len(r.body) > maxStatus {
+			return violation("STATUS of %d octets", len(r.body))
 		}
 		buf = packet.Get(len(r.body))
 		copy(buf.Bytes(), r.body)
@@ -151,6 +163,11 @@ func (c *calls) deliver(r reply) error {
 		return violation("reply to request %d, which has none coming", r.id)
 	}
 	cl := c.table[place]
+	if r.n > cl.size { // the size of whatever is no READ or WRITE is 0
+		c.mu.Unlock()
+		buf.Release()
+		return violation("DATA of %d octets, asked for were %d", r.n, cl.size)
+	}
 	c.table[place] = nil
 	c.free = append(c.free, uint16(place))
 	if c.room != nil {

@@ -17,9 +17,9 @@ import (
 // further ado: Read asks for what comes next before it is wanted, and Write does not wait for
 // the server, both within a bounded number of octets.
 //
-// So an error of the server about a Write may come with a later Write, or with Seek, Flush,
-// Sync or Close: an upload has succeeded when Close says so. After such an error every later
-// Write fails.
+// So an error of the server about a Write may come with a later Write, or with Flush, Sync or
+// Close: an upload has succeeded when Close says so. After such an error every later Write
+// fails. Whatever else is done to the file by the same goroutine sees what was written before.
 //
 // Read, Write, Seek, WriteTo and ReadFrom share one position and are taken one after the
 // other. ReadAt and WriteAt do not use it, wait for the server, and may run concurrently
@@ -193,6 +193,9 @@ func (f *RemoteFile) read(p []byte) (int, error) {
 		return 0, err
 	}
 	defer f.unlock()
+	if err := f.back.settle(ctx); err != nil {
+		return 0, err
+	}
 	f.ahead.seek(f.pos)
 	n, err := f.ahead.read(ctx, p)
 	f.pos += int64(n)
@@ -215,6 +218,9 @@ func (f *RemoteFile) writeTo(w io.Writer) (int64, error) {
 		return 0, err
 	}
 	defer f.unlock()
+	if err := f.back.settle(ctx); err != nil {
+		return 0, err
+	}
 	f.ahead.seek(f.pos)
 	n, err := f.ahead.writeTo(ctx, w)
 	f.pos += n
@@ -238,6 +244,9 @@ func (f *RemoteFile) write(p []byte) (int, error) {
 	}
 	defer f.unlock()
 	if err := f.appendAt(ctx); err != nil {
+		return 0, err
+	}
+	if err := checkOffset(f.pos, len(p)); err != nil {
 		return 0, err
 	}
 	f.stale()
@@ -278,7 +287,10 @@ func (f *RemoteFile) appendAt(ctx context.Context) error {
 	if !f.appends {
 		return nil
 	}
-	a, err := f.stat(ctx)
+	if err := f.back.settle(ctx); err != nil {
+		return err
+	}
+	a, err := f.askStat(ctx)
 	switch {
 	case err == nil && a.Has(AttrSize):
 		f.pos = int64(min(a.Size, 1<<63-1))
@@ -305,6 +317,9 @@ func (f *RemoteFile) readAt(p []byte, off int64) (int, error) {
 		return 0, err
 	}
 	ctx := f.context()
+	if err := f.settle(ctx); err != nil {
+		return 0, err
+	}
 	r := readAhead{f: f, limit: firstWindow, end: off + int64(len(p))}
 	r.seek(off)
 	defer r.drop()
@@ -337,6 +352,9 @@ func (f *RemoteFile) writeAt(p []byte, off int64) (int, error) {
 		return 0, err
 	}
 	ctx := f.context()
+	if err := f.settle(ctx); err != nil {
+		return 0, err
+	}
 	f.stale()
 	defer f.stale()
 	w := writeBehind{f: f}
@@ -370,11 +388,17 @@ func (f *RemoteFile) seek(offset int64, whence int) (int64, error) {
 	case io.SeekCurrent:
 		base = f.pos
 	case io.SeekEnd:
-		a, err := f.stat(ctx)
-		if err != nil {
+		if err := f.back.settle(ctx); err != nil {
 			return f.pos, err
 		}
-		base = int64(a.Size)
+		a, err := f.askStat(ctx)
+		switch {
+		case err != nil:
+			return f.pos, err
+		case !a.Has(AttrSize):
+			return f.pos, Status(CodeOpUnsupported, "server does not say how long the file is")
+		}
+		base = int64(min(a.Size, 1<<63-1))
 	default:
 		return f.pos, Status(CodeInvalidParameter, "unknown whence")
 	}
@@ -411,6 +435,28 @@ func (f *RemoteFile) Stat(ctx context.Context) (*Attrs, error) {
 }
 
 func (f *RemoteFile) stat(ctx context.Context) (*Attrs, error) {
+	if err := f.settle(ctx); err != nil {
+		return nil, err
+	}
+	return f.askStat(ctx)
+}
+
+// settle waits for what was written before, since servers exist that do not wait for it
+// themselves, unless somebody is writing right now, so that there is no before.
+func (f *RemoteFile) settle(ctx context.Context) error {
+	if !f.writes {
+		return nil
+	}
+	select {
+	case f.turn <- struct{}{}:
+		defer f.unlock()
+		return f.back.settle(ctx)
+	default:
+		return nil
+	}
+}
+
+func (f *RemoteFile) askStat(ctx context.Context) (*Attrs, error) {
 	if f.isClosed() {
 		return nil, fs.ErrClosed
 	}
@@ -427,7 +473,11 @@ func (f *RemoteFile) SetStat(ctx context.Context, a *Attrs) error {
 	if f.isClosed() {
 		return pathError("setstat", f.name, fs.ErrClosed)
 	}
+	if err := f.settle(ctx); err != nil {
+		return pathError("setstat", f.name, err)
+	}
 	f.stale()
+	defer f.stale() // of what was asked for meanwhile, too
 	m := fxp.Fsetstat{Handle: f.handle, Attrs: f.c.wireAttrs(a)}
 	return pathError("setstat", f.name, f.c.status(ctx, &m))
 }

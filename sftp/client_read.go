@@ -14,6 +14,10 @@ import (
 // but not sure.
 const firstAhead = 64 << 10
 
+// maxReads is how many READs of one file are under way, or answered and not delivered, at
+// most: a server that answers a few octets at a time must not fill the memory with replies.
+const maxReads = maxCalls / 4
+
 // readAhead is a run of READs of one file in the order of their offsets. Replies may come in
 // any order; content is delivered in this one.
 type readAhead struct {
@@ -90,7 +94,7 @@ func (r *readAhead) ask(ctx context.Context) error {
 			return nil
 		}
 		must := len(r.ops) == 0
-		if !must && (r.f.serial || r.out+size > r.limit || r.f.most > 0 && len(r.ops) >= r.f.most) || !r.f.c.budget.take(size, must) {
+		if !must && (r.f.serial || len(r.ops) >= maxReads || r.out+size > r.limit || r.f.most > 0 && len(r.ops) >= r.f.most) || !r.f.c.budget.take(size, must) {
 			return nil
 		}
 		op, err := r.send(ctx, r.next, size)
@@ -144,8 +148,11 @@ func (r *readAhead) more(ctx context.Context) error {
 			r.drop()
 			return err
 		}
-		if op.n > op.size {
-			return r.f.c.fail(violation("DATA of %d octets, asked for were %d", op.n, op.size))
+		if op.off != r.pos {
+			// The reply before was the end, and now there is more: the file grows. What lies
+			// between has not been asked for.
+			r.drop()
+			continue
 		}
 		if op.after > 0 {
 			// So the reply before was short although there was more: it is what the server
@@ -187,13 +194,16 @@ func (r *readAhead) fill(ctx context.Context, i int) error {
 	if op.gap || !op.done.Load() || op.err != nil || op.t != fxp.TypeData || op.n == 0 || op.n >= op.size || op.eof {
 		return nil
 	}
+	if i > 0 && len(r.ops) >= maxReads {
+		return nil // in its turn
+	}
 	rest := op.size - op.n
 	r.f.c.budget.take(rest, true)
-	op.gap, r.short = true, true
 	gap, err := r.send(ctx, op.off+int64(op.n), rest)
 	if err != nil {
 		return err
 	}
+	op.gap, r.short = true, true
 	gap.after = op.n
 	r.ops = append(r.ops, nil)
 	copy(r.ops[i+2:], r.ops[i+1:])

@@ -22,6 +22,7 @@ type writeBehind struct {
 	total  atomic.Int64
 	flight flight
 	err    error // the first; nothing is sent any more
+	next   int64 // behind the last WRITE sent
 }
 
 // A writeBuf is a WRITE that is being filled: a chain of Bufs that each leave in one packet.
@@ -91,11 +92,15 @@ func (w *writeBehind) send(ctx context.Context, b *writeBuf, off int64) error {
 	}
 	w.ops = append(w.ops, op)
 	w.out += b.n
+	w.next = off + int64(b.n)
 	return nil
 }
 
 // write sends p as WRITEs at off and on.
 func (w *writeBehind) write(ctx context.Context, p []byte, off int64) (n int, err error) {
+	if err := w.order(ctx, off); err != nil {
+		return 0, err
+	}
 	maxPacket := max(w.f.c.calls.conn.MaxPacket(), 1)
 	for len(p) > 0 {
 		size := min(len(p), w.size())
@@ -119,6 +124,9 @@ func (w *writeBehind) write(ctx context.Context, p []byte, off int64) (n int, er
 
 // readFrom sends what r has as WRITEs at off and on.
 func (w *writeBehind) readFrom(ctx context.Context, r io.Reader, off int64) (total int64, err error) {
+	if err := w.order(ctx, off); err != nil {
+		return 0, err
+	}
 	maxPacket := max(w.f.c.calls.conn.MaxPacket(), 1)
 	empty := 0
 	for {
@@ -162,7 +170,7 @@ func (w *writeBehind) readFrom(ctx context.Context, r io.Reader, off int64) (tot
 			off += int64(b.n)
 		}
 		if readErr != nil {
-			if errors.Is(readErr, io.EOF) {
+			if readErr == io.EOF { //nolint:errorlint // io.Reader says so; a cut connection may wrap it
 				return total, nil
 			}
 			return total, readErr
@@ -209,6 +217,25 @@ func (w *writeBehind) flush(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// order waits before a WRITE that goes back, maybe over one that is under way: servers exist
+// that do several at a time, in no order.
+func (w *writeBehind) order(ctx context.Context, off int64) error {
+	if len(w.ops) == 0 || off >= w.next {
+		return nil
+	}
+	return w.settle(ctx)
+}
+
+// settle waits until nothing is under way, whatever came of it.
+func (w *writeBehind) settle(ctx context.Context) error {
+	for w.reap(); len(w.ops) > 0; w.reap() {
+		if err := w.await(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // await waits for the first of ops.
