@@ -51,7 +51,7 @@ func (g *guardFS) at(ctx context.Context, name string, follow bool, check func(*
 	}
 	at := judged{path: name, clean: clean, perms: g.p.perms(clean)}
 	// As it is written first: of a name that may not be seen nothing is asked.
-	if err := check(&at); err != nil || !g.p.ruled {
+	if err := check(&at); err != nil || !g.p.named {
 		return at, err
 	}
 	real, err := realPath(ctx, g.inner, clean, follow)
@@ -116,7 +116,9 @@ func (g *guardFS) Capabilities() Capabilities {
 // file system, in one step.
 func (g *guardFS) Open(ctx context.Context, name string, how *OpenHow) (File, error) {
 	h := *how
-	at, err := g.at(ctx, name, h.Flags&OpenNoFollow == 0, func(at *judged) error {
+	// CreateNew takes a link for a file that is there: what it leads to does not matter.
+	follow := h.Flags&OpenNoFollow == 0 && h.Disposition != CreateNew
+	at, err := g.at(ctx, name, follow, func(at *judged) error {
 		h = *how
 		return g.narrow(at, &h)
 	})
@@ -133,7 +135,7 @@ func (g *guardFS) Open(ctx context.Context, name string, how *OpenHow) (File, er
 		}
 		return nil, err
 	}
-	if g.p.maxSize == 0 && at.perms.Has(PermSetStat|PermLock) {
+	if g.p.maxSize == 0 && at.perms.Has(PermSetStat|PermLock|PermWrite) {
 		return f, nil
 	}
 	return &guardFile{inner: f, perms: at.perms, writes: h.Writes(), appends: h.Appends(), max: g.p.maxSize}, nil
@@ -182,8 +184,13 @@ func (g *guardFS) narrow(at *judged, h *OpenHow) error {
 		case changes && !writes:
 			h.Disposition = CreateNew
 		}
-	case (h.Writes() || h.Truncates()) && !writes:
-		return at.may(PermWrite)
+	case h.Writes() || h.Truncates():
+		if err := at.may(PermWrite); err != nil {
+			return err
+		}
+		if err := g.p.mayOverwrite(at.clean); err != nil {
+			return err
+		}
 	}
 	asked := h.Access
 	for _, row := range optionalAccess {
@@ -248,7 +255,10 @@ func (g *guardFS) SetStat(ctx context.Context, name string, a *Attrs, follow boo
 		if a.Valid&^contentAttrs != 0 || p == 0 {
 			p |= PermSetStat
 		}
-		return at.may(p)
+		if err := at.may(p); err != nil || !p.Has(PermWrite) {
+			return err
+		}
+		return g.p.mayOverwrite(at.clean)
 	})
 	switch {
 	case err != nil:

@@ -78,6 +78,7 @@ type policy struct {
 	refused  [fxp.OpCount]bool
 	rules    []rule
 	ruled    bool // there are rules
+	named    bool // or anything else that goes by where a name leads
 	extended []string
 	anyExt   bool // extended does not matter
 	maxSize  int64
@@ -87,6 +88,7 @@ type policy struct {
 
 type rule struct {
 	elems    []string // of the pattern
+	whole    []string // elems and anything beneath
 	floating bool     // one element that may stand anywhere
 	perm     Perm
 }
@@ -102,6 +104,7 @@ func (p *Policy) compile() (*policy, error) {
 	if err := c.lists(p); err != nil {
 		return nil, err
 	}
+	c.named = c.ruled || len(p.RefuseNames) > 0 || p.MaxDepth > 0
 	if c.refused[fxp.OpExtended] {
 		c.anyExt, c.extended = false, nil
 	}
@@ -113,7 +116,11 @@ func (p *Policy) compile() (*policy, error) {
 		if slices.Contains(elems, "..") || slices.Contains(elems, ".") {
 			return nil, fmt.Errorf("sftp: policy: rule %.80q: no name has such an element", r.Path)
 		}
-		c.rules = append(c.rules, rule{elems, !strings.Contains(r.Path, "/"), r.Perm & PermAll})
+		whole := elems
+		if len(elems) == 0 || elems[len(elems)-1] != anyDirs {
+			whole = append(slices.Clip(elems), anyDirs)
+		}
+		c.rules = append(c.rules, rule{elems, whole, !strings.Contains(r.Path, "/"), r.Perm & PermAll})
 	}
 	for _, pattern := range p.RefuseNames {
 		if _, err := path.Match(pattern, ""); err != nil || pattern == "" {
@@ -183,12 +190,7 @@ func (r *rule) covers(elems []string) bool {
 	if r.floating {
 		return slices.ContainsFunc(elems, func(e string) bool { return matchElem(r.elems[0], e) })
 	}
-	for k := 0; k <= len(elems); k++ {
-		if matchElems(r.elems, elems[:k]) {
-			return true
-		}
-	}
-	return false
+	return matchElems(r.whole, elems)
 }
 
 // beneath tells whether r may be about something beneath the path, but not about the path.
@@ -279,19 +281,31 @@ func (c *policy) mayName(clean string) error {
 	if c.depth > 0 && len(elems) > c.depth {
 		return errPolicyDeep
 	}
-	if len(c.names) > 0 && len(elems) > 0 {
-		last := strings.ToLower(elems[len(elems)-1])
-		for _, pattern := range c.names {
-			if matchElem(pattern, last) {
-				return errPolicyName
-			}
+	return c.mayOverwrite(clean)
+}
+
+// mayOverwrite judges the name of a file that is there and is to be written.
+func (c *policy) mayOverwrite(clean string) error {
+	if len(c.names) == 0 {
+		return nil
+	}
+	last := strings.ToLower(path.Base(clean))
+	for _, pattern := range c.names {
+		if matchElem(pattern, last) {
+			return errPolicyName
 		}
 	}
 	return nil
 }
 
 // mayExtend judges a request that this package does not know.
-func (c *policy) mayExtend(name string) bool { return c.anyExt || slices.Contains(c.extended, name) }
+func (c *policy) mayExtend(name string) bool {
+	// One that it does know, and that the file system serves itself, is refused by its name.
+	if op, ok := opNamed(name); ok && c.refused[op] {
+		return false
+	}
+	return c.anyExt || slices.Contains(c.extended, name)
+}
 
 // guardAll puts policies, nil for none, in front of fsys, and answers the rows that they
 // refuse.
