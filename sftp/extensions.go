@@ -115,7 +115,7 @@ func (s *session) posixRename(r *request) error {
 	if err != nil {
 		return err
 	}
-	return s.fs.Rename(s.ctx, JoinPath(s.startDir, from), JoinPath(s.startDir, to), RenameOverwrite|RenameAtomic)
+	return s.move(JoinPath(s.startDir, from), JoinPath(s.startDir, to), RenameOverwrite|RenameAtomic)
 }
 
 // hardlink serves hardlink@openssh.com (section 4.5).

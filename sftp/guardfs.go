@@ -541,6 +541,9 @@ func (f *guardFile) Unlock(ctx context.Context, r Range) error { return f.inner.
 // CopyRange implements File.
 func (f *guardFile) CopyRange(ctx context.Context, off int64, src File, srcOff, n int64) (int64, error) {
 	if f.max > 0 {
+		if f.appends {
+			return 0, errors.ErrUnsupported // WriteAt knows where it goes
+		}
 		if n = min(n, f.max-off); n <= 0 {
 			return 0, errPolicySize
 		}

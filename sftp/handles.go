@@ -3,6 +3,7 @@ package sftp
 import (
 	"crypto/rand"
 	"encoding/binary"
+	"strings"
 	"sync"
 	"sync/atomic"
 )
@@ -124,6 +125,19 @@ func (t *handles) remove(h *handle) {
 	s.gen++
 	t.free = append(t.free, i)
 	t.open--
+}
+
+// moved follows files that are open, or what they lie in, from one clean path to another.
+func (t *handles) moved(from, to string) {
+	for i := range t.slots {
+		h := t.slots[i].h
+		if h == nil || h.file == nil {
+			continue
+		}
+		if rest, ok := strings.CutPrefix(h.path, from); ok && (rest == "" || rest[0] == '/') {
+			h.path = to + rest
+		}
+	}
 }
 
 // all calls f for every open handle, which may remove it.

@@ -407,6 +407,9 @@ func (f *quotaFile) charge(off, n int64) error {
 
 // CopyRange charges as WriteAt does.
 func (f *quotaFile) CopyRange(ctx context.Context, off int64, src File, srcOff, n int64) (int64, error) {
+	if f.o != nil && f.appends {
+		return 0, errors.ErrUnsupported // WriteAt knows where it goes, and counts it once
+	}
 	if g, ok := src.(*quotaFile); ok {
 		src = g.File
 	}

@@ -76,13 +76,21 @@ func (s *session) copyFile(r *request) error {
 	case s.draining.Load():
 		return errDraining
 	}
-	s.background(r, nil, nil, true, func() ([]byte, error) {
-		return nil, s.duplicate(from, to, m.Overwrite)
+	// For what is asked of the same files by handles.
+	src, dst := &handle{}, &handle{}
+	if src.path, err = CleanPath(from); err != nil {
+		return err
+	}
+	if dst.path, err = CleanPath(to); err != nil {
+		return err
+	}
+	s.background(r, dst, src, true, func() ([]byte, error) {
+		return nil, s.duplicate(src.path, dst.path, m.Overwrite)
 	})
 	return nil
 }
 
-// duplicate copies the file from to to.
+// duplicate copies the file from to to, both clean.
 func (s *session) duplicate(from, to string, overwrite bool) (err error) {
 	src, err := s.fs.Open(s.ctx, from, &OpenHow{Access: AccessReadData | AccessReadAttrs, Disposition: OpenExisting})
 	if err != nil {
@@ -96,7 +104,7 @@ func (s *session) duplicate(from, to string, overwrite bool) (err error) {
 	how := OpenHow{Access: AccessWriteData | AccessWriteAttrs, Disposition: CreateNew}
 	if overwrite {
 		// Before it is emptied: it may be the source itself.
-		if b, err := s.fs.Stat(s.ctx, to, StatOpt{Follow: true, Want: AttrFileID}); err == nil && a.SameFile(b) {
+		if b, err := s.fs.Stat(s.ctx, to, StatOpt{Follow: true, Want: AttrFileID}); err == nil && (a.SameFile(b) || s.onePath(from, to)) {
 			return Status(CodeInvalidParameter, "source and target are one file")
 		}
 		how.Disposition = CreateTruncate
@@ -110,18 +118,7 @@ func (s *session) duplicate(from, to string, overwrite bool) (err error) {
 	if err != nil {
 		return err
 	}
-	_, err = CopyRange(s.ctx, dst, 0, src, 0, 0)
-	if err == nil {
-		times := Attrs{Valid: a.Valid & AttrTimes, Atime: a.Atime, Mtime: a.Mtime}
-		if s.srv.SetStat.apply(&times, s.caps.Attrs, 0) == nil && times.Valid&(AttrAtime|AttrMtime) != 0 {
-			_ = dst.SetStat(s.ctx, &times)
-		}
-	}
-	var made *Attrs
-	if err != nil {
-		// Even if the session has ended, which may be why.
-		made, _ = dst.Stat(context.WithoutCancel(s.ctx), AttrFileID)
-	}
+	made, err := s.fill(dst, src, a)
 	if cerr := dst.Close(err); err == nil {
 		err = cerr
 	}
@@ -129,6 +126,36 @@ func (s *session) duplicate(from, to string, overwrite bool) (err error) {
 		s.removeCopy(to, made)
 	}
 	return err
+}
+
+// fill copies src with the attributes a into dst, and answers what dst is if that fails. It is
+// guarded by itself, since its caller has dst to close.
+func (s *session) fill(dst, src File, a *Attrs) (made *Attrs, err error) {
+	defer s.guard(&err)
+	if _, err = CopyRange(s.ctx, dst, 0, src, 0, 0); err != nil {
+		// Even if the session has ended, which may be why.
+		made, _ = dst.Stat(context.WithoutCancel(s.ctx), AttrFileID)
+		return made, err
+	}
+	times := Attrs{Valid: a.Valid & AttrTimes, Atime: a.Atime, Mtime: a.Mtime}
+	if s.srv.SetStat.apply(&times, s.caps.Attrs, 0) == nil && times.Valid&(AttrAtime|AttrMtime) != 0 {
+		_ = dst.SetStat(s.ctx, &times)
+	}
+	return nil, nil
+}
+
+// onePath tells whether two clean names lead to one place, for file systems that do not say
+// which files are the same.
+func (s *session) onePath(a, b string) bool {
+	if a == b {
+		return true
+	}
+	a, err := realPath(s.ctx, s.fs, a, true)
+	if err != nil {
+		return false
+	}
+	b, err = realPath(s.ctx, s.fs, b, true)
+	return err == nil && a == b
 }
 
 // removeCopy removes what a copy that failed has left, unless the name has come to mean

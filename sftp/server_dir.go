@@ -75,19 +75,29 @@ func (s *session) opendir(r *request) error {
 		return err
 	}
 	h := &handle{name: name, dir: d}
+	if h.listing.dots, err = s.dots(name); err != nil {
+		_ = d.Close(err)
+		return err
+	}
+	s.addHandle(r, h)
+	return nil
+}
+
+// dots answers "." and "..", which are customary in all versions. They describe what OPENDIR
+// saw, so that READDIR need not go by the name again. It is guarded by itself, since its
+// caller holds a Dir; no other error comes of it.
+func (s *session) dots(name string) (list []Entry, err error) {
+	defer s.guard(&err)
 	for _, dot := range [...]string{".", ".."} {
-		// Customary in all versions. They describe what OPENDIR saw, so that READDIR
-		// need not go by the name again.
 		e := Entry{Name: dot}
 		if a, err := s.fs.Stat(s.ctx, JoinPath(name, dot), StatOpt{Want: commonAttrs}); err == nil {
 			e.Attrs = *a
 		} else {
 			e.Attrs = Attrs{Valid: AttrMode, Mode: ModeDir | 0o755}
 		}
-		h.listing.dots = append(h.listing.dots, e)
+		list = append(list, e)
 	}
-	s.addHandle(r, h)
-	return nil
+	return list, nil
 }
 
 func (s *session) readdir(r *request) error {

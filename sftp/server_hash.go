@@ -97,8 +97,8 @@ func (s *session) hashSource(h *handle, start, length uint64) (*hashSource, erro
 		n = math.MaxInt64 - int64(start)
 	}
 	if h.text != nil {
-		src := &hashSource{h.text.reader, n}
-		src.pos, src.part = 0, 0
+		// Not the place in it: READ goes on beside this.
+		src := &hashSource{textReader{src: h.text.reader.src, from: h.text.reader.from, to: h.text.reader.to}, n}
 		skipped, err := copyContext(s.ctx, io.Discard, src, int64(start))
 		if err == nil && skipped < int64(start) {
 			err = errHashStart

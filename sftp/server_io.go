@@ -246,8 +246,8 @@ func (s *session) awaitRange(h *handle, off int64, n int, write bool) {
 		overlap := h.appends || op.h.appends || off < op.off+int64(op.n) && op.off < off+int64(n)
 		switch {
 		case op.work != nil:
-			if !op.write && !write {
-				continue // a hash
+			if !write && !(op.write && op.h.sameFile(h)) {
+				continue // a hash, or a copy of this file to another
 			}
 		case op.write == write && !(write && overlap) && !h.serial:
 			continue

@@ -356,7 +356,22 @@ func (s *session) rename(r *request) error {
 	case flags&RenameAtomic != 0 && !s.caps.Features.Has(FeaturePosixRename):
 		return Status(CodeOpUnsupported, "cannot replace atomically")
 	}
-	return s.fs.Rename(s.ctx, from, to, flags)
+	return s.move(from, to, flags)
+}
+
+// move renames, also in what is known of open files.
+func (s *session) move(from, to string, flags RenameFlags) error {
+	if err := s.fs.Rename(s.ctx, from, to, flags); err != nil {
+		return err
+	}
+	from, err := CleanPath(from)
+	if err != nil {
+		return nil // the file system knows better
+	}
+	if to, err = CleanPath(to); err == nil {
+		s.handles.moved(from, to)
+	}
+	return nil
 }
 
 func (s *session) readlink(r *request) error {
