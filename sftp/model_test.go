@@ -499,11 +499,11 @@ func (m *model) change(n *mNode, s setAttrs, writes bool, h *mHandle) (code sftp
 		}
 		switch {
 		case n.typ == sftp.TypeDirectory:
-			code = sftp.CodeIsADirectory
+			return sftp.CodeIsADirectory // before anything is changed, like the next two
 		case !writes:
-			code = sftp.CodePermissionDenied
+			return sftp.CodePermissionDenied
 		case n.conflict(h, sftp.RangeWrite, min(size, s.size), max(size, s.size)):
-			return sftp.CodeRangeLockConflict // before anything is changed
+			return sftp.CodeRangeLockConflict
 		default:
 			n.resize(s.size)
 		}

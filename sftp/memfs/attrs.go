@@ -139,7 +139,13 @@ func (s *FS) change(n *node, a *sftp.Attrs, writes bool, h *sftp.LockHandle) err
 	if n.bits&bits&(sftp.BitImmutable|sftp.BitAppendOnly) != 0 && a.Valid&^(sftp.AttrBitsSet|sftp.AttrSubsecond) != 0 {
 		return sftp.CodePermissionDenied
 	}
-	if size := resized(n, a); writes && !n.isDir() && size >= 0 {
+	if resizes(a) && n.isDir() {
+		return sftp.CodeIsADirectory
+	}
+	if resizes(a) && !writes {
+		return sftp.CodePermissionDenied
+	}
+	if size := resized(n, a); size >= 0 {
 		if err := h.CheckResize(uint64(n.data.size), uint64(size)); err != nil {
 			return err
 		}
@@ -156,7 +162,7 @@ func (s *FS) change(n *node, a *sftp.Attrs, writes bool, h *sftp.LockHandle) err
 		}
 	}
 	if resizes(a) {
-		keep(s.resize(n, a, writes))
+		keep(s.resize(n, a))
 	}
 	if a.Has(sftp.AttrMode) {
 		if n.isLink() {
@@ -202,13 +208,8 @@ func resized(n *node, a *sftp.Attrs) int64 {
 }
 
 // resize sets size and allocation.
-func (s *FS) resize(n *node, a *sftp.Attrs, writes bool) error {
-	switch {
-	case n.isDir():
-		return sftp.CodeIsADirectory
-	case !writes:
-		return sftp.CodePermissionDenied
-	case a.Has(sftp.AttrAllocation) && a.Allocation > uint64(s.opt.MaxBytes):
+func (s *FS) resize(n *node, a *sftp.Attrs) error {
+	if a.Has(sftp.AttrAllocation) && a.Allocation > uint64(s.opt.MaxBytes) {
 		return sftp.CodeNoSpace
 	}
 	if size := resized(n, a); size >= 0 {

@@ -106,7 +106,8 @@ func (s *FS) idOf(rel string) func() (sftp.FileID, bool) {
 
 // SetStat changes, in OpenSSH's order, size, mode, times, owner, and then what version 3
 // does not have. If the host refuses one the others are still done and the first error is
-// answered; what can be known before, locks included, fails with nothing changed.
+// answered; what can be known before (the size of a directory, locks) fails with nothing
+// changed.
 func (s *FS) SetStat(ctx context.Context, name string, a *sftp.Attrs, follow bool) error {
 	c, err := s.change(a)
 	if err != nil {
@@ -126,6 +127,9 @@ func (s *FS) SetStat(ctx context.Context, name string, a *sftp.Attrs, follow boo
 			if c.Valid&notOfLinks != 0 {
 				return sftp.CodeOpUnsupported
 			}
+		}
+		if was.IsDir() && c.Valid&(sftp.AttrSize|sftp.AttrAllocation) != 0 {
+			return sftp.CodeIsADirectory
 		}
 		first = s.apply(&named{s, rel, &was}, c)
 		return nil

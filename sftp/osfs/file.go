@@ -186,6 +186,9 @@ func (f *file) SetStat(ctx context.Context, a *sftp.Attrs) error {
 	if err != nil {
 		return err
 	}
+	if !f.writes && c.Valid&(sftp.AttrSize|sftp.AttrAllocation) != 0 {
+		return sftp.CodePermissionDenied // before anything is changed
+	}
 	return hide("setstat", f.name, f.fs.apply(f, c))
 }
 
@@ -204,9 +207,6 @@ func (f *file) with(call func(*os.File) error) error { return call(f.f) }
 
 // resize sets size and allocation; an allocation below the size cuts the file.
 func (f *file) resize(c *sftp.Attrs) error {
-	if !f.writes {
-		return sftp.CodePermissionDenied
-	}
 	var a sftp.Attrs
 	if err := statFile(f.f, &a); err != nil {
 		return err

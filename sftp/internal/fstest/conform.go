@@ -634,6 +634,35 @@ func refusedAttributes(t *tree) {
 		}
 	}
 	t.must(f.Close(nil))
+
+	// A size where there can be none.
+	t.must(t.Mkdir(ctx, "/d", nil))
+	f = t.open("/f", reading, 0)
+	defer func() { t.must(f.Close(nil)) }()
+	for _, valid := range []sftp.AttrMask{sftp.AttrSize, sftp.AttrAllocation} {
+		a := base
+		a.Valid = a.Valid&^sftp.AttrSize | valid
+		a.Allocation = 1
+		for _, row := range []struct {
+			what, name string
+			set        func() error
+			want       sftp.Code
+		}{
+			{"directory", "/d", func() error { return t.SetStat(ctx, "/d", &a, true) }, sftp.CodeIsADirectory},
+			{"directory, no follow", "/d", func() error { return t.SetStat(ctx, "/d", &a, false) }, sftp.CodeIsADirectory},
+			{"handle for reading", "/f", func() error { return f.SetStat(ctx, &a) }, sftp.CodePermissionDenied},
+		} {
+			before := *t.lstat(row.name, 0)
+			err := row.set()
+			if valid == sftp.AttrAllocation && errors.Is(err, errors.ErrUnsupported) {
+				continue // a host without allocation
+			}
+			t.want("size of a "+row.what, err, row.want)
+			if after := t.lstat(row.name, 0); after.Mode != before.Mode || !after.Mtime.Equal(before.Mtime) {
+				t.Errorf("size of a %s changed it: %+v", row.what, after)
+			}
+		}
+	}
 }
 
 // listingMeanwhile: what stays is listed once, whatever comes and goes.
