@@ -231,15 +231,13 @@ func TestCVE_12_4_HandlesFromServers(t *testing.T) {
 // without names the end of the list.
 func TestCVE_12_8_EmptyRepliesForEver(t *testing.T) {
 	meet(t, host{}, nil, serving(func(h *host, op fxp.Op, id uint32, m wire.Layouter) {
-		switch op {
-		case fxp.OpRead:
-			if m.(*fxp.Read).Offset == 0 {
-				h.reply(id, &fxp.Data{Data: []byte("some")})
-				return
-			}
-			h.reply(id, &fxp.Data{})
-		case fxp.OpReaddir:
+		switch {
+		case op == fxp.OpReaddir:
 			h.reply(id, nameList())
+		case op == fxp.OpRead && m.(*fxp.Read).Offset == 0:
+			h.reply(id, &fxp.Data{Data: []byte("some")})
+		case op == fxp.OpRead:
+			h.reply(id, &fxp.Data{})
 		}
 	}), func(t *testing.T, c *sftp.Client) {
 		if p, err := c.ReadFile(t.Context(), "/f"); string(p) != "some" || err != nil {
@@ -252,7 +250,7 @@ func TestCVE_12_8_EmptyRepliesForEver(t *testing.T) {
 		if p, err := io.ReadAll(f); string(p) != "some" || err != nil {
 			t.Errorf("%q %v", p, err)
 		}
-		if n, err := f.ReadAt(make([]byte, 10), 0); n != 4 || err != io.EOF {
+		if n, err := f.ReadAt(make([]byte, 10), 0); n != 4 || !errors.Is(err, io.EOF) {
 			t.Errorf("%d %v", n, err)
 		}
 		if err := f.Close(); err != nil {

@@ -22,8 +22,10 @@ type HashRange struct {
 
 // Hashes are what a server answers: by which algorithm, and the hashes one behind the other.
 type Hashes struct {
-	Algorithm string // one of those that were asked for
-	Sum       []byte // of one block after the other
+	// Algorithm is the draft's name of one of those that were asked for.
+	Algorithm string
+	// Sum is the hash of one block after the other, all of the same length.
+	Sum []byte
 }
 
 // Hash has the server hash a file (check-file-name, or md5-hash where there is only that).

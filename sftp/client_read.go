@@ -141,12 +141,12 @@ func (r *readAhead) more(ctx context.Context) error {
 		if op.t != fxp.TypeData || op.n == 0 {
 			// DATA without content is how some servers say that the end is reached; taken for
 			// anything else it would be asked for for ever (cves 12.8).
-			err := error(io.EOF)
+			end := io.EOF
 			if op.t != fxp.TypeData {
-				err = r.f.c.refused(op, "READ")
+				end = r.f.c.refused(op, "READ")
 			}
 			r.drop()
-			return err
+			return end
 		}
 		if op.off != r.pos {
 			// The reply before was the end, and now there is more: the file grows. What lies

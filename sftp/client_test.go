@@ -126,7 +126,7 @@ func TestClientReadAndWriteInPieces(t *testing.T) {
 			p := make([]byte, 1+rnd.IntN(70_000))
 			n, err := f.Read(p)
 			got = append(got, p[:n]...)
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				break
 			}
 			if err != nil {
@@ -141,7 +141,7 @@ func TestClientReadAndWriteInPieces(t *testing.T) {
 			p := make([]byte, rnd.IntN(400_000))
 			n, err := f.ReadAt(p, off)
 			rest := want[off:]
-			if n != min(len(p), len(rest)) || !bytes.Equal(p[:n], rest[:n]) || (err == io.EOF) != (n < len(p)) {
+			if n != min(len(p), len(rest)) || !bytes.Equal(p[:n], rest[:n]) || errors.Is(err, io.EOF) != (n < len(p)) {
 				t.Errorf("ReadAt(%d, %d): %d, %v", len(p), off, n, err)
 			}
 			if _, err := f.Seek(off, io.SeekStart); err != nil {

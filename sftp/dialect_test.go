@@ -413,7 +413,7 @@ func TestWantOverTheWire(t *testing.T) {
 		if w := wantOfWire(0, v); w != 0 {
 			t.Errorf("version %d: nothing said: %#x", v, w)
 		}
-		if w := wantOfWire(wireWant(AttrUIDGID|AttrSize, v), v); !AttrMask(w).has(AttrUIDGID | AttrOwnerGroup | AttrSize) {
+		if w := wantOfWire(wireWant(AttrUIDGID|AttrSize, v), v); !w.has(AttrUIDGID | AttrOwnerGroup | AttrSize) {
 			t.Errorf("version %d: numbers: %#x", v, w)
 		}
 	}

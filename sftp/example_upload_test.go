@@ -131,17 +131,16 @@ func ExamplePolicy() {
 		},
 		RefuseNames: []string{"*.exe", "*.bat"},
 	}
-	srv := &sftp.Server{
+	srv := &sftp.Server{ // srv.Serve(ctx, conn, info) for every session
 		FS: func(context.Context, sftp.SessionInfo) (sftp.FileSystem, error) {
 			return memfs.New(memfs.Options{}), nil
 		},
 		Policy: p,
 	}
-	_ = srv // srv.Serve(ctx, conn, info) for every session
-	fmt.Println(p.Check())
+	fmt.Println(srv.Policy.Check(), srv.FS != nil)
 	fmt.Println(sftp.PermReadOnly)
 	// Output:
-	// <nil>
+	// <nil> true
 	// stat,list,read
 }
 

@@ -49,16 +49,16 @@ const (
 
 var errHashReply = Status(CodeFailure, "reply too long: ask for larger blocks")
 
-// appendHashes appends the hash of each block of the next n octets of src, or one hash of
-// all of them with block 0. If the source ends early the last block is short. It uses
-// constant memory, and gives up rather than let dst grow beyond limit.
-func appendHashes(ctx context.Context, dst []byte, src io.Reader, n, block int64, h hash.Hash, limit int) ([]byte, error) {
+// hashBlocks answers the hash of each block of the next n octets of src, or one hash of all
+// of them with block 0. If the source ends early the last block is short. It uses constant
+// memory, and gives up rather than answer more than limit octets.
+func hashBlocks(ctx context.Context, src io.Reader, n, block int64, h hash.Hash, limit int) (sums []byte, err error) {
 	one := block == 0
 	if one {
 		block = n
 	}
 	for more := true; more; {
-		if len(dst)+h.Size() > limit {
+		if len(sums)+h.Size() > limit {
 			return nil, errHashReply
 		}
 		want := min(block, n)
@@ -69,11 +69,11 @@ func appendHashes(ctx context.Context, dst []byte, src io.Reader, n, block int64
 		n -= got
 		more = n > 0 && got == want
 		if got > 0 || one {
-			dst = h.Sum(dst)
+			sums = h.Sum(sums)
 			h.Reset()
 		}
 	}
-	return dst, nil
+	return sums, nil
 }
 
 // copyContext copies up to n octets, and answers how many there were.

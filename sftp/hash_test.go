@@ -67,7 +67,7 @@ func TestHashBlocks(t *testing.T) {
 			}
 			for _, n := range []int{size, size + 100} { // the second: the file is shorter than asked for
 				_, h := hashByName([]string{"sha256"})
-				got, err := appendHashes(ctx, nil, iotest.HalfReader(bytes.NewReader(data[:size])), int64(n), int64(block), h, 1<<20)
+				got, err := hashBlocks(ctx, iotest.HalfReader(bytes.NewReader(data[:size])), int64(n), int64(block), h, 1<<20)
 				if err != nil || !bytes.Equal(got, want) {
 					t.Fatalf("%d octets of %d by %d: %v", n, size, block, err)
 				}
@@ -75,15 +75,15 @@ func TestHashBlocks(t *testing.T) {
 		}
 	}
 	_, h := hashByName([]string{"sha256"})
-	if _, err := appendHashes(ctx, nil, bytes.NewReader(data), int64(len(data)), 256, h, 320); !errors.Is(err, errHashReply) {
+	if _, err := hashBlocks(ctx, bytes.NewReader(data), int64(len(data)), 256, h, 320); !errors.Is(err, errHashReply) {
 		t.Error("reply without bound:", err)
 	}
 	gone, cancel := context.WithCancel(ctx)
 	cancel()
-	if _, err := appendHashes(gone, nil, bytes.NewReader(data), int64(len(data)), 0, h, 320); !errors.Is(err, context.Canceled) {
+	if _, err := hashBlocks(gone, bytes.NewReader(data), int64(len(data)), 0, h, 320); !errors.Is(err, context.Canceled) {
 		t.Error("goes on although nobody waits:", err)
 	}
-	if _, err := appendHashes(ctx, nil, iotest.TimeoutReader(bytes.NewReader(data)), int64(len(data)), 0, h, 320); !errors.Is(err, iotest.ErrTimeout) {
+	if _, err := hashBlocks(ctx, iotest.TimeoutReader(bytes.NewReader(data)), int64(len(data)), 0, h, 320); !errors.Is(err, iotest.ErrTimeout) {
 		t.Error(err)
 	}
 	if packet.Live() != 0 {
@@ -113,7 +113,7 @@ func TestCVE_12_16_HashInConstantMemory(t *testing.T) {
 		zeros.left = 64
 		ctx, cancel = context.WithCancel(context.Background())
 		zeros.cancel = cancel
-		if _, err := appendHashes(ctx, nil, zeros, 1<<40, 0, h, 320); !errors.Is(err, context.Canceled) {
+		if _, err := hashBlocks(ctx, zeros, 1<<40, 0, h, 320); !errors.Is(err, context.Canceled) {
 			t.Error(err)
 		}
 	})

@@ -443,24 +443,25 @@ func (r *modelRun) content() string {
 		p, _ := r.find(dir, false)
 		for elem, n := range p.node.kids {
 			name := strings.TrimSuffix(dir, "/") + "/" + elem
-			switch n.typ {
-			case sftp.TypeDirectory:
+			if n.typ == sftp.TypeDirectory {
 				todo = append(todo, name)
-			case sftp.TypeRegular:
-				why := ""
-				for range 100 { // of a file system that fails now and then
-					r.faults.reset()
-					o := &wireOp{verb: "hash", name: name}
-					got := r.p.call(r.message(o))
-					if _, failed := r.faults.take("Open", "File.Stat", "File.ReadAt", "File.Close"); failed {
-						continue
-					}
-					why = r.compare(o, got)
-					break
+			}
+			if n.typ != sftp.TypeRegular {
+				continue
+			}
+			why := ""
+			for range 100 { // of a file system that fails now and then
+				r.faults.reset()
+				o := &wireOp{verb: "hash", name: name}
+				got := r.p.call(r.message(o))
+				if _, failed := r.faults.take("Open", "File.Stat", "File.ReadAt", "File.Close"); failed {
+					continue
 				}
-				if why != "" {
-					return name + ": " + why
-				}
+				why = r.compare(o, got)
+				break
+			}
+			if why != "" {
+				return name + ": " + why
 			}
 		}
 	}

@@ -87,10 +87,10 @@ func ParsePerm(text string) (p Perm, err error) {
 
 // String answers what ParsePerm reads.
 func (p Perm) String() string {
-	switch p & PermAll {
-	case 0:
+	if p&PermAll == 0 {
 		return "none"
-	case PermAll:
+	}
+	if p&PermAll == PermAll {
 		return "all"
 	}
 	var names []string

@@ -95,7 +95,7 @@ func getFile(fsys sftp.FileSystem, name string) (string, error) {
 	}
 	p := make([]byte, 1<<16)
 	n, err := f.ReadAt(p, 0)
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		err = nil
 	}
 	return string(p[:n]), errors.Join(err, f.Close(err))
@@ -114,7 +114,7 @@ func listNames(fsys sftp.FileSystem, dir string) (names []string, err error) {
 			names = append(names, e.Name)
 		}
 	}
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		err = nil
 	}
 	slices.Sort(names)
@@ -300,7 +300,7 @@ func TestPolicyHandles(t *testing.T) {
 		t.Error(a, err)
 	}
 	p := make([]byte, 5)
-	if n, err := f.ReadAt(p, 0); n != 5 || err != nil && err != io.EOF {
+	if n, err := f.ReadAt(p, 0); n != 5 || err != nil && !errors.Is(err, io.EOF) {
 		t.Error(n, err)
 	}
 	wantCode(t, "again", writeFile(g, "/new", "x", sftp.OpenHow{Access: sftp.AccessWriteData, Disposition: sftp.OpenOrCreate}), sftp.CodePermissionDenied)

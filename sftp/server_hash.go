@@ -167,7 +167,7 @@ func (s *session) checkFile(r *request, m *fxp.HashRange) (work func(*hashSource
 		if block > 0 && src.n != math.MaxInt64 && src.n/block > int64(limit/h.Size()) {
 			return nil, errHashReply
 		}
-		hashes, err := appendHashes(s.ctx, nil, src, src.n, block, h, limit)
+		hashes, err := hashBlocks(s.ctx, src, src.n, block, h, limit)
 		if err != nil {
 			return nil, err
 		}

@@ -419,14 +419,14 @@ func TestSetStatRules(t *testing.T) {
 		set("ACL that is none", sftp.CodeBadMessage, fxp.Attrs{Flags: fxp.AttrACL, ACL: []byte{1, 2, 3}})
 		set("birth", sftp.CodeOK, fxp.Attrs{Flags: fxp.AttrCreateTime, Birth: fxp.Time{Sec: 9}})
 		has(sftp.AttrBirth)
-		for err, want := range map[error]string{sftp.CodeOwnerInvalid: "anna", sftp.CodeGroupInvalid: "staff", sftp.CodeUnknownPrincipal: "anna staff"} {
-			tree.err = err
+		for code, want := range map[sftp.Code]string{sftp.CodeOwnerInvalid: "anna", sftp.CodeGroupInvalid: "staff", sftp.CodeUnknownPrincipal: "anna staff"} {
+			tree.err = code
 			a := fxp.Attrs{V: p.v, Flags: fxp.AttrOwnerGroup, Owner: "anna", Group: "staff"}
-			set("unknown owner", err.(sftp.Code), a)
+			set("unknown owner", code, a)
 			st := p.call(&fxp.PathAttrs{T: fxp.TypeMkdir, Path: "d", Attrs: a}).(*fxp.Status)
 			var who fxp.Principals
 			if e := wire.Decode(st.Data, &who); e != nil || (sftp.Code(st.Code) == sftp.CodeUnknownPrincipal) != (strings.Join(who.Names, " ") == want) {
-				p.t.Errorf("%v: %d tells %q", err, st.Code, who.Names)
+				p.t.Errorf("%v: %d tells %q", code, st.Code, who.Names)
 			}
 		}
 		tree.err = nil

@@ -367,11 +367,9 @@ func (s *stream) Close(cause error) (err error) {
 func endOf(x any, cause error, orClose bool) error {
 	switch c := x.(type) {
 	case interface{ CloseWithError(err error) error }:
-		err := c.CloseWithError(cause)
-		if cause != nil {
-			return nil // it knows better than to fail again
+		if err := c.CloseWithError(cause); cause == nil {
+			return err // else it was told to fail, and says so
 		}
-		return err
 	case io.Closer:
 		if orClose {
 			return c.Close()

@@ -230,7 +230,7 @@ func TestW5_StreamBackPressure(t *testing.T) {
 			if done[0] != nil || done[1] == nil || done[2] == nil {
 				t.Error(what, done)
 			}
-			if n, err := r.Read(p); n != 0 || err == nil || err == io.EOF {
+			if n, err := r.Read(p); n != 0 || err == nil || errors.Is(err, io.EOF) {
 				t.Error(what, "the reader takes it for finished:", n, err)
 			}
 			if err := f.Close(nil); err == nil {
@@ -280,12 +280,12 @@ func TestW5_StreamRead(t *testing.T) {
 			p := make([]byte, 1+r.IntN(300))
 			n, err := f.ReadAt(p, off)
 			if off >= int64(len(content)) {
-				if n != 0 || err != io.EOF {
+				if n != 0 || !errors.Is(err, io.EOF) {
 					t.Fatal("at the end:", n, err)
 				}
 				break
 			}
-			if want := content[off:min(int(off)+len(p), len(content))]; !bytes.Equal(p[:n], want) || err != nil && err != io.EOF || len(want) < len(p) && err != io.EOF {
+			if want := content[off:min(int(off)+len(p), len(content))]; !bytes.Equal(p[:n], want) || err != nil && !errors.Is(err, io.EOF) || len(want) < len(p) && !errors.Is(err, io.EOF) {
 				t.Fatalf("seed %d, at %d: %d of %d, %v", seed, off, n, len(want), err)
 			}
 			read = max(read, off+int64(n))
@@ -319,7 +319,7 @@ func TestW5_StreamRead(t *testing.T) {
 	for _, r := range []io.Reader{readerFunc(func([]byte) (int, error) { return 0, nil }), readerFunc(func(p []byte) (int, error) { return len(p) + 1, nil }), readerFunc(func([]byte) (int, error) { return 0, io.ErrUnexpectedEOF })} {
 		f := sftp.Stream(context.Background(), r, nil, 0)
 		for range 2 {
-			if n, err := f.ReadAt(p, 0); n != 0 || err == nil || err == io.EOF {
+			if n, err := f.ReadAt(p, 0); n != 0 || err == nil || errors.Is(err, io.EOF) {
 				t.Error(n, err)
 			}
 		}

@@ -3,6 +3,7 @@ package sftp
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 
 	"github.com/fairlead-ssh/fairlead/packet"
@@ -221,7 +222,7 @@ func (f *textFile) seek(ctx context.Context, line uint64) error {
 		switch {
 		case line == 0:
 			pos += int64(at)
-		case err == io.EOF || n == 0 && err == nil:
+		case errors.Is(err, io.EOF) || n == 0 && err == nil:
 			return CodeEOF
 		case err != nil:
 			return err

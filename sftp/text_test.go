@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -122,7 +123,7 @@ func TestTextSeek(t *testing.T) {
 		for _, end := range []string{"", sep} {
 			text := strings.Join(lines, sep) + end
 			f := newTextFile(&bytesFile{data: []byte(text)}, sep, "\n")
-			for i := len(lines) - 1; i >= 0; i-- {
+			for i := range slices.Backward(lines) {
 				if err := f.seek(ctx, uint64(i)); err != nil {
 					t.Fatalf("line %d: %v", i, err)
 				}

@@ -193,7 +193,7 @@ func (c *connector) explain(h *hostSettings, err error) error {
 	case errors.Is(err, context.Canceled) || errors.As(err, new(signalError)):
 		return err
 	case errors.As(err, &known):
-		return explained{hostKeyAdvice(h, known, err)}
+		return explained{hostKeyAdvice(known, err)}
 	case errors.As(err, &auth):
 		text := fmt.Sprintf("%s: login as %s failed: %s", at, plain(h.user), plain(strings.TrimPrefix(err.Error(), "ssh2: ")))
 		if c.term == nil || h.batch {

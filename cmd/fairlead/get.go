@@ -77,7 +77,8 @@ func (g *getter) run(ctx context.Context, sources []*target) error {
 		s, err := g.session(ctx, t)
 		if err != nil {
 			if ctx.Err() != nil || len(sources) == 1 {
-				return errors.Join(err, g.closeDisplay())
+				g.d.end()
+				return err
 			}
 			g.fail(err)
 			continue
@@ -92,7 +93,8 @@ func (g *getter) run(ctx context.Context, sources []*target) error {
 	}
 	into, err := g.directory(len(list) > 1)
 	if err != nil {
-		return errors.Join(err, g.closeDisplay())
+		g.d.end()
+		return err
 	}
 	for _, w := range list {
 		if ctx.Err() != nil {
@@ -101,11 +103,6 @@ func (g *getter) run(ctx context.Context, sources []*target) error {
 		g.one(ctx, w, into)
 	}
 	return g.conclude(ctx)
-}
-
-func (g *getter) closeDisplay() error {
-	g.d.end()
-	return nil
 }
 
 // directory tells whether what is got goes into a directory.

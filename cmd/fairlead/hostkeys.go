@@ -143,7 +143,7 @@ func nameIn(addr string) string {
 }
 
 // hostKeyAdvice says what is wrong with the key of a host, and what can be done.
-func hostKeyAdvice(h *hostSettings, e *ssh2.KnownHostsError, err error) error {
+func hostKeyAdvice(e *ssh2.KnownHostsError, err error) error {
 	shown := func(k gossh.PublicKey) string { return plain(k.Type()) + " " + gossh.FingerprintSHA256(k) }
 	name := plain(e.Host)
 	key := e.Key

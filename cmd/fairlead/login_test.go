@@ -251,7 +251,7 @@ func startAgent(t *testing.T, private ...any) string {
 			t.Fatal(err)
 		}
 	}
-	dir, err := os.MkdirTemp("", "a") // socket names are short
+	dir, err := os.MkdirTemp("", "a") //nolint:usetesting // t.TempDir is too long for the name of a socket
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -221,7 +221,7 @@ func (l *lister) print(ctx context.Context, s *sftp.Client, dir string, list []l
 		l.sort(list)
 	}
 	if l.o.long || l.o.json {
-		l.complete(ctx, s, dir, list)
+		l.complete(ctx, s, list)
 	}
 	switch {
 	case l.o.json:
@@ -261,7 +261,7 @@ func (l *lister) sort(list []listed) {
 
 // complete finds out what a listing did not say: where symlinks lead, and the names of
 // owners, which version 3 has in a line for people or in an extension only.
-func (l *lister) complete(ctx context.Context, s *sftp.Client, dir string, list []listed) {
+func (l *lister) complete(ctx context.Context, s *sftp.Client, list []listed) {
 	var uids, gids []uint32
 	for i := range list {
 		e := &list[i]

@@ -187,13 +187,6 @@ type remoteCommand struct {
 	io.Closer
 }
 
-// tell writes a line for the person, not for a program.
-func (c *client) tell(format string, args ...any) {
-	if !c.o.quiet {
-		fmt.Fprintf(c.stderr, format+"\n", args...)
-	}
-}
-
 // failed tells of one of several things that went wrong.
 func (c *client) failed(err error) { fmt.Fprintf(c.stderr, "fairlead: %s\n", reason(err)) }
 

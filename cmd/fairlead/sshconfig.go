@@ -289,9 +289,6 @@ func unquote(s string) string {
 	return s
 }
 
-// maxConfigFile bounds what is read of a configuration file.
-const maxConfigFile = 1 << 20
-
 // readFile adds a file; a missing one is an error only if it was named.
 func (c *sshConfig) readFile(name string, named bool) error {
 	data, err := readSmall(name)

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/kevinburke/ssh_config"
@@ -24,7 +25,7 @@ func (c *sshConfig) resolveMatches(f configFile, alias string, given []givenOpti
 			if err != nil {
 				return "", fmt.Errorf("%s: %s; -F names another file, -F none does without", f.name, plain(err.Error()))
 			}
-			holds, err := c.match(rest, alias, given, append(before[:len(before):len(before)], parsedFile{f.name, so}))
+			holds, err := c.match(rest, alias, given, append(slices.Clip(before), parsedFile{f.name, so}))
 			if err != nil {
 				return "", fmt.Errorf("%s:%d: Match: %w", f.name, n+1, err)
 			}

@@ -108,7 +108,8 @@ func serveStdio(args []string, stdout, stderr io.Writer, s stdioStreams, signals
 		grace := time.NewTimer(stdioGrace)
 		defer grace.Stop()
 		select {
-		case <-done:
+		case err = <-done:
+			log.Debug("session ended", "error", err)
 		case <-grace.C:
 		}
 		return end
