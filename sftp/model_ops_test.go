@@ -157,8 +157,16 @@ func linkText(r *rand.Rand) string {
 func drawOps(seed uint64, v fxp.Version, n int) []wireOp {
 	r := rand.New(rand.NewPCG(seed, uint64(v)))
 	ops := make([]wireOp, n)
+	locked := 0 // the last operation that locks, if any
 	for i := range ops {
-		ops[i] = drawOp(r, v)
+		o := drawOp(r, v)
+		switch before := &ops[locked]; {
+		case o.verb == "block":
+			locked = i
+		case o.verb == "unblock" && before.verb == "block" && r.IntN(2) == 0:
+			o.slot, o.off, o.n = before.slot, before.off, before.n // by chance alone it would seldom be a lock that there is
+		}
+		ops[i] = o
 	}
 	return ops
 }
