@@ -5,10 +5,12 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"io"
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -69,10 +71,28 @@ func stdioProcess(t *testing.T) (cmd *exec.Cmd, in io.WriteCloser, out io.ReadCl
 	return cmd, in, out, stderr
 }
 
+// checkFile asks for the SHA-256 of a file.
+func checkFile(name string) []byte {
+	m := request(200, "check-file-name")
+	for _, s := range []string{name, "sha256"} {
+		m = append(binary.BigEndian.AppendUint32(m, uint32(len(s))), s...)
+	}
+	m = append(m, make([]byte, 8+8+4)...) // from the start to the end, one hash
+	binary.BigEndian.PutUint32(m, uint32(len(m)-4))
+	return m
+}
+
 // TestStdioProcess: a process ends by itself when its client is gone, in whatever way, and
 // by a signal while it waits; the status tells.
 func TestStdioProcess(t *testing.T) {
 	home(t)
+	large := filepath.Join(t.TempDir(), "large") // takes minutes to hash
+	if err := os.WriteFile(large, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(large, 1<<40); err != nil {
+		t.Fatal(err)
+	}
 	for _, row := range []struct {
 		what   string
 		end    func(cmd *exec.Cmd, in io.WriteCloser, out io.ReadCloser)
@@ -82,6 +102,11 @@ func TestStdioProcess(t *testing.T) {
 		{"nobody reads", func(_ *exec.Cmd, in io.WriteCloser, out io.ReadCloser) {
 			_ = out.Close()
 			_, _ = in.Write(request(16, "."))
+		}, 0},
+		{"nobody reads, and a request waits for a hash", func(_ *exec.Cmd, in io.WriteCloser, out io.ReadCloser) {
+			_, _ = in.Write(append(checkFile(large), request(13, large+".none")...))
+			_ = in.Close()
+			_ = out.Close()
 		}, 0},
 		{"SIGTERM", func(cmd *exec.Cmd, _ io.WriteCloser, _ io.ReadCloser) { _ = cmd.Process.Signal(syscall.SIGTERM) }, 143},
 		{"SIGHUP", func(cmd *exec.Cmd, _ io.WriteCloser, _ io.ReadCloser) { _ = cmd.Process.Signal(syscall.SIGHUP) }, 129},

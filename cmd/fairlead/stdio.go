@@ -37,7 +37,8 @@ func (s stdioStreams) Read(p []byte) (int, error)  { return s.in.Read(p) }
 func (s stdioStreams) Write(p []byte) (int, error) { return s.out.Write(p) }
 func (s stdioStreams) Close() error                { return errors.Join(s.in.Close(), s.out.Close()) }
 
-// stdioGrace is how long a session that a signal ends may take to finish what it is doing.
+// stdioGrace is how long a session may take to finish what it is doing, when a signal ends it
+// or its peer is gone.
 const stdioGrace = 200 * time.Millisecond
 
 // A signalError is the signal that ended a session.
@@ -53,6 +54,20 @@ func (e signalError) status() int {
 	}
 	return statusFailed
 }
+
+// await gives a session that is to end time to finish. Close does not wake a Read that
+// blocks, but then there is nothing to finish.
+func await(done <-chan error) {
+	grace := time.NewTimer(stdioGrace)
+	defer grace.Stop()
+	select {
+	case <-done: //nolint:errcheck // why it ends is known
+	case <-grace.C:
+	}
+}
+
+// errPeerGone ends the session of a peer that cannot get answers any more.
+var errPeerGone = errors.New("serve: the peer is gone")
 
 // serveStdio is "fairlead serve --stdio": what OpenSSH's sshd starts for a session
 // of the subsystem sftp, as the user who logged in. It returns when the peer is gone,
@@ -96,25 +111,23 @@ func serveStdio(args []string, stdout, stderr io.Writer, s stdioStreams, signals
 	defer s.Close()
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
+	// A session that copies or waits for a hash does not read, and so not see the end.
+	defer whenGone(s.out, func() { cancel(errPeerGone) })()
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(ctx, packet.Pipe(s), me.sessionInfo()) }()
 	select {
 	case err = <-done:
+	case <-ctx.Done():
+		await(done)
+		err = errPeerGone
 	case sig := <-signals:
 		end := signalError{sig}
 		cancel(end)
 		log.Info("ended", "signal", sig.String())
-		// Close does not wake a Read that blocks, but then there is nothing to finish.
-		grace := time.NewTimer(stdioGrace)
-		defer grace.Stop()
-		select {
-		case err = <-done:
-			log.Debug("session ended", "error", err)
-		case <-grace.C:
-		}
+		await(done)
 		return end
 	}
-	if errors.Is(err, syscall.EPIPE) {
+	if errors.Is(err, syscall.EPIPE) || errors.Is(err, errPeerGone) {
 		err = nil // the peer did not wait for its answers
 	}
 	if err != nil {
