@@ -3,6 +3,7 @@ package sftp_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -241,18 +242,32 @@ func TestTextHashBesideReads(t *testing.T) {
 	})
 }
 
-// BenchmarkRealpathCompose is REALPATH with as many elements as fit.
-func BenchmarkRealpathCompose(b *testing.B) {
-	srv := serverOf(memfs.New(memfs.Options{}))
-	p := newPeer(b, b.Context(), srv, sftp.SessionInfo{}, 32<<10)
-	p.init(fxp.V6)
-	m := &fxp.Realpath{V: fxp.V6, Path: strings.Repeat("/x", 2000), Control: 1}
-	for i := range 40_000 {
-		m.Compose = append(m.Compose, []string{"y", ".."}[i%2])
+// TestCVE_12_3_AttributesOfOthers: what some client has set on a file does not make answers
+// to others that no client takes.
+func TestCVE_12_3_AttributesOfOthers(t *testing.T) {
+	srv, _ := memServer(memfs.Options{})
+	for v := fxp.V4; v <= fxp.V6; v++ {
+		play(t, srv, sftp.SessionInfo{}, func(p *peer) {
+			p.init(v)
+			p.put("/f", "")
+			for i := range 4 {
+				a := fxp.Attrs{V: v, Flags: fxp.AttrExtended}
+				for j := range 10 {
+					a.Extended = append(a.Extended, fxp.Pair{Name: fmt.Sprintf("user.%d.%d", i, j), Data: []byte(strings.Repeat("x", 10_000))})
+				}
+				p.call(&fxp.PathAttrs{T: fxp.TypeSetstat, Path: "/f", Attrs: a})
+			}
+			msgLen := func(m fxp.Message) int {
+				p.send(m)
+				msg, err := p.next()
+				if err != nil {
+					p.t.Fatal(err)
+				}
+				return len(msg)
+			}
+			if n := msgLen(&fxp.Stat{T: fxp.TypeStat, V: v, Path: "/f", Want: 0xFFFFFFFF}); n > fxp.MaxLength {
+				p.t.Errorf("version %d: answer of %d octets", v, n)
+			}
+		})
 	}
-	for b.Loop() {
-		p.call(m)
-	}
-	b.StopTimer()
-	p.end()
 }

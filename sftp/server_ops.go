@@ -184,7 +184,14 @@ func (s *session) fileOrDir(r *request, id []byte) (*handle, error) {
 func (s *session) replyAttrs(r *request, a *Attrs, word uint32) {
 	w := wireAttrs(a, s.version)
 	w.Flags &= s.told(word)
-	s.finish(wire.Append(s.reply(r, fxp.TypeAttrs), &w))
+	p := wire.Append(s.reply(r, fxp.TypeAttrs), &w)
+	if len(p) > fxp.MaxData {
+		// Somebody has set more than fits a message: none of it, rather than one that ends
+		// the session of whoever asks.
+		w.Flags &^= fxp.AttrExtended | fxp.AttrACL | fxp.AttrMIME
+		p = wire.Append(s.reply(r, fxp.TypeAttrs), &w)
+	}
+	s.finish(p)
 }
 
 func (s *session) setstat(r *request) error {
