@@ -70,6 +70,8 @@ func openTarget(fsys localFS, name string, o *TransferOptions, source *Attrs, pl
 		l.perm, l.set = FSMode(mode), true
 		// Never wider than it will be, and its owner must be able to go on with it.
 		perm = l.perm.Perm() | 0o200
+	} else if source != nil && source.Has(AttrMode) {
+		perm = FSMode(source.Mode).Perm() | 0o200 // less what the umask takes
 	}
 	if o.Atomic {
 		old, err := fsys.Lstat(name)

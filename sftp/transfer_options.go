@@ -20,7 +20,9 @@ type TransferOptions struct {
 	// without asking; 0 asks if anything needs it. The end of the file is where
 	// reading ends in any case: files grow, and those of /proc say that they are empty.
 	Size int64
-	// Mode is the permission bits of the target; 0 leaves them to who makes the file.
+	// Mode is the permission bits of the target. With 0 and without Preserve a file that
+	// is made gets those of the source as far as they are known, less what the umask of
+	// who makes it takes away; one that is there keeps its own.
 	Mode fs.FileMode
 	// IfExists says what to do about a target that is there.
 	IfExists IfExists

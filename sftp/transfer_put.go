@@ -356,8 +356,12 @@ func (p *putting) open(ctx context.Context) (*RemoteFile, error) {
 	case o.Offset > 0:
 		how.Disposition = OpenOrCreate
 	}
-	if p.set {
+	switch {
+	case p.set:
 		how.Attrs = &Attrs{Valid: AttrMode, Mode: p.mode | 0o200, Kind: TypeRegular}
+	case p.source != nil && p.source.Has(AttrMode):
+		// What only its owner may read must not come to be open to all on the way.
+		how.Attrs = &Attrs{Valid: AttrMode, Mode: p.source.Mode&0o777 | 0o200, Kind: TypeRegular}
 	}
 	f, err := p.c.OpenFile(ctx, p.path, how)
 	if err != nil && how.Disposition == CreateNew && !o.Atomic && errors.Is(err, CodeFailure) {

@@ -548,11 +548,11 @@ func TestTransferModesAndTimes(t *testing.T) {
 			mode uint32
 			time bool
 		}{
-			{sftp.TransferOptions{}, 0o644, false},
+			{sftp.TransferOptions{}, 0o640, false},
 			{sftp.TransferOptions{Mode: 0o777}, 0o777, false},
 			{sftp.TransferOptions{Mode: 0o400}, 0o400, false},
 			{sftp.TransferOptions{Preserve: sftp.PreserveMode}, 0o640, false},
-			{sftp.TransferOptions{Preserve: sftp.PreserveTimes}, 0o644, true},
+			{sftp.TransferOptions{Preserve: sftp.PreserveTimes}, 0o640, true},
 			{sftp.TransferOptions{Preserve: sftp.PreserveTimes | sftp.PreserveMode, Atomic: true}, 0o640, true},
 		} {
 			_ = c.Remove(ctx, "/f")
@@ -584,6 +584,7 @@ func TestTransferModesAndTimes(t *testing.T) {
 		}{
 			{sftp.TransferOptions{Mode: 0o640}, 0o640, false},
 			{sftp.TransferOptions{Mode: 0o400}, 0o400, false},
+			{sftp.TransferOptions{Verify: sftp.VerifySize}, 0o600, false}, // the attributes are known
 			{sftp.TransferOptions{Preserve: sftp.PreserveMode}, 0o600, false},
 			{sftp.TransferOptions{Preserve: sftp.PreserveMode | sftp.PreserveTimes, Atomic: true}, 0o600, true},
 		} {
