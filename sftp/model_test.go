@@ -473,7 +473,7 @@ func (m *model) write(o *wireOp) answer {
 		return fails(sftp.CodePermissionDenied)
 	case h.appends:
 		off = uint64(len(h.node.data))
-	case off > uint64(math.MaxInt64-len(o.data)):
+	case off > math.MaxInt64-uint64(len(o.data)):
 		return fails(sftp.CodeFailure)
 	}
 	if len(o.data) == 0 {
