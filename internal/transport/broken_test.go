@@ -67,6 +67,31 @@ func TestHandshakeWithoutOutput(t *testing.T) {
 	}
 }
 
+// TestHandshakeRefusedBehindKexInit: a server that sends its KEXINIT, learns who we are, says why
+// it does not want us and closes is heard, though our KEXINIT cannot be written any more.
+func TestHandshakeRefusedBehindKexInit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg, peerCfg := testConfigs()
+		a, b := netsim.Pipe(netsim.Link{}, netsim.Link{})
+		h := &halfBroken{a, make(chan struct{})}
+		close(h.broken)
+		c := New(h, cfg)
+		end := make(chan error, 1)
+		go func() { end <- c.Handshake(t.Context()) }()
+		synctest.Wait() // the first write has failed
+		_, _ = b.Write([]byte(peerCfg.Version + "\r\n"))
+		p := &peer{t: t, nc: b, role: msg.Server}
+		p.sealer = seal.Plain{}
+		p.SendPayload(msg.Append(nil, New(b, peerCfg).newKexInit(true)))
+		p.SendPayload(msg.Append(nil, &msg.Disconnect{Reason: ReasonVersionNotSupported, Text: "not you"}))
+		_ = b.Close()
+		var d *DisconnectError
+		if err := <-end; !errors.As(err, &d) || !d.Remote || d.Reason != ReasonVersionNotSupported {
+			t.Errorf("handshake ended with %v", err)
+		}
+	})
+}
+
 // TestRekeyWithoutOutput: the same later, where the peer may still say why it
 // went.
 func TestRekeyWithoutOutput(t *testing.T) {

@@ -95,6 +95,21 @@ func (c *Conn) firstExchange(ctx context.Context) error {
 	return nil
 }
 
+// lastWords reads to the end of a connection that can no longer be written to, for a
+// DISCONNECT that says why: it may stand behind the KEXINIT of a peer that has closed.
+// writeFailed bounds the time that takes.
+func (c *Conn) lastWords() error {
+	for {
+		p, err := c.readPacket()
+		if err != nil {
+			return err
+		}
+		if p[0] == msg.NumDisconnect {
+			return c.generic(p)
+		}
+	}
+}
+
 // readKex returns the next message of the key exchange, which must have one of
 // the given numbers. The messages that may come at any time may come between.
 func (c *Conn) readKex(numbers ...byte) ([]byte, error) {
@@ -135,7 +150,7 @@ func (c *Conn) exchange(ctx context.Context, peerInit []byte) error {
 	ours, ourInit, broken := c.out.kexOurs, c.out.kexInit, c.out.err
 	c.out.mu.Unlock()
 	if broken != nil { // no exchange without a way out, whatever can still be read
-		return broken
+		return c.lastWords()
 	}
 	if c.first {
 		if err := c.firstInit(&theirs); err != nil {
