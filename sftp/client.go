@@ -48,6 +48,9 @@ type ClientConfig struct {
 	// Charset is how the server writes names; nil passes them as they are, which is UTF-8
 	// from version 4 on and nearly everywhere.
 	Charset *Charset
+	// Newline separates lines here, in files that are opened with OpenText: "\n", which
+	// "" is too, "\r" or "\r\n".
+	Newline string
 	// Log gets a line when the session begins and when it ends, at level debug; nil logs
 	// nothing.
 	Log *slog.Logger
@@ -151,6 +154,9 @@ func (c *Client) begin(ctx context.Context) error {
 
 // versions answers the range of versions to speak.
 func (c *Client) versions() (lowest, highest fxp.Version, err error) {
+	if own := c.cfg.Newline; own != "" && newline(own) != own {
+		return 0, 0, fmt.Errorf("sftp: connect: newline %q: not LF, CR or CR LF", own)
+	}
 	lo, hi := c.cfg.MinVersion, c.cfg.MaxVersion
 	if lo == 0 {
 		lo = int(fxp.V3)

@@ -468,7 +468,7 @@ type canned struct {
 	mu      sync.Mutex
 	cond    sync.Cond
 	replies []byte
-	left    int    // octets to come of the reply that was begun
+	left    int // octets to come of the reply that was begun
 	waiting []uint32
 	in      []byte // of requests
 	begun   bool

@@ -31,10 +31,11 @@ type RemoteFile struct {
 	reads   bool
 	writes  bool
 	appends bool
-	serial  bool   // one request at a time
-	most    int    // requests under way; 0 is no bound of its own
-	chunk   int    // octets of content in a request; 0 is what the client decides
-	meter   *meter // counts what is acknowledged; nil counts nothing
+	serial  bool        // one request at a time
+	most    int         // requests under way; 0 is no bound of its own
+	chunk   int         // octets of content in a request; 0 is what the client decides
+	meter   *meter      // counts what is acknowledged; nil counts nothing
+	text    *clientText // of a file opened with OpenText; else nil
 
 	turn chan struct{} // held by who reads or writes at the position
 
@@ -84,6 +85,12 @@ func (c *Client) openFile(ctx context.Context, name string, how *OpenHow) (*Remo
 	if err != nil {
 		return nil, err
 	}
+	var text *clientText
+	if how.Flags&OpenText != 0 {
+		if text, err = c.text(); err != nil {
+			return nil, err
+		}
+	}
 	m.Path = c.toWire(name)
 	if err := c.enter(ctx); err != nil {
 		return nil, err
@@ -95,7 +102,7 @@ func (c *Client) openFile(ctx context.Context, name string, how *OpenHow) (*Remo
 	}
 	f := &RemoteFile{
 		c: c, name: name, handle: h, reads: how.Reads(), writes: how.Writes(), appends: how.Appends(),
-		serial: c.cfg.OneAtATime || how.Appends() || how.Flags&OpenText != 0, turn: make(chan struct{}, 1),
+		serial: c.cfg.OneAtATime || how.Appends() || text != nil, text: text, turn: make(chan struct{}, 1),
 	}
 	f.ahead.f, f.back.f = f, f
 	f.setContext(context.Background())
@@ -193,6 +200,9 @@ func (f *RemoteFile) read(p []byte) (int, error) {
 		return 0, err
 	}
 	defer f.unlock()
+	if f.text != nil {
+		return f.readText(ctx, p)
+	}
 	if err := f.back.settle(ctx); err != nil {
 		return 0, err
 	}
@@ -218,6 +228,9 @@ func (f *RemoteFile) writeTo(w io.Writer) (int64, error) {
 		return 0, err
 	}
 	defer f.unlock()
+	if f.text != nil {
+		return f.writeTextTo(ctx, w)
+	}
 	if err := f.back.settle(ctx); err != nil {
 		return 0, err
 	}
@@ -243,6 +256,9 @@ func (f *RemoteFile) write(p []byte) (int, error) {
 		return 0, err
 	}
 	defer f.unlock()
+	if f.text != nil {
+		return f.writeText(ctx, p)
+	}
 	if err := f.appendAt(ctx); err != nil {
 		return 0, err
 	}
@@ -271,6 +287,9 @@ func (f *RemoteFile) readFrom(r io.Reader) (int64, error) {
 		return 0, err
 	}
 	defer f.unlock()
+	if f.text != nil {
+		return f.readTextFrom(ctx, r)
+	}
 	if err := f.appendAt(ctx); err != nil {
 		return 0, err
 	}
@@ -310,8 +329,11 @@ func (f *RemoteFile) ReadAt(p []byte, off int64) (int, error) {
 }
 
 func (f *RemoteFile) readAt(p []byte, off int64) (int, error) {
-	if !f.reads {
+	switch {
+	case !f.reads:
 		return 0, errNotOpenRead
+	case f.text != nil:
+		return 0, errTextOffset
 	}
 	if err := checkOffset(off, len(p)); err != nil || len(p) == 0 {
 		return 0, err
@@ -345,6 +367,8 @@ func (f *RemoteFile) writeAt(p []byte, off int64) (int, error) {
 	switch {
 	case !f.writes:
 		return 0, errNotOpenWrite
+	case f.text != nil:
+		return 0, errTextOffset
 	case f.appends:
 		return 0, Status(CodeInvalidParameter, "file is open for appending")
 	}
@@ -382,6 +406,12 @@ func (f *RemoteFile) seek(offset int64, whence int) (int64, error) {
 		return 0, err
 	}
 	defer f.unlock()
+	if f.text != nil {
+		if offset != 0 || whence != io.SeekStart {
+			return 0, errTextOffset
+		}
+		return 0, f.seekText(ctx, 0)
+	}
 	base := int64(0)
 	switch whence {
 	case io.SeekStart:
@@ -421,6 +451,14 @@ func (f *RemoteFile) flush(ctx context.Context) error {
 		return err
 	}
 	defer f.unlock()
+	return f.flushed(ctx)
+}
+
+// flushed is flush for whoever has the turn.
+func (f *RemoteFile) flushed(ctx context.Context) error {
+	if f.text != nil {
+		return f.flushText(ctx)
+	}
 	return f.back.flush(ctx)
 }
 
@@ -563,7 +601,7 @@ func (f *RemoteFile) Close() error {
 	case f.turn <- struct{}{}:
 		// Only after the last WRITE is acknowledged: servers exist whose CLOSE overtakes it.
 		f.ahead.drop()
-		err = f.back.flush(ctx)
+		err = f.flushed(ctx)
 		f.back.drop()
 		f.unlock()
 	default: // somebody is inside, and cleans up on the way out

@@ -169,22 +169,3 @@ func (f *RemoteFile) locks(ctx context.Context) error {
 	f.stale() // others may have written what was read ahead
 	return ctx.Err()
 }
-
-// SeekLine moves the position of a file opened with OpenText to the beginning of a line, the
-// first being 0 (text-seek). Beyond the last line it is io.EOF.
-func (f *RemoteFile) SeekLine(ctx context.Context, line uint64) error {
-	return pathError("seek", f.name, f.seekLine(ctx, line))
-}
-
-func (f *RemoteFile) seekLine(ctx context.Context, line uint64) error {
-	if err := f.lock(ctx); err != nil {
-		return err
-	}
-	defer f.unlock()
-	if err := f.back.flush(ctx); err != nil {
-		return err
-	}
-	f.stale()
-	f.ahead.drop()
-	return eof(f.c.extended(ctx, fxp.OpTextSeek, &fxp.ExtTextSeek{Handle: f.handle, Line: line}, nil))
-}

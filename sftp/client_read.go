@@ -191,6 +191,9 @@ func (r *readAhead) await(ctx context.Context, op *call) error {
 // fill asks for what the reply to the i-th of ops left out, if it did.
 func (r *readAhead) fill(ctx context.Context, i int) error {
 	op := r.ops[i]
+	if r.f.text != nil {
+		return nil // the next READ goes on where this one ended
+	}
 	if op.gap || !op.done.Load() || op.err != nil || op.t != fxp.TypeData || op.n == 0 || op.n >= op.size || op.eof {
 		return nil
 	}

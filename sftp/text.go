@@ -89,6 +89,40 @@ func (r *textReader) translate(dst, src []byte, last bool) (used, made int) {
 	return used, made
 }
 
+// A textWriter replaces every line separator in what is written piece by piece.
+type textWriter struct {
+	from, to string // separators: one or two octets
+	// held is set when the first octet of a separator of two is the last that was
+	// written: what comes next says what it is.
+	held bool
+}
+
+// translate appends src to out with separators replaced, until src is used up or out has most
+// octets, and answers both.
+func (w *textWriter) translate(out, src []byte, most int) (made, rest []byte) {
+	from := w.from
+	for len(src) > 0 && len(out) <= most-2 {
+		switch {
+		case w.held && src[0] == from[1]:
+			out, src, w.held = append(out, w.to...), src[1:], false
+		case w.held:
+			out, w.held = append(out, from[0]), false
+		case src[0] == from[0] && len(from) == 1:
+			out, src = append(out, w.to...), src[1:]
+		case src[0] == from[0]:
+			src, w.held = src[1:], true
+		default:
+			run := len(src)
+			if i := bytes.IndexByte(src, from[0]); i >= 0 {
+				run = i
+			}
+			run = min(run, most-len(out))
+			out, src = append(out, src[:run]...), src[run:]
+		}
+	}
+	return out, src
+}
+
 // A textFile is an open file in text mode (filexfer-13 section 8.1.1.3): READ and WRITE go
 // on where the last one ended, whatever offset they carry, and separators are those of the
 // wire. The session serves the requests on it one after the other, so that requests in
@@ -96,13 +130,11 @@ func (r *textReader) translate(dst, src []byte, last bool) (used, made int) {
 type textFile struct {
 	File
 	reader textReader // from the file's separator to that of the wire; it has the position
-	// held is set when the first octet of a two-octet separator of the wire is the last
-	// that was written: what comes next says what it is.
-	held bool
+	writer textWriter // and back
 }
 
 func newTextFile(f File, stored, wire string) *textFile {
-	return &textFile{File: f, reader: textReader{src: f, from: stored, to: wire}}
+	return &textFile{File: f, reader: textReader{src: f, from: stored, to: wire}, writer: textWriter{from: wire, to: stored}}
 }
 
 // ReadAt reads on. off means nothing.
@@ -127,48 +159,32 @@ func (f *textFile) WriteAt(p []byte, _ int64) (int, error) {
 	}
 	b := packet.Get(textChunk)
 	defer b.Release()
-	out, pos, held := b.Bytes()[:0], f.reader.pos, f.held
+	pos, writer := f.reader.pos, f.writer
 	for rest := p; len(rest) > 0; {
-		switch {
-		case held && rest[0] == wire[1]:
-			out, rest, held = append(out, stored...), rest[1:], false
-		case held:
-			out, held = append(out, wire[0]), false
-		case rest[0] == wire[0] && len(wire) == 1:
-			out, rest = append(out, stored...), rest[1:]
-		case rest[0] == wire[0]:
-			rest, held = rest[1:], true
-		default:
-			run := len(rest)
-			if i := bytes.IndexByte(rest, wire[0]); i >= 0 {
-				run = i
-			}
-			run = min(run, textChunk-len(out))
-			out, rest = append(out, rest[:run]...), rest[run:]
+		var out []byte
+		if out, rest = writer.translate(b.Bytes()[:0], rest, textChunk); len(out) == 0 {
+			break
 		}
-		if len(out) > textChunk-2 || len(rest) == 0 && len(out) > 0 {
-			n, err := f.File.WriteAt(out, pos)
-			if err == nil && n != len(out) {
-				err = io.ErrShortWrite
-			}
-			if err != nil {
-				return 0, err
-			}
-			pos += int64(n)
-			out = out[:0]
+		n, err := f.File.WriteAt(out, pos)
+		if err == nil && n != len(out) {
+			err = io.ErrShortWrite
 		}
+		if err != nil {
+			return 0, err
+		}
+		pos += int64(n)
 	}
-	f.reader.pos, f.held = pos, held
+	f.reader.pos, f.writer = pos, writer
 	return len(p), nil
 }
 
 // flush writes what is held back: it was no separator.
 func (f *textFile) flush() error {
-	if !f.held {
+	if !f.writer.held {
 		return nil
 	}
-	f.held = false
-	n, err := f.File.WriteAt([]byte(f.reader.to[:1]), f.reader.pos)
+	f.writer.held = false
+	n, err := f.File.WriteAt([]byte(f.writer.from[:1]), f.reader.pos)
 	f.reader.pos += int64(n)
 	return err
 }
