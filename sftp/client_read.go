@@ -192,7 +192,8 @@ func (r *readAhead) await(ctx context.Context, op *call) error {
 func (r *readAhead) fill(ctx context.Context, i int) error {
 	op := r.ops[i]
 	if r.f.text != nil {
-		return nil // the next READ goes on where this one ended
+		r.next = op.off + int64(op.n) // the only one under way; the server goes on where it ended
+		return nil
 	}
 	if op.gap || !op.done.Load() || op.err != nil || op.t != fxp.TypeData || op.n == 0 || op.n >= op.size || op.eof {
 		return nil
