@@ -77,6 +77,9 @@ func (c *Client) openFile(ctx context.Context, name string, how *OpenHow) (*Remo
 		return nil, err
 	}
 	if how.Attrs != nil {
+		if err := c.canSay(how.Attrs); err != nil {
+			return nil, err
+		}
 		own := *how
 		own.Attrs = c.ownAttrs(how.Attrs)
 		how = &own
@@ -506,10 +509,13 @@ func (f *RemoteFile) askStat(ctx context.Context) (*Attrs, error) {
 	return f.c.attrs(&m.Attrs), nil
 }
 
-// SetStat changes the attributes in a.Valid.
+// SetStat changes the attributes in a.Valid; see Client.SetStat.
 func (f *RemoteFile) SetStat(ctx context.Context, a *Attrs) error {
 	if f.isClosed() {
 		return pathError("setstat", f.name, fs.ErrClosed)
+	}
+	if err := f.c.canSay(a); err != nil {
+		return pathError("setstat", f.name, err)
 	}
 	if err := f.settle(ctx); err != nil {
 		return pathError("setstat", f.name, err)

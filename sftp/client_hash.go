@@ -4,6 +4,7 @@ import (
 	"context"
 	"io/fs"
 	"math"
+	"slices"
 
 	"github.com/fairlead-ssh/fairlead/internal/fxp"
 )
@@ -28,7 +29,8 @@ type Hashes struct {
 	Sum []byte
 }
 
-// Hash has the server hash a file (check-file-name, or md5-hash where there is only that).
+// Hash has the server hash a file (check-file-name, or md5-hash where there is only that and md5
+// is among the algorithms).
 func (c *Client) Hash(ctx context.Context, name string, r HashRange) (*Hashes, error) {
 	h, err := c.hash(ctx, name, nil, r)
 	return h, pathError("hash", name, err)
@@ -78,7 +80,7 @@ func (c *Client) hash(ctx context.Context, name string, handle []byte, r HashRan
 
 // md5 asks for the one hash that the drafts themselves have (filexfer-05 section 8.1).
 func (c *Client) md5(ctx context.Context, name string, handle []byte, r HashRange) (*Hashes, error) {
-	if r.BlockSize != 0 {
+	if r.BlockSize != 0 || !slices.Contains(r.Algorithms, "md5") {
 		return nil, unannounced(fxp.OpCheckFileName.Row().AnnouncedAs)
 	}
 	w := fxp.MD5Range{Start: uint64(r.Start), Length: uint64(r.Length)}

@@ -3,6 +3,7 @@ package sftp
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"path"
 	"strconv"
@@ -44,14 +45,23 @@ func (c *Client) Exists(ctx context.Context, name string) (bool, error) {
 	return false, err
 }
 
-// SetStat changes the attributes in a.Valid, of its target if name is a symlink.
+// SetStat changes the attributes in a.Valid, of its target if name is a symlink. Attributes
+// that the protocol version has no words for are errors.ErrUnsupported, and nothing is sent.
+// Two it says less exactly: version 3 cuts times to seconds, and has numbers only for an
+// owner who is given by number and name.
 func (c *Client) SetStat(ctx context.Context, name string, a *Attrs) error {
+	if err := c.canSay(a); err != nil {
+		return pathError("setstat", name, err)
+	}
 	m := fxp.PathAttrs{T: fxp.TypeSetstat, Path: c.toWire(name), Attrs: c.wireAttrs(a)}
 	return pathError("setstat", name, c.status(ctx, &m))
 }
 
 // LSetStat is SetStat of a symlink itself, where the server has lsetstat@openssh.com.
 func (c *Client) LSetStat(ctx context.Context, name string, a *Attrs) error {
+	if err := c.canSay(a); err != nil {
+		return pathError("lsetstat", name, err)
+	}
 	m := fxp.ExtSetstat{Path: c.toWire(name), Attrs: c.wireAttrs(a)}
 	return pathError("lsetstat", name, c.extended(ctx, fxp.OpLsetstat, &m, nil))
 }
@@ -101,6 +111,9 @@ func timeAttrs(atime, mtime time.Time) *Attrs {
 
 // Mkdir makes a directory. a holds attributes for it, and may be nil.
 func (c *Client) Mkdir(ctx context.Context, name string, a *Attrs) error {
+	if err := c.canSay(a); err != nil {
+		return pathError("mkdir", name, err)
+	}
 	m := fxp.PathAttrs{T: fxp.TypeMkdir, Path: c.toWire(name), Attrs: c.wireAttrs(a)}
 	return pathError("mkdir", name, c.status(ctx, &m))
 }
@@ -286,6 +299,24 @@ func (c *Client) ownAttrs(a *Attrs) *Attrs {
 	own.Valid |= AttrOwnerGroup
 	own.Owner, own.Group = strconv.FormatUint(uint64(a.UID), 10), strconv.FormatUint(uint64(a.GID), 10)
 	return &own
+}
+
+// canSay refuses attributes that the version cannot carry at all.
+func (c *Client) canSay(a *Attrs) error {
+	if a == nil {
+		return nil
+	}
+	can := AttrMask(fxp.AttrMask(c.version)) | AttrSubsecond | AttrFileID | AttrUIDGID | AttrExtended
+	if c.version < fxp.V4 {
+		can |= AttrMtime // in one field with Atime
+		if a.Has(AttrUIDGID) {
+			can |= AttrOwnerGroup
+		}
+	}
+	if no := a.Valid &^ can; no != 0 {
+		return Status(CodeOpUnsupported, fmt.Sprintf("protocol version %d cannot carry attributes 0x%x", c.version, uint32(no)))
+	}
+	return nil
 }
 
 func (c *Client) wireAttrs(a *Attrs) fxp.Attrs {
