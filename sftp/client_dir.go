@@ -233,13 +233,19 @@ func (c *Client) ReadDir(ctx context.Context, name string) iter.Seq2[Entry, erro
 			yield(Entry{}, err)
 			return
 		}
-		stopped := false
+		stopped, over := false, false
+		defer func() {
+			if !over { // yield panics
+				_ = d.Close(ctx)
+			}
+		}()
 		for err == nil && !stopped {
 			err = d.each(ctx, func(e Entry, err error) bool {
 				stopped = !yield(e, err)
 				return !stopped
 			})
 		}
+		over = true
 		closeErr := d.Close(ctx)
 		switch {
 		case stopped:

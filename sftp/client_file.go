@@ -116,7 +116,7 @@ func (c *Client) openFile(ctx context.Context, name string, how *OpenHow) (*Remo
 func (f *RemoteFile) Name() string { return f.name }
 
 // SetContext bounds the methods without a context of their own (Read, Write, Close ...) that
-// are called from now on. At first that is context.Background.
+// are called from now on; one that is running ends. At first that is context.Background.
 func (f *RemoteFile) SetContext(ctx context.Context) { f.setContext(ctx) }
 
 func (f *RemoteFile) setContext(ctx context.Context) {

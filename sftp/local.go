@@ -55,7 +55,8 @@ type localTarget struct {
 	o    *TransferOptions
 	perm fs.FileMode // what it gets in the end, if set
 	set  bool
-	have int64 // of a resume: what is there
+	have int64     // of a resume: what is there
+	when time.Time // and its last change
 }
 
 // errSkip says that there is a target, and that it is to be left.
@@ -89,10 +90,12 @@ func openTarget(fsys localFS, name string, o *TransferOptions, source *Attrs, pl
 			return nil, err
 		}
 		l.path = partName(name, o.Resume == NoResume)
+		flag |= openNoFollow // somebody may know its name beforehand
 	}
 	switch {
 	case o.Resume != NoResume:
-		flag = os.O_RDWR | os.O_CREATE
+		flag |= os.O_RDWR
+		flag &^= os.O_WRONLY
 	case o.Atomic, o.IfExists == FailIfExists, o.IfExists == SkipIfExists:
 		flag |= os.O_EXCL
 	case o.IfExists == AppendTo:
@@ -114,6 +117,12 @@ func openTarget(fsys localFS, name string, o *TransferOptions, source *Attrs, pl
 	l.f = f
 	if plain || o.Resume != NoResume {
 		info, err := f.Stat()
+		if err == nil && o.Atomic {
+			// A root follows symlinks in it, and other hosts have no openNoFollow.
+			if named, lerr := fsys.Lstat(l.path); lerr != nil || !os.SameFile(info, named) {
+				err = &fs.PathError{Op: "open", Path: l.path, Err: errIrregular}
+			}
+		}
 		if err == nil && !info.Mode().IsRegular() {
 			err = &fs.PathError{Op: "open", Path: name, Err: errIrregular}
 		}
@@ -122,7 +131,7 @@ func openTarget(fsys localFS, name string, o *TransferOptions, source *Attrs, pl
 			return nil, err
 		}
 		if o.Resume != NoResume {
-			l.have = info.Size()
+			l.have, l.when = info.Size(), info.ModTime()
 		}
 	}
 	return l, nil

@@ -9,6 +9,7 @@ import (
 	"hash"
 	"io"
 	"math"
+	"time"
 )
 
 // Get writes the remote file name to w and answers how many bytes that were. It reads up to
@@ -86,7 +87,8 @@ func (g *getting) prepare(ctx context.Context) error {
 	if o.Verify < VerifyBest {
 		g.hash = nil
 	}
-	needs := o.Preserve != 0 || o.Resume != NoResume || o.Verify == VerifySize || o.Verify > VerifyNone && g.hash == nil
+	// A hash is of what came, and does not tell that more was to come.
+	needs := o.Preserve != 0 || o.Resume != NoResume || o.Verify != VerifyNone
 	if g.source == nil && (needs && (o.Size == 0 || o.Preserve != 0) || g.m != nil && o.Size == 0) {
 		a, err := g.c.Stat(ctx, g.name)
 		switch {
@@ -225,11 +227,20 @@ func (g *getting) keep(ctx context.Context, f *RemoteFile, l *localTarget) error
 	}
 	tail = min(tail, l.have)
 	g.res.Kept = CheckTail
-	if g.o.Verify == VerifyContent {
+	if g.o.Verify == VerifyContent || changedSince(g.source, l.when) {
 		tail, g.res.Kept = l.have, CheckContent
 	}
 	return compareBytes(ctx, l.f, f, l.have-tail, tail)
 }
+
+// changedSince reports whether a source changed after what is there of its copy was written,
+// as far as the clocks agree: its last bytes tell little then.
+func changedSince(source *Attrs, written time.Time) bool {
+	return source != nil && source.Has(AttrMtime) && source.Mtime.After(written)
+}
+
+// errNoSize is a size that was to be verified and that the server does not tell.
+var errNoSize = Status(CodeOpUnsupported, "server does not say how long the file is")
 
 const (
 	defaultGetTail = 32 << 10
@@ -262,11 +273,18 @@ func (g *getting) verify(ctx context.Context, f *RemoteFile, from int64) error {
 	}
 	g.m.enter(PhaseCheck)
 	defer g.m.enter(PhaseTransfer)
-	end := from + g.res.Transferred
-	if size := g.size(); size >= 0 && g.o.Length == 0 && end < size {
-		return g.failed("verify", fmt.Errorf("%d bytes came, and STAT said %d: %w", end, size, ErrMismatch))
+	end, size := from+g.res.Transferred, g.size()
+	if g.o.Length > 0 {
+		size = min(size, g.o.Offset+g.o.Length)
 	}
-	g.res.Verified = CheckSize
+	switch {
+	case size < 0 && g.o.Verify == VerifySize:
+		return g.failed("verify", errNoSize)
+	case end < size:
+		return g.failed("verify", fmt.Errorf("the last byte that came is %d, and STAT said %d: %w", end, size, ErrMismatch))
+	case size >= 0:
+		g.res.Verified = CheckSize
+	}
 	switch {
 	case g.sums != nil && g.res.Transferred > 0:
 		if err := g.sums.compare(ctx, g.hash, hashed{name: g.name, handle: f.handle}, from); err != nil {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"time"
 )
 
@@ -81,7 +82,8 @@ const (
 type Resume uint8
 
 // The ways to resume. What is there is compared with the source: by a hash if the server
-// can, else by its size and its last bytes (TransferOptions.ResumeTail).
+// can, else by its size and its last bytes (TransferOptions.ResumeTail); all of it, if the
+// source of a GetFile or PutFile was changed after what is there was written.
 const (
 	NoResume        Resume = iota
 	ResumeOrRestart        // from the beginning if what is there is not the source's
@@ -178,6 +180,8 @@ func (o *TransferOptions) check(op string, f form) error {
 	switch {
 	case o.Offset < 0 || o.Length < 0 || o.Size < 0 || o.ResumeTail < 0 || o.Concurrency < 0 || o.ChunkSize < 0:
 		return errOption(op + ": negative option")
+	case o.Length > math.MaxInt64-o.Offset:
+		return errOption(op + ": Offset and Length lie beyond any file")
 	case o.Offset > 0 && (o.Resume != NoResume || o.Atomic || o.IfExists != Overwrite):
 		return errOption(op + ": Offset excludes Resume, Atomic and IfExists")
 	case o.IfExists > AppendTo || o.Resume > ResumeOrFail || o.Verify > VerifyContent:

@@ -253,15 +253,15 @@ func (p *putting) resume(ctx context.Context) error {
 	old, err := p.c.Stat(ctx, p.path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil
+		return p.rewind()
 	case err != nil:
 		return p.failed("stat", err)
 	case !old.Has(AttrSize) || old.Size == 0:
-		return nil
+		return p.rewind()
 	}
 	p.m.enter(PhaseCheck)
 	defer p.m.enter(PhaseTransfer)
-	from, err := p.keep(ctx, int64(min(old.Size, math.MaxInt64)))
+	from, err := p.keep(ctx, int64(min(old.Size, math.MaxInt64)), old.Has(AttrMtime) && changedSince(p.source, old.Mtime))
 	switch {
 	case err == nil:
 		p.from, p.res.Resumed = from, from
@@ -274,6 +274,11 @@ func (p *putting) resume(ctx context.Context) error {
 	default:
 		p.res.Kept, p.res.Hash = CheckNone, ""
 	}
+	return p.rewind()
+}
+
+// rewind goes to where the source is read from.
+func (p *putting) rewind() error {
 	if _, err := p.seeker.Seek(p.from, io.SeekStart); err != nil {
 		return p.failed("local seek", err)
 	}
@@ -281,8 +286,8 @@ func (p *putting) resume(ctx context.Context) error {
 }
 
 // keep compares the have bytes that are there with the beginning of the source, and answers
-// how many of them can stay.
-func (p *putting) keep(ctx context.Context, have int64) (int64, error) {
+// how many of them can stay. changed says that the source is younger than they are.
+func (p *putting) keep(ctx context.Context, have int64, changed bool) (int64, error) {
 	end, err := p.seeker.Seek(0, io.SeekEnd)
 	if err != nil {
 		return 0, err
@@ -309,7 +314,7 @@ func (p *putting) keep(ctx context.Context, have int64) (int64, error) {
 	}
 	n := min(from, defaultGetTail)
 	p.res.Kept = CheckTail
-	if p.o.Verify == VerifyContent {
+	if p.o.Verify == VerifyContent || changed {
 		n, p.res.Kept = from, CheckContent
 	}
 	f, err := p.c.Open(ctx, p.path)
@@ -468,10 +473,15 @@ func (p *putting) verify(ctx context.Context) error {
 		return p.failed("verify", err)
 	}
 	end := p.from + p.res.Transferred
-	if a.Has(AttrSize) && (a.Size < uint64(end) || a.Size != uint64(end) && p.o.Offset == 0) {
+	switch {
+	case !a.Has(AttrSize) && p.o.Verify == VerifySize:
+		return p.failed("verify", errNoSize)
+	case !a.Has(AttrSize):
+	case a.Size < uint64(end) || a.Size != uint64(end) && p.o.Offset == 0:
 		return p.failed("verify", fmt.Errorf("%d bytes were sent, and the server has %d: %w", end, a.Size, ErrMismatch))
+	default:
+		p.res.Verified = CheckSize
 	}
-	p.res.Verified = CheckSize
 	switch {
 	case p.res.Transferred == 0:
 	case p.copy != nil:
@@ -523,21 +533,23 @@ func (p *putting) replace(ctx context.Context) error {
 	if !p.o.MoveAside {
 		return fmt.Errorf("%w: the server cannot replace a file in one step, see MoveAside", err)
 	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	// From here on the name is missing for a moment, which must not last because ctx ends.
+	ctx, cancel := detached(ctx)
+	defer cancel()
 	aside := partName(p.name, true)
 	if err := p.c.Rename(ctx, p.name, aside, 0); err != nil {
 		return err
 	}
 	if err := p.c.Rename(ctx, p.path, p.name, 0); err != nil {
-		undo, cancel := detached(ctx)
-		defer cancel()
-		if uerr := p.c.Rename(undo, aside, p.name, 0); uerr != nil {
+		if uerr := p.c.Rename(ctx, aside, p.name, 0); uerr != nil {
 			err = fmt.Errorf("%w; the old file is %q now: %w", err, aside, uerr)
 		}
 		return err
 	}
-	undo, cancel := detached(ctx)
-	defer cancel()
-	return p.c.Remove(undo, aside)
+	return p.c.Remove(ctx, aside)
 }
 
 // tidyTime bounds what is put in order after a transfer that failed or was given up.

@@ -82,6 +82,7 @@ func resumeAfterCut(t *testing.T, put bool, exts []string, atomic bool, size int
 		source := func() {
 			if put {
 				writeLocal(t, local, want)
+				older(t, local)
 				return
 			}
 			f, err := tree.Open(t.Context(), "/f", &sftp.OpenHow{Access: sftp.AccessWriteData, Disposition: sftp.CreateNew})
@@ -146,6 +147,15 @@ func resumeAfterCut(t *testing.T, put bool, exts []string, atomic bool, size int
 	return kept, whole
 }
 
+// older makes a local file older than what a memfs has, whose clock is that of a bubble.
+func older(t testing.TB, name string) {
+	t.Helper()
+	long := time.Unix(100_000_000, 0)
+	if err := os.Chtimes(name, long, long); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // fileOf reads a file of a file system.
 func fileOf(t testing.TB, fsys sftp.FileSystem, name string) []byte {
 	t.Helper()
@@ -188,6 +198,7 @@ func TestW13_ResumeOfSomethingElse(t *testing.T) {
 						there, whole := local, "/f"
 						if put {
 							writeLocal(t, local, want)
+							older(t, local)
 							if err := c.WriteFile(ctx, "/f", tt.there, 0o644); err != nil {
 								t.Fatal(err)
 							}
