@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -258,11 +259,12 @@ func TestClientAttrsOfAVersion(t *testing.T) {
 		{"ctime", sftp.Attrs{Valid: sftp.AttrCtime | sftp.AttrMode, Ctime: when}, fxp.V6},
 	} {
 		for v := fxp.V3; v <= fxp.V6; v++ {
-			sent := 0
+			var sent atomic.Int64
 			exts := []fxp.Pair{{Name: "lsetstat@openssh.com", Data: []byte("1")}}
 			meet(t, host{v: v, exts: exts}, nil, func(h *host) {
 				for {
 					op, id, _ := h.request()
+					sent.Add(1)
 					switch op {
 					case fxp.OpNone:
 						return
@@ -271,7 +273,6 @@ func TestClientAttrsOfAVersion(t *testing.T) {
 					default:
 						h.status(id, sftp.CodeOK)
 					}
-					sent++
 				}
 			}, func(t *testing.T, c *sftp.Client) {
 				ctx := t.Context()
@@ -294,10 +295,10 @@ func TestClientAttrsOfAVersion(t *testing.T) {
 						return err
 					},
 				} {
-					before := sent
+					before := sent.Load()
 					err := set()
-					if ok := v >= s.since; ok != (err == nil) || !ok && (!errors.Is(err, errors.ErrUnsupported) || sent != before) {
-						t.Errorf("version %d: %s of %s: %v, %d requests", v, what, s.what, err, sent-before)
+					if ok := v >= s.since; ok != (err == nil) || !ok && (!errors.Is(err, errors.ErrUnsupported) || sent.Load() != before) {
+						t.Errorf("version %d: %s of %s: %v, %d requests", v, what, s.what, err, sent.Load()-before)
 					}
 				}
 				if err := f.Close(); err != nil {
