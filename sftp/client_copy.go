@@ -57,8 +57,8 @@ func (c *Client) CopyTree(ctx context.Context, from, to string, o TreeOptions) (
 		return nil, &TransferError{Op: "copy", Step: "realpath", Path: to, Err: err}
 	}
 	t := tree{op: "copy", src: src, dst: dst, o: &o}
-	t.file = func(ctx context.Context, rel string, a *Attrs) (TransferResult, error) {
-		k := newCopying(c, src.path(rel), dst.path(rel), &o.TransferOptions, t.meter)
+	t.file = func(ctx context.Context, rel, to string, a *Attrs) (TransferResult, error) {
+		k := newCopying(c, src.path(rel), dst.path(to), &o.TransferOptions, t.meter)
 		k.p.source, k.p.tree = a, true
 		err := k.run(ctx)
 		return k.p.res, err

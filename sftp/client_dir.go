@@ -184,7 +184,12 @@ func (d *RemoteDir) entries(op *call, yield func(Entry, error) bool) (int, error
 			more = yield(Entry{}, &NameError{Dir: d.name, Name: name})
 			continue
 		}
-		more = yield(Entry{Name: name, LongName: d.c.fromWire(string(e.LongName)), Attrs: *d.c.attrs(&e.Attrs)}, nil)
+		entry := Entry{Name: name, LongName: d.c.fromWire(string(e.LongName)), Attrs: *d.c.attrs(&e.Attrs)}
+		if octets := entry.TrueName(); badName(octets) != "" {
+			more = yield(Entry{}, &NameError{Dir: d.name, Name: octets})
+			continue
+		}
+		more = yield(entry, nil)
 	}
 	if names.Err() != nil {
 		return 0, d.c.fail(violation("NAME: %v", names.Err()))

@@ -14,6 +14,8 @@ import (
 // checked, symlinks are made only if they stay inside, and all local work is done through an
 // [os.Root], so that a symlink that somebody puts there meanwhile leads nowhere either.
 // What is not a file, directory or symlink is left out and reported.
+// Names that are not UTF-8 become what [Entry.TrueName] answers, where this host has such
+// names; patterns, events and errors have them as the server spells them.
 //
 // The error is that of the first entry that failed, or with KeepGoing a [*TreeError].
 func (c *Client) GetTree(ctx context.Context, dir, target string, o TreeOptions) (*TreeResult, error) {
@@ -40,9 +42,9 @@ func (c *Client) GetTree(ctx context.Context, dir, target string, o TreeOptions)
 	}
 	closing := &closer{slots: make(chan struct{}, maxClosing)}
 	t := tree{op: "get", src: src, dst: dst, o: &o}
-	t.file = func(ctx context.Context, rel string, a *Attrs) (TransferResult, error) {
+	t.file = func(ctx context.Context, rel, to string, a *Attrs) (TransferResult, error) {
 		g := getting{c: c, o: &o.TransferOptions, m: t.meter, name: src.path(rel), source: a, tree: true, closer: closing}
-		err := g.toFile(ctx, dst.root, local(rel), true)
+		err := g.toFile(ctx, dst.root, local(to), true)
 		return g.res, err
 	}
 	res, err := t.run(ctx, root, at, made)
@@ -88,8 +90,8 @@ func (c *Client) PutTree(ctx context.Context, dir, target string, o TreeOptions)
 		return nil, err
 	}
 	t := tree{op: "put", src: src, dst: dst, o: &o}
-	t.file = func(ctx context.Context, rel string, _ *Attrs) (TransferResult, error) {
-		p := putting{op: "put", c: c, o: &o.TransferOptions, m: t.meter, name: dst.path(rel), tree: true}
+	t.file = func(ctx context.Context, rel, to string, _ *Attrs) (TransferResult, error) {
+		p := putting{op: "put", c: c, o: &o.TransferOptions, m: t.meter, name: dst.path(to), tree: true}
 		err := p.fromFile(ctx, root, local(rel), true)
 		return p.res, err
 	}

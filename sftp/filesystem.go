@@ -127,6 +127,18 @@ type Entry struct {
 	LongName string
 }
 
+// TrueName answers the octets of the name in the server's file system. A name that is not
+// UTF-8 is listed as text that stands for it in versions 4 to 6, and version 6 says which
+// octets it stands for: Attrs.Untranslated, with BitTranslationErr. Everything else is Name.
+// It is to name a file of this host; the server knows the file by Name. A client's listings
+// answer a [*NameError] for an entry whose TrueName could not be an element of a path.
+func (e *Entry) TrueName() string {
+	if a := &e.Attrs; a.Has(AttrUntranslated) && a.Bits&a.BitsValid&BitTranslationErr != 0 {
+		return a.Untranslated
+	}
+	return e.Name
+}
+
 // StatOpt are the options of Stat.
 type StatOpt struct {
 	Follow bool     // STAT: the target of a final symlink

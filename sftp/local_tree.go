@@ -121,6 +121,13 @@ func (l *localTree) place(_ place, rel, _ string) place {
 	return localPlace{info}
 }
 
+func (l *localTree) spell(e *Entry) string {
+	if onlyText {
+		return e.Name
+	}
+	return e.TrueName()
+}
+
 func (l *localTree) badName(name string) string { return badLocalName(name, onWindows) }
 
 func (l *localTree) linkStays(rel, text string) bool { return linkStaysInside(rel, text, onWindows) }

@@ -83,6 +83,9 @@ func (r *remoteTree) place(parent place, _, name string) place {
 	return remotePlace(strings.TrimSuffix(string(p), "/") + "/" + name)
 }
 
+// spell is the server's own way, or what is in a name of this host.
+func (r *remoteTree) spell(e *Entry) string { return e.Name }
+
 func (r *remoteTree) badName(name string) string { return badName(name) }
 
 func (r *remoteTree) linkStays(rel, text string) bool { return linkStaysInside(rel, text, false) }

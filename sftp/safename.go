@@ -45,6 +45,9 @@ func badLocalName(name string, windows bool) string {
 // onWindows is a constant of the host.
 const onWindows = runtime.GOOS == "windows"
 
+// onlyText says that the names of files of this host are Unicode, and no others can be made.
+const onlyText = onWindows || runtime.GOOS == "darwin" || runtime.GOOS == "ios"
+
 // windowsDevices are the names that open a device in whatever directory, with any extension.
 var windowsDevices = map[string]bool{
 	"CON": true, "PRN": true, "AUX": true, "NUL": true, "CONIN$": true, "CONOUT$": true, "CLOCK$": true,

@@ -122,8 +122,10 @@ type treeSource interface {
 // place tells directories apart, so that one is not followed into itself.
 type place interface{ same(place) bool }
 
-// treeTarget is where a tree goes to.
+// treeTarget is where a tree goes to. Its paths are made of what spell answers.
 type treeTarget interface {
+	// spell answers how the target calls an entry, and badName what is wrong with that.
+	spell(e *Entry) string
 	badName(name string) string
 	// mkdir makes a directory that may be there already, but not as a symlink.
 	mkdir(ctx context.Context, rel string, mode uint32, hasMode bool) error
@@ -144,7 +146,7 @@ type tree struct {
 	op     string
 	src    treeSource
 	dst    treeTarget
-	file   func(ctx context.Context, rel string, a *Attrs) (TransferResult, error)
+	file   func(ctx context.Context, rel, to string, a *Attrs) (TransferResult, error)
 	o      *TreeOptions
 	filter filter
 	meter  *meter
@@ -167,7 +169,8 @@ type tree struct {
 
 // treeDir is a directory that is to be listed or of which something is still under way.
 type treeDir struct {
-	rel    string
+	rel    string // in the source
+	to     string // in the target, which may spell names otherwise
 	parent *treeDir
 	depth  int
 	place  place
@@ -179,6 +182,7 @@ type treeDir struct {
 type treeFile struct {
 	dir   *treeDir
 	rel   string
+	to    string
 	attrs Attrs
 }
 
@@ -310,7 +314,7 @@ func (t *tree) list(d *treeDir) {
 			mode, ok = 0, false
 		}
 		// Its owner needs all rights until everything is in it.
-		if err := t.dst.mkdir(t.ctx, d.rel, mode|0o700, ok); err != nil {
+		if err := t.dst.mkdir(t.ctx, d.to, mode|0o700, ok); err != nil {
 			d.set = false
 			t.failed(d.rel, "mkdir", err)
 			return
@@ -333,17 +337,23 @@ func (t *tree) list(d *treeDir) {
 	}
 }
 
+// below answers the path of name in dir, which may be the root.
+func below(dir, name string) string {
+	if dir == "" {
+		return name
+	}
+	return dir + "/" + name
+}
+
 // entry decides about one entry of d.
 func (t *tree) entry(d *treeDir, e *Entry) {
-	rel := e.Name
-	if d.rel != "" {
-		rel = d.rel + "/" + e.Name
-	}
-	if why := t.dst.badName(e.Name); why != "" {
+	name := t.dst.spell(e)
+	rel, to := below(d.rel, e.Name), below(d.to, name)
+	if why := t.dst.badName(name); why != "" {
 		t.failed(rel, "name", Status(CodeInvalidFilename, why))
 		return
 	}
-	if len(rel) > MaxPath {
+	if max(len(rel), len(to)) > MaxPath {
 		t.failed(rel, "name", Status(CodeInvalidFilename, "path too long"))
 		return
 	}
@@ -363,7 +373,7 @@ func (t *tree) entry(d *treeDir, e *Entry) {
 	if a.Type() == TypeSymlink {
 		switch t.o.Links {
 		case CopyLinks:
-			t.link(rel, &a)
+			t.link(rel, to, &a)
 			return
 		case FollowLinks:
 			p, where, err := t.src.follow(t.ctx, rel)
@@ -382,11 +392,11 @@ func (t *tree) entry(d *treeDir, e *Entry) {
 		if at == nil {
 			at = t.src.place(d.place, rel, e.Name)
 		}
-		t.enter(d, rel, &a, at)
+		t.enter(d, rel, to, &a, at)
 	case TypeRegular:
 		t.found(&a)
 		d.left.Add(1)
-		if f := (treeFile{dir: d, rel: rel, attrs: a}); !t.push(f) {
+		if f := (treeFile{dir: d, rel: rel, to: to, attrs: a}); !t.push(f) {
 			t.copy(&f)
 		}
 	default:
@@ -395,7 +405,7 @@ func (t *tree) entry(d *treeDir, e *Entry) {
 }
 
 // enter puts a subdirectory on the stack.
-func (t *tree) enter(d *treeDir, rel string, a *Attrs, at place) {
+func (t *tree) enter(d *treeDir, rel, to string, a *Attrs, at place) {
 	limit := t.o.MaxDepth
 	if limit <= 0 {
 		limit = defaultMaxDepth
@@ -412,7 +422,7 @@ func (t *tree) enter(d *treeDir, rel string, a *Attrs, at place) {
 			}
 		}
 	}
-	sub := &treeDir{rel: rel, parent: d, depth: d.depth + 1, place: at, attrs: *a, set: true}
+	sub := &treeDir{rel: rel, to: to, parent: d, depth: d.depth + 1, place: at, attrs: *a, set: true}
 	sub.left.Store(1)
 	d.left.Add(1)
 	if !t.pushDir(sub) {
@@ -448,7 +458,7 @@ func (t *tree) copy(f *treeFile) {
 	if !t.o.DryRun {
 		t.meter.begin(f.rel)
 		var err error
-		r, err = t.file(t.ctx, f.rel, &f.attrs)
+		r, err = t.file(t.ctx, f.rel, f.to, &f.attrs)
 		if err != nil {
 			t.failed(f.rel, t.op, err)
 			return
@@ -465,18 +475,18 @@ func (t *tree) copy(f *treeFile) {
 }
 
 // link makes a symlink like that at rel.
-func (t *tree) link(rel string, a *Attrs) {
+func (t *tree) link(rel, to string, a *Attrs) {
 	text, err := t.src.readLink(t.ctx, rel)
 	if err != nil {
 		t.failed(rel, "readlink", err)
 		return
 	}
-	if !t.dst.linkStays(rel, text) {
+	if !t.dst.linkStays(to, text) {
 		t.failed(rel, "symlink", errOutside)
 		return
 	}
 	if !t.o.DryRun {
-		if err := t.dst.symlink(t.ctx, rel, text); err != nil {
+		if err := t.dst.symlink(t.ctx, to, text); err != nil {
 			if errors.Is(err, fs.ErrExist) && t.o.IfExists == SkipIfExists {
 				t.skipped(rel, a, "there already")
 				return
@@ -495,7 +505,7 @@ func (t *tree) leave(d *treeDir) {
 		if !d.set || t.o.DryRun || t.o.Preserve == 0 || t.ctx.Err() != nil {
 			continue
 		}
-		if err := t.dst.setDir(t.ctx, d.rel, &d.attrs); err != nil && !t.o.BestEffortAttrs {
+		if err := t.dst.setDir(t.ctx, d.to, &d.attrs); err != nil && !t.o.BestEffortAttrs {
 			t.failed(d.rel, "attributes", err)
 		}
 	}

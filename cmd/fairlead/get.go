@@ -146,6 +146,7 @@ func (g *getter) one(ctx context.Context, w wanted, into bool) {
 	dest := g.dest
 	base := path.Base(w.path)
 	if into && base != "." && base != ".." && base != "/" { // which have no name to take along
+		base = trueName(ctx, w.s, w.path)
 		if why := noLocalName(base); why != "" {
 			g.fail(fmt.Errorf("%s: %s: give a FILE to name it", plain(w.path), why))
 			return

@@ -482,8 +482,8 @@ func (l *lister) json(e *listed) {
 	if out.Type == "" {
 		out.Type = "unknown"
 	}
-	if !utf8.ValidString(e.Name) {
-		out.Bytes = []byte(e.Name)
+	if octets := e.TrueName(); !utf8.ValidString(octets) {
+		out.Bytes = []byte(octets)
 	}
 	if a.Has(sftp.AttrSize) {
 		out.Size = &a.Size

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"path"
+	"runtime"
 	"strings"
 
 	"github.com/fairlead-ssh/fairlead/sftp"
@@ -29,4 +31,20 @@ func remotePaths(ctx context.Context, s *sftp.Client, name string) ([]string, er
 		return nil, fmt.Errorf("%s: nothing there matches: %w", name, fs.ErrNotExist)
 	}
 	return out, nil
+}
+
+// trueName is what a file here is called after one of a host. A name that is not UTF-8 has
+// text in its place in version 6, and only a listing tells what that stands for.
+func trueName(ctx context.Context, s *sftp.Client, name string) string {
+	base := path.Base(name)
+	textOnly := runtime.GOOS == "windows" || runtime.GOOS == "darwin"
+	if textOnly || s.Version() < sftp.Version6 || !strings.Contains(base, "%{") {
+		return base
+	}
+	for e, err := range s.ReadDir(ctx, path.Dir(name)) {
+		if err == nil && e.Name == base {
+			return e.TrueName()
+		}
+	}
+	return base // nothing that is told of: the name is what it looks like
 }
