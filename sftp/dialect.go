@@ -9,7 +9,7 @@ import (
 	"github.com/fairlead-ssh/fairlead/internal/wire"
 )
 
-// The protocol versions, for [Server.MaxVersion] and [Code.In].
+// The protocol versions, for [Server.MaxVersion], [ClientConfig] and [Code.In].
 const (
 	Version3 = 3 // filexfer-02: what OpenSSH speaks
 	Version4 = 4 // filexfer-04: names of owners, times to the nanosecond, ACLs, text files

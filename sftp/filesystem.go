@@ -54,7 +54,8 @@ type FileSystem interface {
 	// ReadLink answers the target text of a symlink, as seen by the peer.
 	ReadLink(ctx context.Context, name string) (string, error)
 	// RealPath answers the absolute path of name and, if opt asks for them, its
-	// attributes (nil: not known).
+	// attributes (nil: not known). Without it (errors.ErrUnsupported) the server answers
+	// the cleaned name.
 	RealPath(ctx context.Context, name string, opt RealPathOpt) (string, *Attrs, error)
 	// StatFS answers statvfs@openssh.com and space-available.
 	StatFS(ctx context.Context, name string) (*FSInfo, error)
@@ -74,6 +75,8 @@ type FileSystem interface {
 // server calls Close once, after every other call has returned. A File acts on the
 // object it opened, never on a path again: a rename or a replaced path does not
 // redirect it.
+//
+// Implementations embed UnsupportedFile, wrappers the File they wrap.
 type File interface {
 	// ReadAt fills p, the payload of the packet to be sent. p is not kept. A count
 	// below len(p) comes with an error, io.EOF at the end of the file.

@@ -1,6 +1,8 @@
 package sftp
 
 import (
+	"errors"
+
 	"github.com/fairlead-ssh/fairlead/internal/fxp"
 	"github.com/fairlead-ssh/fairlead/internal/wire"
 )
@@ -329,9 +331,16 @@ func notThere(err error) bool {
 	}
 }
 
-// replyPath answers with the real path of name.
+// replyPath answers with the real path of name. A file system without RealPath has no links
+// that lead elsewhere, as far as anybody knows: then it is the cleaned name. It cannot be
+// refused, since most clients begin with REALPATH of "." and give up without an answer.
 func (s *session) replyPath(r *request, name string, opt RealPathOpt) error {
 	real, a, err := s.fs.RealPath(s.ctx, name, opt)
+	if errors.Is(err, errors.ErrUnsupported) {
+		if real, err = CleanPath(name); err == nil && opt.Control >= RealPathStatIf {
+			a, err = s.fs.Stat(s.ctx, real, StatOpt{Want: opt.Want})
+		}
+	}
 	if err != nil {
 		return err
 	}

@@ -52,6 +52,9 @@ const maxHeld = 1024
 // WriteAt returns when the writer took the block, so that a slow writer slows the peer
 // down, or when a block that came early is kept. An error of the reader or writer is final.
 //
+// Stat knows the size of what was written and nothing else. A program that looks at open
+// files, as fs.FS does, sees more if the File is embedded in one with a Stat of its own.
+//
 // Close tells the two how it ended, so that a finished upload is never taken for one that
 // was cut off (W17):
 //

@@ -6,7 +6,9 @@ import (
 )
 
 // Unsupported is a FileSystem that can do nothing: every method answers
-// errors.ErrUnsupported. Embed it, so that methods added later do not break you.
+// errors.ErrUnsupported. Embed it, so that methods added later do not break you. For files to
+// be read, Stat, Open and OpenDir are enough; see [Capabilities] for what changes anything, and
+// [UnsupportedFile] for what Open answers.
 type Unsupported struct{}
 
 var _ FileSystem = Unsupported{}
@@ -52,7 +54,7 @@ func (Unsupported) ReadLink(context.Context, string) (string, error) {
 	return "", errors.ErrUnsupported
 }
 
-// RealPath is not supported.
+// RealPath is not supported; the server answers REALPATH with the cleaned name then.
 func (Unsupported) RealPath(context.Context, string, RealPathOpt) (string, *Attrs, error) {
 	return "", nil, errors.ErrUnsupported
 }
@@ -77,7 +79,8 @@ func (Unsupported) Extended(context.Context, string, []byte) ([]byte, error) {
 	return nil, errors.ErrUnsupported
 }
 
-// UnsupportedFile is a File that can do nothing; embed it. Close answers nil.
+// UnsupportedFile is a File that can do nothing, as Unsupported is a FileSystem; embed it. Close
+// answers nil. A file that is read needs a ReadAt, and a Stat for its size.
 type UnsupportedFile struct{}
 
 var _ File = UnsupportedFile{}
