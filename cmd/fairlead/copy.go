@@ -58,6 +58,9 @@ type copier struct {
 	o      *copyOptions
 	d      *display
 	failed int
+	// made is the source of a tree that became the target itself, which was not there: the
+	// next time it is, and the tree would go into it.
+	made string
 }
 
 // options are those of single files.
@@ -227,11 +230,19 @@ func (c *copier) advise(err error) error {
 	case errors.Is(err, sftp.ErrMismatch):
 		return fmt.Errorf("%w; --no-resume begins anew", err)
 	case errors.As(err, new(*sftp.ConnectionError)) && resumes:
-		return fmt.Errorf("%w; the same command goes on where this one stopped", err)
+		return fmt.Errorf("%w; %s goes on where this one stopped", err, c.again())
 	case errors.As(err, &status) && errors.Is(err, sftp.CodePermissionDenied) && resumes && strings.Contains(err.Error(), "put"):
 		return fmt.Errorf("%w; where a file may be written but none made beside it, --in-place helps", err)
 	}
 	return err
+}
+
+// again is the command that goes on where this one stops.
+func (c *copier) again() string {
+	if c.made == "" {
+		return "the same command"
+	}
+	return fmt.Sprintf("the same command with %s/. for %s", plain(strings.TrimRight(c.made, "/")), plain(c.made))
 }
 
 // conclude is the end of get or put.
@@ -240,7 +251,7 @@ func (c *copier) conclude(ctx context.Context) error {
 	if ctx.Err() != nil {
 		text := "stopped"
 		if !c.o.noResume && !c.o.inPlace {
-			text += "; the same command goes on where this one was"
+			text += "; " + c.again() + " goes on where this one was"
 		}
 		fmt.Fprintf(c.stderr, "fairlead: %s\n", text)
 		return context.Cause(ctx)

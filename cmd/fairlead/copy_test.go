@@ -257,6 +257,42 @@ func TestInterruptAndResume(t *testing.T) {
 	}
 }
 
+// TestInterruptedTree: a tree that became its target would go into that the next time, so
+// the command that is told to go on says what is in the tree.
+func TestInterruptedTree(t *testing.T) {
+	for _, c := range []struct{ args, again, text string }{
+		{"-r 127.0.0.1:/d new", "-r 127.0.0.1:/d/. new", "the same command with /d/. for /d goes on where this one was"},
+		{"-r 127.0.0.1:/d/. new", "-r 127.0.0.1:/d/. new", "the same command goes on where this one was"},
+		{"-r 127.0.0.1:/d/. .", "-r 127.0.0.1:/d/. .", "the same command goes on where this one was"},
+	} {
+		tree := memfs.New(memfs.Options{})
+		signals := make(chan os.Signal, 1)
+		slow := &interrupted{FileSystem: tree, at: 3 << 20, gate: make(chan struct{}), hit: func() { signals <- os.Interrupt }}
+		h := knownHostFor(t, slow)
+		content := strings.Repeat("0123456789abcdef", 4<<20/16)
+		h.fs = tree
+		h.mkdir(t, "/d")
+		h.write(t, "/d/big", content)
+		h.fs = slow
+
+		r := commandWith(t, as(secret), nil, signals, h.on(append([]string{"get"}, strings.Fields(c.args)...)...)...)
+		close(slow.gate)
+		if r.status != 128+int(syscall.SIGINT) || !strings.HasSuffix(r.stderr, "fairlead: stopped; "+c.text+"\n") {
+			t.Errorf("%s: %+v", c.args, r)
+		}
+		h.ok(t, append([]string{"get"}, strings.Fields(c.again)...)...)
+		dir := c.again[strings.LastIndexByte(c.again, ' ')+1:]
+		if readFile(t, filepath.Join(dir, "big")) != content {
+			t.Errorf("%s: not what it should be", c.args)
+		}
+		for _, name := range []string{"d", "big.filepart"} {
+			if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
+				t.Errorf("%s: %s is there", c.args, name)
+			}
+		}
+	}
+}
+
 // TestCVE_9_2_NamesArePlain: what a server calls its files does nothing to a terminal, in
 // listings, progress and errors.
 func TestCVE_9_2_NamesArePlain(t *testing.T) {

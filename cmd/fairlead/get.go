@@ -157,6 +157,9 @@ func (g *getter) one(ctx context.Context, w wanted, into bool) {
 	case a.IsDir() && !g.o.recursive:
 		g.fail(fmt.Errorf("%s: is a directory; -r gets it with all that is in it", plain(w.path)))
 	case a.IsDir():
+		if !into && base != "." {
+			g.made = w.path
+		}
 		r, err := w.s.GetTree(ctx, w.path, dest, g.treeOptions("get"))
 		if err != nil && !errors.As(err, new(*sftp.TreeError)) {
 			g.failFile(ctx, err) // the others were told one by one

@@ -144,6 +144,9 @@ func (p *putter) one(ctx context.Context, s *sftp.Client, name, dest string, int
 	case info.IsDir() && !p.o.recursive:
 		p.fail(fmt.Errorf("%s: is a directory; -r puts it with all that is in it", plain(name)))
 	case info.IsDir():
+		if !into && filepath.Base(name) != "." {
+			p.made = name
+		}
 		r, err := s.PutTree(ctx, name, dest, p.treeOptions("put"))
 		if err != nil && !errors.As(err, new(*sftp.TreeError)) {
 			p.failFile(ctx, err)

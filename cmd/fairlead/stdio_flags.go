@@ -83,7 +83,7 @@ func parseStdioFlags(args []string, stdout io.Writer) (*stdioOptions, error) {
 	f := flag.NewFlagSet("serve --stdio", flag.ContinueOnError)
 	f.SetOutput(io.Discard)
 	f.StringVar(&o.root, "root", "", "serve this `DIR` alone, as if it were the root of the host; %u and %d stand for the user and the home directory (default: all that the user can reach)")
-	f.StringVar(&o.startDir, "d", "", "start in this `DIR`; %u and %d as above (default: the working directory)")
+	f.StringVar(&o.startDir, "d", "", "start in this `DIR`; %u and %d as in --root (default: the working directory)")
 	f.BoolVar(&o.readOnly, "read-only", false, "refuse every change")
 	f.BoolVar(&o.readOnly, "R", false, "the same as --read-only")
 	umask := func(s string) error {
