@@ -65,6 +65,10 @@ const maxHeld = 1024
 //     error in the chain of cause. A writer without that method is left as it is: its Close
 //     would say that all is well.
 //
+// Finished is what the peer says: SFTP has no word for giving up, so a client that stops in the
+// middle and closes the file in order cannot be told from one that is done. Those that put
+// files under a temporary name rename them at the end.
+//
 // CloseWithError may be called while Write runs, which it should end. The reader is closed
 // in the same ways, but by Close also when cut off.
 func Stream(ctx context.Context, r io.Reader, w io.Writer, reorder int) File {
