@@ -2,8 +2,6 @@ package sftp_test
 
 import (
 	"context"
-	"crypto/ed25519"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,11 +11,10 @@ import (
 	"strings"
 	"testing"
 
-	gossh "golang.org/x/crypto/ssh"
-
 	"github.com/fairlead-ssh/fairlead/packet"
 	"github.com/fairlead-ssh/fairlead/sftp"
 	"github.com/fairlead-ssh/fairlead/ssh2"
+	"github.com/fairlead-ssh/fairlead/ssh2/ssh2test"
 )
 
 // fetch is an example of README.md.
@@ -88,47 +85,15 @@ func (f pages) Stat(ctx context.Context, name string, _ sftp.StatOpt) (*sftp.Att
 	return file.Stat(ctx, sftp.AttrsBasic)
 }
 
-// overSSH runs a server over SSH until the test ends, and answers a connection to it.
-func overSSH(t *testing.T, open func(ctx context.Context, s *ssh2.ServerSession)) *ssh2.Client {
-	t.Helper()
-	_, private, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	hostKey, err := gossh.NewSignerFromSigner(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := &ssh2.Server{
-		HostKeys: []gossh.Signer{hostKey},
-		Auth: ssh2.ServerAuth{Password: func(_ context.Context, _ *ssh2.AuthAttempt, password string) ssh2.Verdict {
-			return ssh2.Verdict{OK: ssh2.CheckPassword("secret", password)}
-		}},
-		Session: open,
-	}
-	go func() { _ = server.Serve(listener) }()
-	t.Cleanup(func() { _ = server.Close() })
-	conn, err := ssh2.Dial(t.Context(), "tcp", listener.Addr().String(), &ssh2.ClientConfig{
-		User: "ann", Auth: []ssh2.AuthMethod{ssh2.Password("secret")}, HostKey: gossh.FixedHostKey(hostKey.PublicKey()),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close() })
-	return conn
-}
-
 // TestReadmeClientAndFileSystem runs the two SFTP examples of README.md against each other.
 func TestReadmeClientAndFileSystem(t *testing.T) {
 	report := strings.Repeat("7 anchors\n", 100_000)
 	files := &sftp.Server{FS: func(context.Context, sftp.SessionInfo) (sftp.FileSystem, error) {
 		return pages{texts: map[string]string{"/report": report}}, nil
 	}}
-	conn := overSSH(t, func(ctx context.Context, s *ssh2.ServerSession) { _ = files.Serve(ctx, s, sftp.SessionInfo{}) })
+	conn := ssh2test.Connect(t, ssh2test.NewServer(func(ctx context.Context, s *ssh2.ServerSession) {
+		_ = files.Serve(ctx, s, sftp.SessionInfo{})
+	}), nil)
 	file := filepath.Join(t.TempDir(), "report")
 	if err := os.WriteFile(file, []byte(report[:300_000]), 0o600); err != nil { // an earlier call was cut off
 		t.Fatal(err)
@@ -176,7 +141,11 @@ func TestEmbeddedUnsupported(t *testing.T) {
 	} {
 		for v := sftp.Version3; v <= sftp.Version6; v++ {
 			near, far := net.Pipe()
-			go func() { _ = files.Serve(t.Context(), packet.Pipe(far), sftp.SessionInfo{}) }()
+			served := make(chan struct{})
+			go func() {
+				defer close(served)
+				_ = files.Serve(t.Context(), packet.Pipe(far), sftp.SessionInfo{})
+			}()
 			c, err := sftp.NewClient(t.Context(), packet.Pipe(near), &sftp.ClientConfig{MinVersion: v, MaxVersion: v})
 			if err != nil {
 				t.Fatal(err)
@@ -202,6 +171,8 @@ func TestEmbeddedUnsupported(t *testing.T) {
 			if err := c.Close(); err != nil {
 				t.Error(err)
 			}
+			_ = c.Wait()
+			<-served
 		}
 	}
 }
