@@ -203,7 +203,7 @@ func TestWhatIsDoneAfterAWriteSeesIt(t *testing.T) {
 				if d := time.Since(start); d > 0 {
 					t.Errorf("writing waited for %v", d)
 				}
-				if err := after(t.Context(), f); err != nil && err != io.EOF {
+				if err := after(t.Context(), f); err != nil && !errors.Is(err, io.EOF) {
 					t.Error(err)
 				}
 				if err := f.Close(); err != nil {

@@ -188,6 +188,12 @@ func (r *readAhead) await(ctx context.Context, op *call) error {
 	return op.err
 }
 
+// short reports whether c is a READ that was answered with less than it asked for, although
+// it did not reach the end of the file.
+func (c *call) short() bool {
+	return c.done.Load() && c.err == nil && c.t == fxp.TypeData && c.n > 0 && c.n < c.size && !c.eof
+}
+
 // fill asks for what the reply to the i-th of ops left out, if it did.
 func (r *readAhead) fill(ctx context.Context, i int) error {
 	op := r.ops[i]
@@ -195,7 +201,7 @@ func (r *readAhead) fill(ctx context.Context, i int) error {
 		r.next = op.off + int64(op.n) // the only one under way; the server goes on where it ended
 		return nil
 	}
-	if op.gap || !op.done.Load() || op.err != nil || op.t != fxp.TypeData || op.n == 0 || op.n >= op.size || op.eof {
+	if op.gap || !op.short() {
 		return nil
 	}
 	if i > 0 && len(r.ops) >= maxReads {

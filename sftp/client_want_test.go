@@ -127,7 +127,7 @@ func fill(t *testing.T, tree sftp.FileSystem, name string, data []byte) {
 
 // asked counts what a host is asked for, and content of a file that never ends.
 type asked struct {
-	now, most atomic.Int64
+	now atomic.Int64
 }
 
 // TestW4_InFlightIsBounded: what was asked for and not taken is bounded, per file and for all
@@ -544,6 +544,7 @@ func TestW20_NamesInACodePage(t *testing.T) {
 			h.reply(id, nameList("na\xefve"))
 		case fxp.OpRealpath:
 			h.reply(id, nameList("/caf\xe9"))
+		default: // serve answers OPENDIR and CLOSE
 		}
 	}), func(t *testing.T, c *sftp.Client) {
 		if _, err := c.Stat(t.Context(), "/café"); !errors.Is(err, fs.ErrNotExist) {
@@ -937,7 +938,7 @@ func TestClientExtensions(t *testing.T) {
 		if len(list) != 1 || list[0].Name != "f" || err != nil || c.Version() == 3 && !strings.HasSuffix(list[0].LongName, " f") {
 			t.Errorf("%+v %v", list, err)
 		}
-		if list, err := d.Next(ctx); len(list) != 0 || err != io.EOF {
+		if list, err := d.Next(ctx); len(list) != 0 || !errors.Is(err, io.EOF) {
 			t.Errorf("%+v %v", list, err)
 		}
 		check("close of a directory", d.Close(ctx))

@@ -170,7 +170,7 @@ func (w *writeBehind) readFrom(ctx context.Context, r io.Reader, off int64) (tot
 			off += int64(b.n)
 		}
 		if readErr != nil {
-			if readErr == io.EOF { //nolint:errorlint // io.Reader says so; a cut connection may wrap it
+			if readErr == io.EOF { // io.Reader says so; a cut connection may wrap it
 				return total, nil
 			}
 			return total, readErr

@@ -220,7 +220,7 @@ func (c *countReader) Read(p []byte) (int, error) {
 	}
 	n, err := c.r.Read(p)
 	c.n += int64(n)
-	if err != nil && err != io.EOF { //nolint:errorlint // a wrapped one is no end
+	if err != nil && err != io.EOF { // a wrapped one is no end
 		c.err = err
 	}
 	return n, err

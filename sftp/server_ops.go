@@ -380,11 +380,10 @@ func (s *session) move(from, to string, flags RenameFlags) error {
 	if err := s.fs.Rename(s.ctx, from, to, flags); err != nil {
 		return err
 	}
+	// What has no clean form was still renamed: the file system knows better.
 	from, err := CleanPath(from)
-	if err != nil {
-		return nil // the file system knows better
-	}
-	if to, err = CleanPath(to); err == nil {
+	to, err2 := CleanPath(to)
+	if err == nil && err2 == nil {
 		s.handles.moved(from, to)
 	}
 	return nil

@@ -62,7 +62,10 @@ func TestVerifyFindsAnEndThatCameTooSoon(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, o := range []sftp.TransferOptions{
-			{Verify: sftp.VerifySize}, {Verify: sftp.VerifyHash}, {Verify: sftp.VerifyContent}, {Verify: sftp.VerifySize, Length: 500},
+			{Verify: sftp.VerifySize},
+			{Verify: sftp.VerifyHash},
+			{Verify: sftp.VerifyContent},
+			{Verify: sftp.VerifySize, Length: 500},
 			{Verify: sftp.VerifySize, Offset: 10, Length: 500},
 		} {
 			var got bytes.Buffer

@@ -143,7 +143,7 @@ func (l *lister) run(ctx context.Context, targets []*target) error {
 			files = append(files, listed{Entry: sftp.Entry{Name: name, Attrs: *a}})
 		}
 		if len(files) > 0 {
-			l.print(ctx, s, path.Dir(t.path), files, true)
+			l.print(ctx, s, files, true)
 			l.blocks++
 		}
 	}
@@ -207,16 +207,16 @@ func (l *lister) directory(ctx context.Context, s *sftp.Client, dir string) erro
 		}
 		list = append(list, listed{Entry: e, dir: dir})
 		if l.o.unsorted && len(list) == batch {
-			l.print(ctx, s, dir, list, false)
+			l.print(ctx, s, list, false)
 			list = list[:0]
 		}
 	}
-	l.print(ctx, s, dir, list, !l.o.unsorted)
+	l.print(ctx, s, list, !l.o.unsorted)
 	return bad
 }
 
 // print prints entries of one directory.
-func (l *lister) print(ctx context.Context, s *sftp.Client, dir string, list []listed, sorted bool) {
+func (l *lister) print(ctx context.Context, s *sftp.Client, list []listed, sorted bool) {
 	if sorted {
 		l.sort(list)
 	}
