@@ -146,7 +146,7 @@ func disordered(pending, overtaken *atomic.Int64) func(h *host) {
 				end = int64(w.Offset) + int64(len(w.Data))
 				pending.Add(1)
 				go func() {
-					time.Sleep(time.Second)
+					pause(time.Second)
 					pending.Add(-1)
 					h.status(id, sftp.CodeOK)
 				}()

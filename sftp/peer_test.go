@@ -10,6 +10,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/fairlead-ssh/fairlead/internal/fxp"
 	"github.com/fairlead-ssh/fairlead/internal/wire"
@@ -403,3 +404,6 @@ func memServer(o memfs.Options) (*sftp.Server, *memfs.FS) {
 func serverOf(fsys sftp.FileSystem) *sftp.Server {
 	return &sftp.Server{FS: func(context.Context, sftp.SessionInfo) (sftp.FileSystem, error) { return fsys, nil }}
 }
+
+// pause takes d of the bubble's time: for what plays something slow inside of play and meet.
+func pause(d time.Duration) { time.Sleep(d) }

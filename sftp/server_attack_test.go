@@ -137,7 +137,7 @@ func (l late) Open(ctx context.Context, name string, how *sftp.OpenHow) (sftp.Fi
 type lateFile struct{ sftp.File }
 
 func (f lateFile) WriteAt(p []byte, off int64) (int, error) {
-	time.Sleep(time.Second)
+	pause(time.Second)
 	return f.File.WriteAt(p, off)
 }
 
