@@ -8,6 +8,14 @@ import (
 const (
 	// firstWindow is how many octets a transfer has in flight at first.
 	firstWindow = 2 << 20
+	// leastWindow is what an upload to a server nearby has in flight at first: two of the
+	// largest requests. There octets in flight do not wait on the way but in the server, and
+	// cost it and us more the more they are: OpenSSH's sends a WINDOW_ADJUST for every 16 KiB
+	// that it moves while more than 96 KiB of the window are taken.
+	leastWindow = 512 << 10
+	// nearby is the round trip from which on an upload begins with firstWindow; in less,
+	// that many octets would pass at 1 GiB/s or more.
+	nearby = 2 * time.Millisecond
 	// maxWindow is the most, however long the way is.
 	maxWindow = 64 << 20
 )
@@ -27,6 +35,15 @@ func (f *flight) begin() {
 	if f.window == 0 {
 		f.window, f.since = firstWindow, time.Now()
 	}
+}
+
+// beginNear is begin for an upload: with less than firstWindow if rtt, the shortest round
+// trip seen or 0, says that the server is nearby.
+func (f *flight) beginNear(rtt time.Duration) {
+	if f.window == 0 && rtt > 0 && rtt < nearby {
+		f.window, f.since = max(leastWindow, int(int64(firstWindow)*int64(rtt)/int64(nearby))), time.Now()
+	}
+	f.begin()
 }
 
 // arrived notes that n octets were delivered or acknowledged. rtt is the shortest round trip

@@ -77,7 +77,7 @@ func (w *writeBehind) send(ctx context.Context, b *writeBuf, off int64) error {
 		w.wake = make(chan struct{}, 1)
 	}
 	if len(w.ops) == 0 {
-		w.flight.begin()
+		w.flight.beginNear(time.Duration(w.f.c.calls.rtt.Load()))
 	}
 	c := w.f.c
 	h := fxp.WriteHeaderSize(len(w.f.handle))
@@ -197,7 +197,7 @@ func (w *writeBehind) room(ctx context.Context, size int) error {
 			return context.Cause(ctx)
 		case len(w.ops) == 0:
 			return nil
-		case !w.f.serial && (w.f.most == 0 || len(w.ops) < w.f.most) && w.out+size <= max(w.flight.window, firstWindow) && len(w.ops) < maxCalls/2 && w.f.c.budget.has(size):
+		case !w.f.serial && (w.f.most == 0 || len(w.ops) < w.f.most) && w.out+size <= max(w.flight.window, 2*size) && len(w.ops) < maxCalls/2 && w.f.c.budget.has(size):
 			return nil
 		}
 		if err := w.await(ctx); err != nil {
