@@ -10,8 +10,8 @@ const (
 	firstWindow = 2 << 20
 	// leastWindow is what an upload to a server nearby has in flight at first: two of the
 	// largest requests. There octets in flight do not wait on the way but in the server, and
-	// cost it and us more the more they are: OpenSSH's sends a WINDOW_ADJUST for every 16 KiB
-	// that it moves while more than 96 KiB of the window are taken.
+	// cost processor time there the more they are: OpenSSH's sends a WINDOW_ADJUST for nearly
+	// every piece that it moves on, mostly 16 KiB, while it holds many (docs/adr/0022).
 	leastWindow = 512 << 10
 	// nearby is the round trip from which on an upload begins with firstWindow; in less,
 	// that many octets would pass at 1 GiB/s or more.
