@@ -219,8 +219,7 @@ func TestReadDirThatPanics(t *testing.T) {
 		func() {
 			defer func() { _ = recover() }()
 			for range c.ReadDir(t.Context(), "/") {
-				var nothing *int
-				*nothing = 1
+				_ = []int{}[len(t.Name())]
 			}
 		}()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
