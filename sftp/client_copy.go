@@ -249,7 +249,12 @@ func (k *copying) verify(ctx context.Context) error {
 	p := &k.p
 	switch {
 	case p.hash != nil:
-		if err := compareOnServer(ctx, p.hash, k.from, p.path, p.res.Transferred); err != nil {
+		err := compareOnServer(ctx, p.hash, k.from, p.path, p.res.Transferred)
+		if refusedHash(p.o, err) {
+			p.hash = nil
+			return k.verify(ctx) // in another way
+		}
+		if err != nil {
 			return p.failed("verify", err)
 		}
 		p.res.Verified, p.res.Hash = CheckHash, p.hash.name

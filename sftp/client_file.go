@@ -591,7 +591,9 @@ func (f *RemoteFile) isClosed() bool {
 // the first error of all that. A Read, Write, ReadFrom or WriteTo that still runs ends with
 // fs.ErrClosed. Closing again does nothing, with fs.ErrClosed.
 //
-// The context of SetContext bounds it; the file is closed in any case.
+// The context of SetContext bounds it; the file is closed in any case. SFTP knows no other end
+// of a file than CLOSE: who gives up in the middle of writing looks to the server like one
+// who is done.
 func (f *RemoteFile) Close() error {
 	f.mu.Lock()
 	if f.closed {

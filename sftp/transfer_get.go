@@ -287,10 +287,20 @@ func (g *getting) verify(ctx context.Context, f *RemoteFile, from int64) error {
 	}
 	switch {
 	case g.sums != nil && g.res.Transferred > 0:
-		if err := g.sums.compare(ctx, g.hash, hashed{name: g.name, handle: f.handle}, from); err != nil {
+		err := g.sums.compare(ctx, g.hash, hashed{name: g.name, handle: f.handle}, from)
+		switch {
+		case err == nil:
+			g.res.Verified, g.res.Hash = CheckHash, g.hash.name
+		case !refusedHash(g.o, err):
 			return g.failed("verify", err)
+		case g.o.Verify == VerifyContent:
+			if err := g.sums.readAgain(ctx, g.hash, f, from, g.res.Transferred, err); err != nil {
+				return g.failed("verify", err)
+			}
+			g.res.Verified = CheckContent
+		default:
+			return g.verifySize(ctx, end)
 		}
-		g.res.Verified, g.res.Hash = CheckHash, g.hash.name
 	case g.back != nil && g.res.Transferred > 0:
 		again := sha256.New()
 		if err := f.copyTo(ctx, &countWriter{ctx: ctx, w: again}, from, g.res.Transferred, -1); err != nil {
@@ -300,6 +310,24 @@ func (g *getting) verify(ctx context.Context, f *RemoteFile, from int64) error {
 			return g.failed("verify", fmt.Errorf("read again: %w", ErrMismatch))
 		}
 		g.res.Verified = CheckContent
+	}
+	return nil
+}
+
+// verifySize compares the end of what came with the size, which nobody has asked for where
+// there was to be a hash.
+func (g *getting) verifySize(ctx context.Context, end int64) error {
+	if g.size() >= 0 {
+		return nil // compared already
+	}
+	a, err := g.c.Stat(ctx, g.name)
+	switch {
+	case err != nil:
+		return g.failed("verify", err)
+	case !a.Has(AttrSize):
+		g.res.Verified = CheckNone
+	case g.o.Length == 0 && uint64(end) < a.Size:
+		return g.failed("verify", fmt.Errorf("%d bytes came, and STAT said %d: %w", end, a.Size, ErrMismatch))
 	}
 	return nil
 }

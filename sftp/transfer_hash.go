@@ -126,6 +126,29 @@ func (s *chunkSums) compare(ctx context.Context, h *serverHash, file hashed, off
 	return nil
 }
 
+// readAgain compares what was written with n octets at off of f: for servers that offer
+// hashes and then refuse one, why says how.
+func (s *chunkSums) readAgain(ctx context.Context, h *serverHash, f *RemoteFile, off, n int64, why error) error {
+	again := &chunkSums{h: h.make()}
+	if err := f.copyTo(ctx, &countWriter{ctx: ctx, w: again}, off, n, -1); err != nil {
+		return fmt.Errorf("server can neither hash the file (%w) nor have it read again: %w", why, err)
+	}
+	if again.n > 0 {
+		again.cut()
+	}
+	if !slices.EqualFunc(s.sums, again.sums, bytes.Equal) {
+		return fmt.Errorf("read again: %w", ErrMismatch)
+	}
+	return nil
+}
+
+// refusedHash reports whether the server answered that it cannot hash, where another way to
+// verify will do as well.
+func refusedHash(o *TransferOptions, err error) bool {
+	_, refused := errors.AsType[*StatusError](err)
+	return refused && (o.Verify == VerifyBest || o.Verify == VerifyContent)
+}
+
 // compareByHash compares the first n octets of local with those of file, by the chunk: the
 // server hashes one while we hash our own.
 func compareByHash(ctx context.Context, h *serverHash, file hashed, local io.ReaderAt, n int64) error {

@@ -99,9 +99,9 @@ type Verify uint8
 const (
 	VerifyNone    Verify = iota
 	VerifySize           // the size, which takes a STAT
-	VerifyBest           // a hash if the server can, else the size
+	VerifyBest           // a hash if the server can and does, else the size
 	VerifyHash           // a hash; errors.ErrUnsupported, before anything is transferred, if the server cannot
-	VerifyContent        // a hash if the server can, else everything is read again
+	VerifyContent        // a hash if the server can and does, else everything is read again
 )
 
 // Preserve is a set of attributes that the target takes from the source.

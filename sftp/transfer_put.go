@@ -15,7 +15,11 @@ import (
 )
 
 // Put writes what r has to the remote file name and answers how many bytes that were. r is
-// read to its end; one that waits for ever is not interrupted by ctx. Resume needs an r that is an
+// read to its end; one that waits for ever is not interrupted by ctx. After an error, what is
+// answered counts the bytes that the server has confirmed without a gap, which may be far less
+// than what has reached it. A Put that gives up closes the file, and SFTP has no other way to
+// end one: where ctx ended, the server cannot tell the part that it has from a whole file.
+// Atomic keeps that part from having the file's name. Resume needs an r that is an
 // io.ReadSeeker, and begins at its beginning. Nothing is asked after OPEN without Verify.
 func (c *Client) Put(ctx context.Context, name string, r io.Reader, o TransferOptions) (int64, error) {
 	form := fromReader
@@ -487,10 +491,24 @@ func (p *putting) verify(ctx context.Context) error {
 	case p.copy != nil:
 		return p.copy.verify(ctx)
 	case p.sums != nil:
-		if err := p.sums.compare(ctx, p.hash, hashed{name: p.path}, p.from); err != nil {
+		err := p.sums.compare(ctx, p.hash, hashed{name: p.path}, p.from)
+		switch {
+		case err == nil:
+			p.res.Verified, p.res.Hash = CheckHash, p.hash.name
+		case !refusedHash(p.o, err):
 			return p.failed("verify", err)
+		case p.o.Verify == VerifyContent:
+			f, oerr := p.c.Open(ctx, p.path)
+			if oerr != nil {
+				return p.failed("verify", oerr)
+			}
+			defer f.Close()
+			f.tune(p.o)
+			if err := p.sums.readAgain(ctx, p.hash, f, p.from, p.res.Transferred, err); err != nil {
+				return p.failed("verify", err)
+			}
+			p.res.Verified = CheckContent
 		}
-		p.res.Verified, p.res.Hash = CheckHash, p.hash.name
 	case p.back != nil:
 		f, err := p.c.Open(ctx, p.path)
 		if err != nil {

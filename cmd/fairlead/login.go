@@ -39,9 +39,10 @@ func (l *login) methods() []ssh2.AuthMethod {
 			}
 		case ssh2.MethodInteractive:
 			// Each try is a method of its own: a wrong answer ends it.
+			answered := false
 			for range l.h.passwordPrompts {
 				if l.h.prompts && ask {
-					out = append(out, ssh2.Interactive(l.interactive))
+					out = append(out, ssh2.Interactive(l.tries(&answered)))
 				}
 			}
 		case ssh2.MethodPassword:
@@ -62,6 +63,9 @@ func (l *login) password(ctx context.Context, p *ssh2.PasswordPrompt) (string, e
 		if p.Try > l.h.passwordPrompts {
 			return "", errors.New("too many wrong passwords")
 		}
+		if p.Try > 1 {
+			l.term.tell(again)
+		}
 		return l.term.ask(ctx, l.who()+"'s password: ", false)
 	}
 	if p.Text != "" {
@@ -72,17 +76,34 @@ func (l *login) password(ctx context.Context, p *ssh2.PasswordPrompt) (string, e
 		if err != nil {
 			return "", err
 		}
-		again, err := l.term.ask(ctx, "The same again: ", false)
+		repeated, err := l.term.ask(ctx, "The same again: ", false)
 		if err != nil {
 			return "", err
 		}
-		if first == again && first != "" {
+		if first == repeated && first != "" {
 			return first, nil
 		}
 		l.term.tell("They are not the same.\n")
 	}
 	return "", errors.New("no new password was given")
 }
+
+// tries is interactive for one of several tries: it says first that answers were wrong.
+func (l *login) tries(answered *bool) func(context.Context, *ssh2.Challenge) ([]string, error) {
+	first := true
+	return func(ctx context.Context, c *ssh2.Challenge) ([]string, error) {
+		if first && *answered {
+			l.term.tell(again)
+		}
+		first = false
+		answers, err := l.interactive(ctx, c)
+		*answered = *answered || err == nil && len(answers) > 0
+		return answers, err
+	}
+}
+
+// again is what is said before a question is put once more.
+const again = "Permission denied, please try again.\n"
 
 // interactive answers the questions of a server.
 func (l *login) interactive(ctx context.Context, c *ssh2.Challenge) ([]string, error) {

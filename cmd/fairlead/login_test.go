@@ -56,6 +56,9 @@ func TestPasswordLogin(t *testing.T) {
 	if r.status != statusConnect || strings.Count(r.stderr, "\n") != 1 || !strings.Contains(r.stderr, "login as me failed") || strings.Contains(r.stderr, "wrong") {
 		t.Errorf("%+v", r)
 	}
+	if got := strings.Count(who.String(), "password: Permission denied, please try again.\nme@127.0.0.1's"); got != 2 {
+		t.Errorf("said %d times that the password was wrong: %q", got, who)
+	}
 }
 
 // TestCVE_9_6_NoSecretInTheLog: with -v no password is in what is told.
@@ -491,5 +494,17 @@ func TestConnectErrors(t *testing.T) {
 		if r.status != row.status || strings.Count(r.stderr, "\n") != 1 || !strings.HasPrefix(r.stderr, "fairlead: ") || !strings.Contains(r.stderr, row.say) {
 			t.Errorf("%q: %+v, want %q", row.args, r, row.say)
 		}
+	}
+}
+
+// TestWrongAnswers: it is said that answers were wrong before the questions are put again.
+func TestWrongAnswers(t *testing.T) {
+	sshDir(t)
+	h := interactiveHost(t)
+	h.know(t, h.key.PublicKey())
+	who := &person{answers: [][2]string{{"Secret", "wrong"}, {"Code: ", "123"}, {"Secret", secret}, {"Code: ", "123"}}}
+	r := command(t, who, h.on("ls", "127.0.0.1:")...)
+	if r.status != statusOK || strings.Count(who.String(), "Permission denied, please try again.\n") != 1 {
+		t.Errorf("%+v %q", r, who)
 	}
 }
