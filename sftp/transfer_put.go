@@ -258,6 +258,8 @@ func (p *putting) resume(ctx context.Context) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return p.rewind()
+	case errors.Is(err, errors.ErrUnsupported) && p.o.Resume == ResumeOrRestart:
+		return p.rewind() // a place to leave files in, which tells nothing
 	case err != nil:
 		return p.failed("stat", err)
 	case !old.Has(AttrSize) || old.Size == 0:

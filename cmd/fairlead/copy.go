@@ -30,7 +30,7 @@ func copyFlags(command string, o *copyOptions) *flagSet {
 	f.on(&o.recursive, "r,recursive", "directories, with all that is in them")
 	f.on(&o.preserve, "p,preserve", "keep times and permissions")
 	f.on(&o.verify, "verify", "compare when all is there: by a hash that the host makes, or else by reading everything again")
-	f.on(&o.noResume, "no-resume", "begin anew where an earlier run left the beginning of a file, and leave nothing when this one fails")
+	f.on(&o.noResume, "no-resume", "begin anew, whatever an earlier run left in NAME.filepart (which stays as it is), and leave nothing when this one fails")
 	f.on(&o.inPlace, "in-place", "write into the file itself, in place of NAME.filepart that takes its place when it is whole; such a file is not gone on with")
 	f.on(&o.sync, "sync", "make every file of a tree durable before it takes its place, as is done with single files")
 	choice(f, &o.ifExists, "if-exists", "overwrite|skip|fail", "what to do about a file that is "+there+" already (default overwrite)",
@@ -228,11 +228,13 @@ func (c *copier) advise(err error) error {
 	var status *sftp.StatusError
 	switch {
 	case errors.Is(err, sftp.ErrMismatch):
-		return fmt.Errorf("%w; --no-resume begins anew", err)
+		return advised{err, "--no-resume begins anew"}
 	case errors.As(err, new(*sftp.ConnectionError)) && resumes:
-		return fmt.Errorf("%w; %s goes on where this one stopped", err, c.again())
+		return advised{err, c.again() + " goes on where this one stopped"}
+	case isRename(err) && !c.o.inPlace:
+		return advised{err, "a host that takes files and moves none wants --in-place"}
 	case errors.As(err, &status) && errors.Is(err, sftp.CodePermissionDenied) && resumes && strings.Contains(err.Error(), "put"):
-		return fmt.Errorf("%w; where a file may be written but none made beside it, --in-place helps", err)
+		return advised{err, "where a file may be written but none made beside it, --in-place helps"}
 	}
 	return err
 }

@@ -109,6 +109,8 @@ func (p *putter) directory(ctx context.Context, s *sftp.Client, t *target, sever
 		return true, nil
 	case err != nil && ctx.Err() != nil:
 		return false, context.Cause(ctx)
+	case errors.Is(err, errors.ErrUnsupported) && !several && !strings.HasSuffix(t.path, "/"):
+		return false, nil // a place to leave files in, which tells nothing
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return false, err
 	case several && err == nil:

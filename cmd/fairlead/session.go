@@ -190,11 +190,6 @@ type remoteCommand struct {
 // failed tells of one of several things that went wrong.
 func (c *client) failed(err error) { fmt.Fprintf(c.stderr, "fairlead: %s\n", reason(err)) }
 
-// reason is an error in one line that is fit for a terminal.
-func reason(err error) string {
-	return plain(strings.TrimPrefix(oneLine(err), "sftp: "))
-}
-
 // someFailed is the error of a command that has told of each failure.
 type someFailed struct{ n int }
 
