@@ -103,6 +103,8 @@ func TestGet(t *testing.T) {
 	}
 
 	h.no(t, statusFailed, "-r gets it", "get", at("/dir"))
+	h.no(t, statusFailed, "/dir: is a directory, and standard output takes files", "get", "-r", at("/dir"), "-")
+	h.no(t, statusUsage, "write 127.0.0.1: for the host, or host:127.0.0.1", "ls", "127.0.0.1")
 	h.no(t, statusFailed, "no such file", "get", at("/none"))
 	h.no(t, statusFailed, "nothing there matches", "get", at("/none*"))
 	h.no(t, statusUsage, "no directory", "get", at("/one"), at("/two"), "one")

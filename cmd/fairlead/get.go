@@ -132,6 +132,9 @@ func (g *getter) one(ctx context.Context, w wanted, into bool) {
 		}
 		n, err := w.s.Get(ctx, w.path, g.stdout, g.streamOptions())
 		if err != nil {
+			if a, serr := w.s.Stat(ctx, w.path); serr == nil && a.IsDir() {
+				err = fmt.Errorf("%s: is a directory, and standard output takes files", w.path)
+			}
 			g.failFile(ctx, err)
 			return
 		}

@@ -69,7 +69,7 @@ func (p *process) ls(args []string) error {
 	for _, name := range names {
 		t, err := parseTarget(name)
 		if err == nil && !t.remote() {
-			err = fmt.Errorf("%q: names no host; write host:%s", name, name)
+			err = fmt.Errorf("%q: names no host; write %s: for the host, or host:%s for a file", name, name, name)
 		}
 		if err != nil {
 			return usageError{fmt.Errorf("ls: %w", err)}
