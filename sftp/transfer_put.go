@@ -68,7 +68,8 @@ func sizeOf(r io.Reader, o *TransferOptions) int64 {
 // with Atomic and Resume in one of the same name with ".filepart" behind it; the same call
 // with Resume goes on there. Servers may write out of order, so what a cut connection
 // leaves can have holes near its end: see TransferOptions.ResumeTail. Atomic without
-// Resume leaves nothing, unless the connection itself was lost.
+// Resume leaves nothing, unless the connection itself was lost. As with Put,
+// without Atomic the server cannot tell what was given up from a whole file.
 func (c *Client) PutFile(ctx context.Context, file, name string, o TransferOptions) (TransferResult, error) {
 	if err := o.check("put", 0); err != nil {
 		return TransferResult{}, err
