@@ -112,7 +112,6 @@ func (d *RemoteDir) each(ctx context.Context, yield func(Entry, error) bool) err
 		}
 		if op.t == fxp.TypeName {
 			n, err := d.entries(op, yield)
-			d.c.calls.release(op)
 			if n == 0 && err == nil {
 				d.ended = true // as OpenSSH takes it; to ask again may go on for ever
 				continue
@@ -170,8 +169,9 @@ func (d *RemoteDir) reply(ctx context.Context) (*call, error) {
 }
 
 // entries passes the names of a NAME on one by one, so that a long one takes no memory of
-// its own. It answers how many the message has.
+// its own, and releases op. It answers how many the message has.
 func (d *RemoteDir) entries(op *call, yield func(Entry, error) bool) (int, error) {
+	defer d.c.calls.release(op) // also if yield panics
 	names := fxp.ReadNames(d.c.version, op.buf.Bytes())
 	n := names.Len()
 	more := true
