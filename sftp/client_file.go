@@ -215,6 +215,16 @@ func (f *RemoteFile) read(p []byte) (int, error) {
 	return n, err
 }
 
+// begin locks f for a call at the position, whose context it answers. ok is whether f was
+// opened for it, and refused what to say if not.
+func (f *RemoteFile) begin(ok bool, refused error) (context.Context, error) {
+	if !ok {
+		return nil, refused
+	}
+	ctx := f.context()
+	return ctx, f.lock(ctx)
+}
+
 // WriteTo writes the file from the position to its end to w, straight from the packets it
 // comes in.
 func (f *RemoteFile) WriteTo(w io.Writer) (int64, error) {
@@ -223,11 +233,8 @@ func (f *RemoteFile) WriteTo(w io.Writer) (int64, error) {
 }
 
 func (f *RemoteFile) writeTo(w io.Writer) (int64, error) {
-	if !f.reads {
-		return 0, errNotOpenRead
-	}
-	ctx := f.context()
-	if err := f.lock(ctx); err != nil {
+	ctx, err := f.begin(f.reads, errNotOpenRead)
+	if err != nil {
 		return 0, err
 	}
 	defer f.unlock()
@@ -251,11 +258,8 @@ func (f *RemoteFile) Write(p []byte) (int, error) {
 }
 
 func (f *RemoteFile) write(p []byte) (int, error) {
-	if !f.writes {
-		return 0, errNotOpenWrite
-	}
-	ctx := f.context()
-	if err := f.lock(ctx); err != nil {
+	ctx, err := f.begin(f.writes, errNotOpenWrite)
+	if err != nil {
 		return 0, err
 	}
 	defer f.unlock()
@@ -282,11 +286,8 @@ func (f *RemoteFile) ReadFrom(r io.Reader) (int64, error) {
 }
 
 func (f *RemoteFile) readFrom(r io.Reader) (int64, error) {
-	if !f.writes {
-		return 0, errNotOpenWrite
-	}
-	ctx := f.context()
-	if err := f.lock(ctx); err != nil {
+	ctx, err := f.begin(f.writes, errNotOpenWrite)
+	if err != nil {
 		return 0, err
 	}
 	defer f.unlock()

@@ -39,7 +39,10 @@ func startSSHD(tb testing.TB) *openSSH {
 	if err != nil {
 		if program = "/usr/sbin/sshd"; exec.Command(program, "-V").Run() != nil {
 			if _, err := os.Stat(program); err != nil {
-				tb.Skip("there is no sshd here")
+				if os.Getenv("FAIRLEAD_REQUIRE_PEERS") != "" {
+					tb.Fatal("sshd: not installed")
+				}
+				tb.Skip("sshd: not installed")
 			}
 		}
 	}
