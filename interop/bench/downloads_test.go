@@ -30,6 +30,7 @@ type openSSH struct {
 	*field
 	login   string
 	private ed25519.PrivateKey // of the user
+	pid     int
 }
 
 // startSSHD starts OpenSSH's server; it ends with the test.
@@ -118,7 +119,7 @@ Subsystem sftp internal-sftp
 		}
 		runtime.Gosched()
 	}
-	return &openSSH{f, me.Username, private}
+	return &openSSH{f, me.Username, private, cmd.Process.Pid}
 }
 
 // downloaders are the two clients, each with the SSH library it comes with.

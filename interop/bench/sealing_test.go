@@ -2,6 +2,7 @@ package bench
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"io"
 	"net"
@@ -188,7 +189,7 @@ func benchmarkSeal(b *testing.B, cipher string) {
 	b.ReportMetric(float64(median(cpu[theirs]))/float64(median(cpu[ours])), "times-less-cpu")
 }
 
-func median(d []time.Duration) time.Duration {
+func median[T cmp.Ordered](d []T) T {
 	d = slices.Sorted(slices.Values(d))
 	return d[len(d)/2]
 }
