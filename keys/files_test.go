@@ -113,7 +113,7 @@ func TestToolFiles(t *testing.T) {
 				if k.Format != want.format {
 					t.Errorf("format %s, want %s", k.Format, want.format)
 				}
-				if _, err := Parse(data, nil); !errors.Is(err, errPublic) {
+				if _, err := Parse(data, nil); !errors.Is(err, ErrPublicOnly) {
 					t.Errorf("as a private key: %v", err)
 				}
 				key, comment = k.Key, k.Comment

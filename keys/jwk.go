@@ -136,7 +136,7 @@ func parseJWK(f *file, _ opener) (crypto.PrivateKey, string, error) {
 		return nil, "", err
 	}
 	if k.D == "" {
-		return nil, "", errPublic
+		return nil, "", ErrPublicOnly
 	}
 	var raw crypto.PrivateKey
 	switch pub := pub.(type) {

@@ -162,9 +162,9 @@ func ParseLimited(data []byte, pass Passphrase, l Limits) (*PrivateKey, error) {
 		return nil, err
 	}
 	if r.parse == nil {
-		return nil, in(r.format, errPublic)
+		return nil, in(r.format, ErrPublicOnly)
 	}
-	raw, comment, err := r.parse(f, opener{pass, l.orDefault()})
+	raw, comment, err := r.parse(f, opener{pass, l.OrDefault()})
 	if err != nil {
 		return nil, in(r.format, err)
 	}
@@ -204,10 +204,11 @@ func ParsePublic(data []byte) (*PublicKey, error) {
 	return k, nil
 }
 
-var (
-	errPublic  = errors.New("holds a public key only")
-	errPrivate = errors.New("holds a private key")
-)
+// ErrPublicOnly is the reason of a [*FormatError] from [Parse] when what was
+// read is a public key, which [ParsePublic] reads.
+var ErrPublicOnly = errors.New("holds a public key only")
+
+var errPrivate = errors.New("holds a private key")
 
 // maxBlob bounds a key in wire form that is not an X.509 chain.
 const maxBlob = 64 << 10

@@ -17,7 +17,9 @@ type Limits struct {
 	MemoryPasses     int64 // the same times the passes over it; 8 GiB by default
 }
 
-func (l Limits) orDefault() Limits {
+// OrDefault returns the limits with the defaults for fields that are zero: what
+// is in force.
+func (l Limits) OrDefault() Limits {
 	return Limits{
 		BcryptRounds:     cmp.Or(l.BcryptRounds, 2048),
 		PBKDF2Iterations: cmp.Or(l.PBKDF2Iterations, 10_000_000),

@@ -173,7 +173,7 @@ func decodeOpenSSH(f *file) (*openSSHFile, gossh.PublicKey, error) {
 
 func parseOpenSSH(f *file, o opener) (crypto.PrivateKey, string, error) {
 	if f.block == nil {
-		return nil, "", errPublic
+		return nil, "", ErrPublicOnly
 	}
 	h, pub, err := decodeOpenSSH(f)
 	if err != nil {
@@ -290,7 +290,7 @@ func marshalOpenSSH(k *PrivateKey, s seal) ([]byte, error) {
 		kdf := openSSHKDF{salt: make([]byte, saltSize), rounds: 16}
 		_, _ = rand.Read(kdf.salt)
 		if s.rounds > 0 {
-			if err := within("rounds", s.rounds, Limits{}.orDefault().BcryptRounds); err != nil {
+			if err := within("rounds", s.rounds, Limits{}.OrDefault().BcryptRounds); err != nil {
 				return nil, err
 			}
 			kdf.rounds = uint32(s.rounds)

@@ -81,7 +81,7 @@ var dekNames = map[string]x509.PEMCipher{
 func parsePEM(f *file, o opener) (crypto.PrivateKey, string, error) {
 	parse := traditional[f.block.Type]
 	if parse == nil {
-		return nil, "", errPublic
+		return nil, "", ErrPublicOnly
 	}
 	encrypted := strings.Contains(f.block.Headers["Proc-Type"], "ENCRYPTED")
 	if !encrypted {

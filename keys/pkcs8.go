@@ -113,7 +113,7 @@ var pbes1Schemes = []struct {
 func parsePKCS8(f *file, o opener) (crypto.PrivateKey, string, error) {
 	switch f.block.Type {
 	case "PUBLIC KEY":
-		return nil, "", errPublic
+		return nil, "", ErrPublicOnly
 	case "PRIVATE KEY":
 		raw, err := parsePKCS8Key(f.block.Bytes)
 		return raw, "", err
@@ -390,7 +390,7 @@ func marshalPKCS8(k *PrivateKey, s seal) ([]byte, error) {
 	c := pbes2Ciphers[i]
 	iterations := pbkdf2Iterations
 	if s.rounds > 0 {
-		if err := within("iterations", s.rounds, Limits{}.orDefault().PBKDF2Iterations); err != nil {
+		if err := within("iterations", s.rounds, Limits{}.OrDefault().PBKDF2Iterations); err != nil {
 			return nil, err
 		}
 		iterations = s.rounds

@@ -342,7 +342,7 @@ func marshalPPK(k *PrivateKey, s seal, version int) ([]byte, error) {
 		sum := sha1.Sum(plain)
 		plain = append(plain, sum[:(aes.BlockSize-len(plain)%aes.BlockSize)%aes.BlockSize]...)
 	}
-	key, iv, macKey, err := f.keys(s.pass, Limits{}.orDefault())
+	key, iv, macKey, err := f.keys(s.pass, Limits{}.OrDefault())
 	if err != nil {
 		return nil, err
 	}

@@ -177,7 +177,7 @@ func TestRoundTripPublic(t *testing.T) {
 			if !Equal(got, k) || got.Comment != comment || got.Format != f.Format {
 				t.Errorf("%s, %s: %s of format %s, comment %q", f.Format, name, got.Type(), got.Format, got.Comment)
 			}
-			if _, err := Parse(data, nil); !errors.Is(err, errPublic) {
+			if _, err := Parse(data, nil); !errors.Is(err, ErrPublicOnly) {
 				t.Errorf("%s, %s, as a private key: %v", f.Format, name, err)
 			}
 		}

@@ -122,7 +122,7 @@ func parseXML(f *file, _ opener) (crypto.PrivateKey, string, error) {
 		return nil, "", err
 	}
 	if k.values[k.secret()] == "" {
-		return nil, "", errPublic
+		return nil, "", ErrPublicOnly
 	}
 	if k.root == "RSAKeyValue" {
 		v, err := k.numbers("Modulus", "Exponent", "D", "P", "Q")

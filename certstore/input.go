@@ -1,0 +1,71 @@
+package certstore
+
+import (
+	"github.com/fairlead-ssh/fairlead/keys"
+)
+
+// maxStore bounds a store in octets.
+const maxStore = 16 << 20
+
+// Options says how to open a store. The zero value opens what has no password.
+type Options struct {
+	// Password opens the store: its passphrase, or the PIN of a token.
+	Password keys.Passphrase
+	// KeyPassword opens the private keys in it, where they have another. Empty,
+	// it is Password.
+	KeyPassword keys.Passphrase
+	// Ask, if set, is called for a password that is needed and was not given:
+	// that of the key of an entry, or of the store when alias is empty. Its
+	// error is returned as it is.
+	Ask func(alias string) (keys.Passphrase, error)
+	// Limits bounds what a store may ask to spend on a password. Its zero value
+	// stands for the defaults of package keys.
+	Limits keys.Limits
+}
+
+// input is a store that is being read.
+type input struct {
+	typ      Type
+	format   string // the row that reads it
+	location string // a path, the name of a system's store, the path of a library
+	data     []byte // the contents, not in armour and not in Base64; nil for what is no file
+	opts     Options
+	limits   keys.Limits // with no field zero
+	onClose  []func() error
+	asked    error // what Ask returned, once it failed
+}
+
+// password returns what opens the store, empty if there is none.
+func (in *input) password() (keys.Passphrase, error) {
+	if len(in.opts.Password) == 0 {
+		p, err := in.ask("")
+		in.opts.Password = p
+		return p, err
+	}
+	return in.opts.Password, nil
+}
+
+// keyPassword returns what opens the key of an entry, empty if there is none.
+// It is called for keys that are encrypted, and only for them.
+func (in *input) keyPassword(alias string) (keys.Passphrase, error) {
+	switch {
+	case len(in.opts.KeyPassword) != 0:
+		return in.opts.KeyPassword, nil
+	case len(in.opts.Password) != 0:
+		return in.opts.Password, nil
+	}
+	return in.ask(alias)
+}
+
+func (in *input) ask(alias string) (p keys.Passphrase, err error) {
+	if in.opts.Ask == nil {
+		return nil, nil
+	}
+	if in.asked == nil { // who once gave up is not asked for the next key
+		p, in.asked = in.opts.Ask(alias)
+	}
+	return p, in.asked
+}
+
+// closeWith has f called when the store is closed.
+func (in *input) closeWith(f func() error) { in.onClose = append(in.onClose, f) }
