@@ -1,0 +1,177 @@
+package sftpserver
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+
+	"github.com/fairlead-ssh/fairlead/ssh2"
+)
+
+// A Connection is a client's connection, from before its first event until after its
+// last. Every method may be called by any goroutine.
+type Connection struct {
+	engine *engine
+	id     string
+	nc     net.Conn
+
+	events  sync.Mutex // held while a handler runs, unless ConcurrentEvents
+	ended   atomic.Bool
+	version atomic.Int32 // of SFTP
+	listing atomic.Int32 // entries per READDIR reply; 0: as the server
+
+	mu    sync.Mutex
+	ssh   *ssh2.Conn // once logged in
+	value any
+	login login
+}
+
+// login is what the UserAuth event said of the user.
+type login struct {
+	home, root string
+	restrict   bool
+}
+
+func newConnection(e *engine, id string, nc net.Conn) *Connection {
+	return &Connection{engine: e, id: id, nc: nc}
+}
+
+type connectionKey struct{}
+
+func withConnection(ctx context.Context, c *Connection) context.Context {
+	return context.WithValue(ctx, connectionKey{}, c)
+}
+
+func connectionOf(ctx context.Context) *Connection {
+	c, _ := ctx.Value(connectionKey{}).(*Connection)
+	return c
+}
+
+// fire runs a handler: one at a time. If it panics the connection ends, and fire says no.
+func (c *Connection) fire(f func()) (ok bool) {
+	if !c.engine.ConcurrentEvents {
+		c.events.Lock()
+		defer c.events.Unlock()
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			_ = c.nc.Close()
+			c.engine.report(c, &PanicError{Value: p, Stack: debug.Stack()})
+		}
+	}()
+	f()
+	return true
+}
+
+// A PanicError is a panic of an event's handler.
+type PanicError struct {
+	Value any
+	Stack []byte
+}
+
+func (e *PanicError) Error() string {
+	return fmt.Sprintf("sftpserver: a handler panicked: %v", e.Value)
+}
+
+func (c *Connection) loggedIn(conn *ssh2.Conn) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ssh = conn
+}
+
+func (c *Connection) conn() *ssh2.Conn {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.ssh
+}
+
+func (c *Connection) end() { c.ended.Store(true) }
+
+// ID is unique for the server's life: a decimal number that grows.
+func (c *Connection) ID() string { return c.id }
+
+// Connected tells whether the connection is up.
+func (c *Connection) Connected() bool { return !c.ended.Load() }
+
+// LocalAddr and RemoteAddr are the ends of the connection.
+func (c *Connection) LocalAddr() net.Addr  { return c.nc.LocalAddr() }
+func (c *Connection) RemoteAddr() net.Addr { return c.nc.RemoteAddr() }
+
+// RemoteHost is the client's IP address.
+func (c *Connection) RemoteHost() string {
+	host, _ := splitAddr(c.nc.RemoteAddr())
+	return host
+}
+
+// RemotePort is the client's TCP port.
+func (c *Connection) RemotePort() int {
+	_, port := splitAddr(c.nc.RemoteAddr())
+	return port
+}
+
+// User is who logged in; empty before.
+func (c *Connection) User() string {
+	if conn := c.conn(); conn != nil {
+		return conn.User()
+	}
+	return ""
+}
+
+// Info describes the SSH connection; the zero value before login.
+func (c *Connection) Info() ssh2.ConnInfo {
+	if conn := c.conn(); conn != nil {
+		return conn.Info()
+	}
+	return ssh2.ConnInfo{}
+}
+
+// ProtocolVersion is the version of SFTP agreed on; 0 before.
+func (c *Connection) ProtocolVersion() int { return int(c.version.Load()) }
+
+// ClientVersion is the ident that the client sent; empty before login.
+func (c *Connection) ClientVersion() string { return c.Info().RemoteIdent }
+
+// StrictKex tells whether strict key exchange is in force.
+func (c *Connection) StrictKex() bool { return c.Info().Strict }
+
+// Value is what SetValue kept, for the handlers' own use.
+func (c *Connection) Value() any {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.value
+}
+
+// SetValue keeps v with the connection.
+func (c *Connection) SetValue(v any) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.value = v
+}
+
+// Disconnect ends the connection: with DISCONNECT by application if the user is logged in. It does not wait.
+func (c *Connection) Disconnect() error {
+	if conn := c.conn(); conn != nil {
+		return conn.Disconnect(ssh2.DisconnectByApplication, "")
+	}
+	return c.nc.Close()
+}
+
+// ExchangeKeys has new keys exchanged and returns when they are in use, or with an error when ctx ends. Before
+// login it answers ErrNotLoggedIn.
+func (c *Connection) ExchangeKeys(ctx context.Context) error {
+	conn := c.conn()
+	if conn == nil {
+		return ErrNotLoggedIn
+	}
+	return conn.Rekey(ctx)
+}
+
+// SetDirListBufferSize changes how many entries READDIR answers on this connection at most, from the next listing
+// on; 0 is the server's setting.
+func (c *Connection) SetDirListBufferSize(n int) { c.listing.Store(int32(max(n, 0))) }
+
+
+

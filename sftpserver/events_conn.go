@@ -1,0 +1,49 @@
+package sftpserver
+
+import (
+	"net"
+
+	gossh "golang.org/x/crypto/ssh"
+)
+
+// A ConnectionRequestEvent asks whether a client may connect.
+type ConnectionRequestEvent struct {
+	// Address and Port are the client's.
+	Address string
+	Port    int
+	// Accept is preset by Options.AllowedClients and BlockedClients; what is left in it counts.
+	Accept bool
+}
+
+// A ConnectedEvent tells of a new connection, before anything was read from it or
+// sent. Clear Conn.Value with the connection's end if it holds on to much.
+type ConnectedEvent struct {
+	Event
+	// StatusCode is 0 and Description "OK", or the number and the text of what went wrong
+	// while the connection was set up. See ErrorCode.
+	StatusCode  int
+	Description string
+	// HostKeys, if not empty, take the place of Options.HostKeys for this connection.
+	HostKeys []gossh.Signer
+}
+
+// A DisconnectedEvent tells that a connection has ended, whether or not its client had logged in.
+type DisconnectedEvent struct {
+	Event
+	// StatusCode is 0 and Description "OK", or the number and text of Err. See ErrorCode.
+	StatusCode  int
+	Description string
+	// Err is why the connection ended; nil if the client left or was sent away.
+	Err error
+}
+
+// splitAddr takes an address apart; the port is 0 and the host the whole text if it is no TCP address.
+func splitAddr(a net.Addr) (host string, port int) {
+	if t, ok := a.(*net.TCPAddr); ok {
+		return t.AddrPort().Addr().Unmap().String(), t.Port
+	}
+	if a == nil {
+		return "", 0
+	}
+	return a.String(), 0
+}

@@ -1,0 +1,414 @@
+package sftpserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"maps"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/fairlead-ssh/fairlead/sftp"
+	"github.com/fairlead-ssh/fairlead/ssh2"
+)
+
+// A Server is an SFTP server with events. Set the fields before Start and leave
+// them alone while it listens; every method may be called by any goroutine, also by
+// handlers of events.
+type Server struct {
+	Options
+	Events
+
+	mu      sync.Mutex
+	engine  *engine // of the last Start; nil before the first
+	engines []*engine
+	conns   map[string]*Connection
+	lastID  uint64
+}
+
+// New returns a Server with the settings at their defaults: unlike the zero
+// value it listens on port 22 and logs what happens.
+func New() *Server {
+	s := new(Server)
+	s.Options.setDefaults()
+	return s
+}
+
+func (o *Options) setDefaults() {
+	*o = Options{LocalPort: 22, LogLevel: LogInfo}
+}
+
+// An engine is what one Start made: the settings as they were then.
+type engine struct {
+	*Server
+	listener net.Listener
+	ssh      *ssh2.Server
+	sftp     *sftp.Server
+	roots    *roots
+	accepted chan struct{} // closed when the accept loop has ended
+}
+
+// Start listens, and returns when it does; connections are served until Shutdown or
+// Close. ctx bounds the start only. A Server that listens already answers ErrAlreadyListening, one
+// without a host key ErrNoHostKey. After StopListening, Shutdown or Close it may start again.
+func (s *Server) Start(ctx context.Context) error {
+	return s.start(func() (net.Listener, error) { return s.listen(ctx) })
+}
+
+// Serve is Start with a listener of the caller's, which it owns from then on. LocalHost,
+// LocalPort, IPFamily, ConnectionBacklog and ShareAddress do not apply.
+func (s *Server) Serve(l net.Listener) error {
+	return s.start(func() (net.Listener, error) { return l, nil })
+}
+
+// ListenAndServe starts, serves until ctx ends, and shuts down: for a minute it lets transfers come to
+// their end. It returns nil if all did.
+func (s *Server) ListenAndServe(ctx context.Context) error {
+	if err := s.Start(ctx); err != nil {
+		return err
+	}
+	<-ctx.Done()
+	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+	defer cancel()
+	return s.Shutdown(ending)
+}
+
+func (s *Server) start(listen func() (net.Listener, error)) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.listening() {
+		return ErrAlreadyListening
+	}
+	e, err := s.newEngine()
+	if err != nil {
+		return err
+	}
+	if e.listener, err = listen(); err != nil {
+		e.roots.close()
+		return &Error{Code: ErrorCode(err), Op: "listen", Err: err}
+	}
+	s.engine = e
+	s.engines = append(s.engines, e)
+	go e.accept(e.listener)
+	return nil
+}
+
+// newEngine makes the servers below from the settings, and everything that can fail.
+func (s *Server) newEngine() (*engine, error) {
+	if len(s.HostKeys) == 0 && s.Connected == nil {
+		return nil, ErrNoHostKey
+	}
+	e := &engine{Server: s, accepted: make(chan struct{})}
+	var err error
+	if e.roots, err = newRoots(s); err != nil {
+		return nil, err
+	}
+	if e.sftp, err = s.newSFTP(e); err != nil {
+		e.roots.close()
+		return nil, err
+	}
+	if e.ssh, err = s.newSSH(e); err != nil {
+		e.roots.close()
+		return nil, err
+	}
+	return e, nil
+}
+
+// newSSH turns the settings into those of the SSH server.
+func (s *Server) newSSH(e *engine) (*ssh2.Server, error) {
+	ssh := &ssh2.Server{
+		Config: ssh2.Config{
+			Profile: s.Profile, KeyExchanges: s.KeyExchanges, HostKeyAlgorithms: s.HostKeyAlgorithms,
+			Ciphers: s.Ciphers, MACs: s.MACs, Compression: s.Compression,
+			StrictKex: s.StrictKex,
+			Rekey:     ssh2.RekeyLimits{Bytes: s.KeyRenegotiationThreshold},
+			KeepAlive: ssh2.KeepAlive{Interval: s.SSHKeepAliveInterval, Count: s.SSHKeepAliveCountMax},
+			Timeouts:  ssh2.Timeouts{Ident: s.LoginTimeout, Kex: s.LoginTimeout, Auth: s.LoginTimeout, Idle: s.DefaultIdleTimeout},
+		},
+		HostKeys: s.HostKeys,
+		Session:  e.session,
+		OnLogin: func(ctx context.Context, conn *ssh2.Conn) error {
+			connectionOf(ctx).loggedIn(conn)
+			return nil
+		},
+	}
+	if ssh.Rekey.Bytes == 0 {
+		ssh.Rekey.Bytes = DefaultRekey
+	}
+	if s.SSHKeepAliveInterval == 0 {
+		ssh.KeepAlive.Interval = -1
+	}
+	if s.ServerVersion != "" {
+		const prefix = "SSH-2.0-"
+		if len(s.ServerVersion) <= len(prefix) || s.ServerVersion[:len(prefix)] != prefix {
+			return nil, fmt.Errorf("sftpserver: server version %q: does not begin with %s", s.ServerVersion, prefix)
+		}
+		ssh.Version = s.ServerVersion[len(prefix):]
+	}
+	var err error
+	if ssh.Auth, err = s.newAuth(); err != nil {
+		return nil, err
+	}
+	return ssh, nil
+}
+
+// newSFTP turns the settings into those of the SFTP server.
+func (s *Server) newSFTP(e *engine) (*sftp.Server, error) {
+	if v := s.ProtocolVersion; v != 0 && (v < sftp.Version3 || v > sftp.Version6) {
+		return nil, fmt.Errorf("sftpserver: protocol version %d: must be 3 to 6", v)
+	}
+	files := &sftp.Server{
+		FS: func(ctx context.Context, _ sftp.SessionInfo) (sftp.FileSystem, error) {
+			return e.fileSystem(ctx, connectionOf(ctx))
+		},
+		MaxVersion: s.ProtocolVersion,
+		Limits:     s.Limits,
+		Extensions: s.Extensions,
+		ReadOnly:   s.ReadOnly,
+		Policy:     s.Policy,
+		Newline:    s.ServerEOL,
+		Log:        s.Logger,
+	}
+	if files.MaxVersion == 0 {
+		files.MaxVersion = defaultVersion
+	}
+	if files.Newline == "" {
+		files.Newline = "\n"
+	}
+	if files.Limits.ListEntries = s.DirListBufferSize; files.Limits.ListEntries == 0 {
+		files.Limits.ListEntries = defaultListEntries
+	}
+	return files, nil
+}
+
+// accept takes connections until the listener is closed.
+func (e *engine) accept(l net.Listener) {
+	defer close(e.accepted)
+	for wait := time.Duration(0); ; {
+		nc, err := l.Accept()
+		switch {
+		case errors.Is(err, net.ErrClosed):
+			return
+		case err != nil: // too many open files: some will be closed
+			e.report(nil, fmt.Errorf("sftpserver: accept: %w", err))
+			wait = min(max(2*wait, 5*time.Millisecond), time.Second)
+			time.Sleep(wait)
+			continue
+		}
+		wait = 0
+		if c := e.admit(nc); c != nil {
+			go e.serve(c)
+		} else {
+			_ = nc.Close()
+		}
+	}
+}
+
+// admit makes the connection known, unless there are too many.
+func (e *engine) admit(nc net.Conn) *Connection {
+	s := e.Server
+	most := s.MaxConnections
+	if most == 0 {
+		most = DefaultMaxConnections
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.conns) >= most {
+		return nil
+	}
+	s.lastID++
+	c := newConnection(e, strconv.FormatUint(s.lastID, 10), nc)
+	if s.conns == nil {
+		s.conns = make(map[string]*Connection)
+	}
+	s.conns[c.id] = c
+	return c
+}
+
+func (s *Server) forget(c *Connection) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.conns, c.id)
+}
+
+// serve runs a connection from its first event to its last.
+func (e *engine) serve(c *Connection) {
+	defer e.forget(c)
+	if !e.request(c) {
+		_ = c.nc.Close()
+		return
+	}
+	err := e.connected(c)
+	if err == nil {
+		err = e.ssh.ServeConn(withConnection(context.Background(), c), c.nc)
+	} else {
+		_ = c.nc.Close()
+	}
+	c.end()
+	if f := e.Disconnected; f != nil {
+		ev := &DisconnectedEvent{Event: Event{c}, Description: "OK", Err: err}
+		if err != nil {
+			ev.StatusCode, ev.Description = ErrorCode(err), err.Error()
+		}
+		c.fire(func() { f(ev) })
+	}
+}
+
+// session serves the subsystem sftp and nothing else.
+func (e *engine) session(ctx context.Context, s *ssh2.ServerSession) {
+	if s.Kind != ssh2.Subsystem || s.Subsystem != "sftp" {
+		s.Refuse()
+		return
+	}
+	s.Accept()
+	drain, stop := context.WithCancel(ctx)
+	defer stop()
+	s.OnShutdown(stop)
+	info := s.Conn().Info()
+	err := e.sftp.Serve(ctx, s, sftp.SessionInfo{
+		User:        s.User(),
+		RemoteAddr:  info.RemoteAddr,
+		LocalAddr:   info.LocalAddr,
+		ClientIdent: info.RemoteIdent,
+		SessionID:   info.SessionID,
+		Identity:    s.Identity(),
+		Drain:       drain,
+	})
+	var left *ssh2.DisconnectError
+	if err != nil && !errors.As(err, &left) {
+		e.report(connectionOf(ctx), err)
+		s.Exit(1)
+	}
+}
+
+// StopListening refuses new connections and leaves those alone that are there. A
+// Server that does not listen answers nil.
+func (s *Server) StopListening() error {
+	s.mu.Lock()
+	e := s.engine
+	s.mu.Unlock()
+	if e == nil {
+		return nil
+	}
+	err := e.listener.Close()
+	<-e.accepted
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+// Shutdown stops listening, lets what is being transferred come to its end, and
+// disconnects. When ctx ends first it cuts off the rest and returns a *ssh2.ShutdownError. Called by
+// a handler it waits for that handler's own session until ctx ends.
+func (s *Server) Shutdown(ctx context.Context) error {
+	return s.stop(func(e *engine) error { return e.ssh.Shutdown(ctx) })
+}
+
+// Close stops listening and ends every connection at once. It does not wait for handlers.
+func (s *Server) Close() error {
+	return s.stop(func(e *engine) error { return e.ssh.Close() })
+}
+
+func (s *Server) stop(end func(*engine) error) error {
+	err := s.StopListening()
+	s.mu.Lock()
+	engines := s.engines
+	s.engines = nil
+	s.mu.Unlock()
+	results := make(chan error, len(engines))
+	for _, e := range engines {
+		go func() { results <- end(e) }()
+	}
+	for range engines {
+		err = errors.Join(err, <-results)
+	}
+	return err
+}
+
+// Listening tells whether the server accepts connections.
+func (s *Server) Listening() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.listening()
+}
+
+func (s *Server) listening() bool {
+	if s.engine == nil {
+		return false
+	}
+	select {
+	case <-s.engine.accepted:
+		return false
+	default:
+		return true
+	}
+}
+
+// Addr is where the server listens, or listened last; nil before the first Start.
+func (s *Server) Addr() net.Addr {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.engine == nil {
+		return nil
+	}
+	return s.engine.listener.Addr()
+}
+
+// Connections are the connections there are, in the order in which they came.
+func (s *Server) Connections() iter.Seq[*Connection] {
+	s.mu.Lock()
+	all := slices.Collect(maps.Values(s.conns))
+	s.mu.Unlock()
+	slices.SortFunc(all, func(a, b *Connection) int {
+		if d := len(a.id) - len(b.id); d != 0 {
+			return d // ids are numbers
+		}
+		return strings.Compare(a.id, b.id)
+	})
+	return slices.Values(all)
+}
+
+// Connection finds a connection by its id.
+func (s *Server) Connection(id string) (*Connection, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c, ok := s.conns[id]
+	return c, ok
+}
+
+// Disconnect ends a connection; ErrUnknownConnection if there is none of that id.
+func (s *Server) Disconnect(id string) error {
+	c, ok := s.Connection(id)
+	if !ok {
+		return ErrUnknownConnection
+	}
+	return c.Disconnect()
+}
+
+// ExchangeKeys has new keys exchanged on a connection and returns when they are in
+// use. ErrUnknownConnection if there is none of that id.
+func (s *Server) ExchangeKeys(ctx context.Context, id string) error {
+	c, ok := s.Connection(id)
+	if !ok {
+		return ErrUnknownConnection
+	}
+	return c.ExchangeKeys(ctx)
+}
+
+// Reset puts every setting back to its default, as New has them. It leaves the
+// events alone. A Server that listens answers ErrListening.
+func (s *Server) Reset() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.listening() {
+		return ErrListening
+	}
+	s.Options.setDefaults()
+	return nil
+}

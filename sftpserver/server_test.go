@@ -1,0 +1,149 @@
+package sftpserver_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+
+	gossh "golang.org/x/crypto/ssh"
+
+	"github.com/fairlead-ssh/fairlead/sftp"
+	"github.com/fairlead-ssh/fairlead/sftpserver"
+	"github.com/fairlead-ssh/fairlead/ssh2"
+)
+
+// newKey makes a host key.
+func newKey(tb testing.TB) gossh.Signer {
+	tb.Helper()
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	signer, err := gossh.NewSignerFromSigner(key)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return signer
+}
+
+// accept lets everybody in whose password is "secret".
+func accept(e *sftpserver.UserAuthEvent) {
+	e.Accept = e.Method == "password" && ssh2.CheckPassword("secret", e.Param)
+}
+
+// start starts s on the loopback interface with a host key and, unless there is one, a UserAuth handler. It is
+// closed at the end of the test.
+func start(tb testing.TB, s *sftpserver.Server) {
+	tb.Helper()
+	s.LocalHost, s.LocalPort = "127.0.0.1", 0
+	if s.HostKeys == nil {
+		s.HostKeys = []gossh.Signer{newKey(tb)}
+	}
+	if s.UserAuth == nil {
+		s.UserAuth = accept
+	}
+	if err := s.Start(tb.Context()); err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = s.Close() })
+}
+
+// dial logs in to s as "alice".
+func dial(tb testing.TB, s *sftpserver.Server) *ssh2.Client {
+	tb.Helper()
+	c, err := ssh2.Dial(tb.Context(), "tcp", s.Addr().String(), &ssh2.ClientConfig{
+		User: "alice", Auth: []ssh2.AuthMethod{ssh2.Password("secret")}, HostKey: gossh.InsecureIgnoreHostKey(),
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+// connect opens an SFTP session on s, at the highest version of both.
+func connect(tb testing.TB, s *sftpserver.Server) *sftp.Client {
+	tb.Helper()
+	conn := dial(tb, s)
+	ch, err := conn.Subsystem(tb.Context(), "sftp")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	c, err := sftp.NewClient(tb.Context(), ch, nil)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+func TestServerRootDirectory(t *testing.T) {
+	root := t.TempDir()
+	s := sftpserver.New()
+	s.RootDirectory = root
+	start(t, s)
+	c := connect(t, s)
+	want := []byte("content")
+	if _, err := c.Put(t.Context(), "/file", bytes.NewReader(want), sftp.TransferOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile(filepath.Join(root, "file")); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("the file has %q, %v", got, err)
+	}
+	f, err := c.Open(t.Context(), "/file")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if got, err := io.ReadAll(f); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("the client got %q, %v", got, err)
+	}
+}
+
+func TestServerStartsAndStops(t *testing.T) {
+	s := sftpserver.New()
+	if err := s.Start(t.Context()); !errors.Is(err, sftpserver.ErrNoHostKey) {
+		t.Errorf("start without a host key: %v", err)
+	}
+	s.RootDirectory = t.TempDir()
+	start(t, s)
+	if err := s.Start(t.Context()); !errors.Is(err, sftpserver.ErrAlreadyListening) {
+		t.Errorf("second start: %v", err)
+	}
+	if err := s.Reset(); !errors.Is(err, sftpserver.ErrListening) {
+		t.Errorf("reset while listening: %v", err)
+	}
+	c := connect(t, s)
+	if err := s.StopListening(); err != nil {
+		t.Fatal(err)
+	}
+	if s.Listening() {
+		t.Error("listens after StopListening")
+	}
+	if _, err := c.RealPath(t.Context(), "."); err != nil {
+		t.Errorf("the connection that was there: %v", err)
+	}
+	start(t, s)
+	n := 0
+	for conn := range s.Connections() {
+		n++
+		if conn.User() != "alice" || conn.RemoteHost() != "127.0.0.1" || !conn.Connected() {
+			t.Errorf("connection %s: user %q from %s", conn.ID(), conn.User(), conn.RemoteHost())
+		}
+	}
+	if n != 1 {
+		t.Errorf("%d connections, want 1", n)
+	}
+	if err := s.Shutdown(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Reset(); err != nil || s.LocalPort != 22 || s.RootDirectory != "" {
+		t.Errorf("reset: %v; port %d, root %q", err, s.LocalPort, s.RootDirectory)
+	}
+}
