@@ -7,6 +7,8 @@ import (
 	"errors"
 	"slices"
 	"strings"
+
+	"github.com/fairlead-ssh/fairlead/internal/pbe"
 )
 
 // Format names a form of key files.
@@ -73,7 +75,7 @@ var formats []formatRow
 func init() { // because detect, which the parsers reach through a file, looks into the table
 	formats = []formatRow{
 		{OpenSSH, blockIs("OPENSSH PRIVATE KEY"), parseOpenSSH, marshalOpenSSH, parseOpenSSHPublic, marshalLine, openSSHCipherNames()},
-		{PKCS8, blockIs("PRIVATE KEY", "ENCRYPTED PRIVATE KEY", "PUBLIC KEY"), parsePKCS8, marshalPKCS8, parsePKIX, marshalPKIX, []string{"aes256-cbc", "aes192-cbc", "aes128-cbc", "3des-cbc"}},
+		{PKCS8, blockIs("PRIVATE KEY", "ENCRYPTED PRIVATE KEY", "PUBLIC KEY"), parsePKCS8, marshalPKCS8, parsePKIX, marshalPKIX, pbe.Sealers()},
 		{PEM, blockIs("RSA PRIVATE KEY", "DSA PRIVATE KEY", "EC PRIVATE KEY", "RSA PUBLIC KEY"), parsePEM, marshalPEM, parsePKCS1Public, marshalPKCS1Public, []string{"aes256-cbc", "aes192-cbc", "aes128-cbc", "3des-cbc"}},
 		{PPK3, startsWith("PuTTY-User-Key-File-3:"), parsePPK, marshalPPK3, parsePPKPublic, nil, []string{"aes256-cbc"}},
 		{PPK2, startsWith("PuTTY-User-Key-File-2:"), parsePPK, marshalPPK2, parsePPKPublic, nil, []string{"aes256-cbc"}},

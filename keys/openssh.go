@@ -263,7 +263,7 @@ func (f *openSSHFile) open(pub gossh.PublicKey, o opener) (plain []byte, block i
 	return plain, row.block, nil
 }
 
-// saltSize is that of OpenSSH and of PuTTY, and recommended for PBKDF2.
+// saltSize is that of OpenSSH and of PuTTY.
 const saltSize = 16
 
 func marshalOpenSSH(k *PrivateKey, s seal) ([]byte, error) {
