@@ -21,6 +21,10 @@ type Vendor struct {
 func (s *session) begin(v fxp.Version) {
 	s.version = v
 	s.names.start(v)
+	s.at.version.Store(uint32(v))
+	if s.info.Negotiated != nil {
+		s.info.Negotiated(int(v))
+	}
 }
 
 // announce decides which extended requests are served, and answers what VERSION says: the

@@ -93,31 +93,38 @@ func wireOpen(h *OpenHow, v fxp.Version) (m fxp.Open, err error) {
 		return m, nil
 	}
 	said := OpenAppend | OpenAppendAtomic // both are APPEND
-	if h.Reads() {
-		m.Flags |= fxp.OpenRead
-	}
-	if h.Writes() {
-		m.Flags |= fxp.OpenWrite
-	}
-	if h.Appends() {
-		m.Flags |= fxp.OpenAppend
-	}
+	m.Flags = uint32(h.PFlags())
 	if v >= fxp.V4 {
 		said |= OpenText
-		if h.Flags&OpenText != 0 {
-			m.Flags |= fxp.OpenText
-		}
-	}
-	for i := range dispositions {
-		if dispositions[i].how == h.Disposition {
-			m.Flags |= dispositions[i].flags
-			break
-		}
 	}
 	if h.Flags&^said != 0 {
 		return m, errOpenFlags
 	}
 	return m, nil
+}
+
+// PFlags answers the flags of versions 3 and 4 that come closest to h: what they have no words
+// for, such as locks and OpenNoFollow, is left out. [PFlags.How] is the other way; the access
+// mask of versions 5 and 6 is h.Access, in every version.
+func (h *OpenHow) PFlags() (p PFlags) {
+	if h.Reads() {
+		p |= PRead
+	}
+	if h.Writes() {
+		p |= PWrite
+	}
+	if h.Appends() {
+		p |= PAppend
+	}
+	if h.Flags&OpenText != 0 {
+		p |= PText
+	}
+	for i := range dispositions {
+		if dispositions[i].how == h.Disposition {
+			return p | PFlags(dispositions[i].flags)
+		}
+	}
+	return p
 }
 
 var errOpenFlags = Status(CodeOpUnsupported, "protocol version has no such open flag")

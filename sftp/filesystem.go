@@ -76,10 +76,11 @@ type FileSystem interface {
 // object it opened, never on a path again: a rename or a replaced path does not
 // redirect it.
 //
-// Implementations embed UnsupportedFile, wrappers the File they wrap.
+// Implementations embed UnsupportedFile, wrappers the File they wrap. A wrapper of a [Stream]
+// has a method "Unwrap() File", by which the server knows that requests go in order.
 type File interface {
 	// ReadAt fills p, the payload of the packet to be sent. p is not kept. A count
-	// below len(p) comes with an error, io.EOF at the end of the file.
+	// below len(p) comes with an error, io.EOF at the end of the file, ErrShortRead elsewhere.
 	io.ReaderAt
 	// WriteAt writes p, the payload of the packet received, all of it or an error.
 	// p is not kept. A file opened for append ignores off and writes at its end.

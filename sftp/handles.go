@@ -10,9 +10,10 @@ import (
 
 // handle is an open file or directory of a session.
 type handle struct {
-	id   uint32
-	name string // as the peer gave it
-	path string // clean: to know two handles of one file
+	id     uint32
+	custom string // what the file system calls it, in place of id; see SetHandle
+	name   string // as the peer gave it
+	path   string // clean: to know two handles of one file
 
 	file                   File
 	text                   *textFile // is file, if the server translates it
@@ -45,6 +46,8 @@ type handles struct {
 	free  []uint16
 	open  int
 	mask  uint32
+	// named are the handles that the file system has called something; nil while there is none.
+	named map[string]*handle
 }
 
 type slot struct {
@@ -83,18 +86,34 @@ func (t *handles) add(h *handle) {
 	s.h = h
 	h.id = (uint32(s.gen)<<16 | uint32(i)) ^ t.mask
 	t.open++
+	if h.custom != "" {
+		if t.named == nil {
+			t.named = make(map[string]*handle)
+		}
+		t.named[h.custom] = h
+		return
+	}
+	for t.named[string(binary.BigEndian.AppendUint32(nil, h.id))] != nil {
+		s.gen++
+		h.id = (uint32(s.gen)<<16 | uint32(i)) ^ t.mask
+	}
 }
 
 var errInvalidHandle = Status(CodeInvalidHandle, "no such handle")
 
 // get answers the handle with the id that the peer sent.
 func (t *handles) get(p []byte) (*handle, error) {
+	if t.named != nil {
+		if h := t.named[string(p)]; h != nil {
+			return h, nil
+		}
+	}
 	if len(p) != handleSize {
 		return nil, errInvalidHandle
 	}
 	id := binary.BigEndian.Uint32(p) ^ t.mask
 	i := int(id & 0xFFFF)
-	if i >= len(t.slots) || t.slots[i].h == nil || t.slots[i].gen != uint16(id>>16) {
+	if i >= len(t.slots) || t.slots[i].h == nil || t.slots[i].gen != uint16(id>>16) || t.slots[i].h.custom != "" {
 		return nil, errInvalidHandle
 	}
 	return t.slots[i].h, nil
@@ -125,6 +144,9 @@ func (t *handles) remove(h *handle) {
 	s.gen++
 	t.free = append(t.free, i)
 	t.open--
+	if h.custom != "" {
+		delete(t.named, h.custom)
+	}
 }
 
 // moved follows files that are open, or what they lie in, from one clean path to another.

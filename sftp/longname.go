@@ -18,6 +18,20 @@ const (
 // no control characters and a bounded length whatever the arguments hold. It does not
 // allocate if dst has room.
 func AppendLongName(dst []byte, name string, a *Attrs, now time.Time, owner, group string) []byte {
+	return DatesUnix.AppendLongName(dst, name, a, now, owner, group)
+}
+
+// DateStyle is how the "ls -l" lines of version 3 write dates.
+type DateStyle uint8
+
+// The styles of dates.
+const (
+	DatesUnix DateStyle = iota // "Jan _2 15:04" within six months back, or else "Jan _2  2006"
+	DatesISO                   // "2006-01-02 15:04", always
+)
+
+// AppendLongName is the function of that name with the dates in style d.
+func (d DateStyle) AppendLongName(dst []byte, name string, a *Attrs, now time.Time, owner, group string) []byte {
 	dst = appendModeString(dst, a)
 	dst = append(dst, ' ')
 	if a.Has(AttrLinks) {
@@ -36,7 +50,7 @@ func AppendLongName(dst []byte, name string, a *Attrs, now time.Time, owner, gro
 		dst = append(dst, "       0"...)
 	}
 	dst = append(dst, ' ')
-	dst = appendDate(dst, a, now)
+	dst = d.appendDate(dst, a, now)
 	dst = append(dst, ' ')
 	return appendPrintable(dst, name, longNameFile)
 }
@@ -105,12 +119,21 @@ func appendPadNumber(dst []byte, n uint64, width int) []byte {
 	return append(dst, digits...)
 }
 
-func appendDate(dst []byte, a *Attrs, now time.Time) []byte {
+func (d DateStyle) appendDate(dst []byte, a *Attrs, now time.Time) []byte {
 	if !a.Has(AttrMtime) {
+		if d == DatesISO {
+			return append(dst, "1970-01-01 00:00"...)
+		}
 		return append(dst, "Jan  1  1970"...)
 	}
 	const halfYear = 31556952 / 2 // seconds: half a Gregorian year, as ls counts
 	t := a.Mtime.In(now.Location())
+	if d == DatesISO {
+		if y := t.Year(); y < 0 || y > 9999 {
+			return append(dst, "????-??-?? ??:??"...)
+		}
+		return t.AppendFormat(dst, "2006-01-02 15:04")
+	}
 	// Seconds, not Sub: a Duration ends after 292 years, a peer's times do not.
 	age := now.Unix() - t.Unix()
 	if age >= 0 && age < halfYear {

@@ -42,6 +42,12 @@ type Server struct {
 	TempFolder string
 	// SymlinkOrder says how to read SYMLINK; the zero value decides by ident.
 	SymlinkOrder SymlinkOrder
+	// NoDots leaves "." and ".." out of listings. A Dir may answer them itself then, for the
+	// listings that are to have them.
+	NoDots bool
+	// Dates is how version 3 listings write dates in the "ls -l" lines; the zero value is the
+	// way of ls. Later versions send no such lines.
+	Dates DateStyle
 	// Charset is how clients write names that are not UTF-8. Version 3 has no way to say:
 	// all names go through it. Versions 4 and up have UTF-8 names; clients of version 6
 	// learn of Charset (filename-charset) and may turn to it. nil passes names as they
@@ -114,6 +120,25 @@ type SessionInfo struct {
 	Policy *Policy
 	// Charset, if not nil, takes the place of the Server's for this session.
 	Charset *Charset
+	// Serial runs all requests of the session strictly one after the other, in the order in
+	// which they came: READ, WRITE, copies and hashes, too, however slow the storage is. One
+	// READ is one call of File.ReadAt then, whatever the size of the packets. It is for file
+	// systems that tell somebody what happens; transfers over slow storage take longer.
+	Serial bool
+	// EveryRequest hands SETSTAT and its likes on to the file system also if the server's
+	// settings leave nothing of the attributes: with Valid 0. See [RequestOf] for what the
+	// client asked for.
+	EveryRequest bool
+	// Negotiated, if not nil, is called once the version of the protocol is known, before
+	// the first request, and again if the client selects another (version-select). It must
+	// not wait.
+	Negotiated func(version int)
+	// ListEntries, if not nil, is asked at each READDIR for the most entries of the reply,
+	// in place of Limits.ListEntries; 0 is as many as fit.
+	ListEntries func() int
+	// StatusText, if not nil, is asked for the text of each STATUS other than OK,
+	// and answers it; text is what would be sent. It may be called by several goroutines.
+	StatusText func(code Code, text string) string
 	// Drain, if not nil, ends when no new transfers are wanted: from then on OPEN and
 	// OPENDIR are refused, and Serve closes the Conn and returns nil once nothing is
 	// open any more. A session of which nothing comes or goes for a minute, although
@@ -138,7 +163,8 @@ func (s *Server) Serve(ctx context.Context, conn packet.Conn, info SessionInfo) 
 	if s.FS == nil {
 		return errNoFS
 	}
-	ops, cancel := context.WithCancelCause(ctx)
+	at := &sessionOf{}
+	ops, cancel := context.WithCancelCause(context.WithValue(ctx, sessionKey{}, at))
 	defer cancel(nil)
 	fsys, err := s.FS(ops, info)
 	switch {
@@ -151,7 +177,8 @@ func (s *Server) Serve(ctx context.Context, conn packet.Conn, info SessionInfo) 
 	if err != nil {
 		return err
 	}
-	ss := newSession(ops, cancel, s, fsys, conn, info)
+	ss := newSession(ops, cancel, at, s, fsys, conn, info)
+	at.s.Store(ss)
 	ss.refused = refused
 	undo := after(ctx, func() { _ = conn.Close() })
 	undrain := func() {}

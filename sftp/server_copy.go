@@ -41,7 +41,7 @@ func (s *session) copyData(r *request) error {
 	s.awaitFile(from)
 	s.awaitFile(to)
 	s.background(r, to, from, true, func() ([]byte, error) {
-		n, err := CopyRange(s.ctx, to.file, int64(m.ToOffset), from.file, int64(m.FromOffset), int64(m.Length))
+		n, err := CopyRange(s.beside, to.file, int64(m.ToOffset), from.file, int64(m.FromOffset), int64(m.Length))
 		if n > 0 {
 			to.written.Add(uint64(n))
 			from.read.Add(uint64(n))
@@ -92,19 +92,19 @@ func (s *session) copyFile(r *request) error {
 
 // duplicate copies the file from to to, both clean.
 func (s *session) duplicate(from, to string, overwrite bool) (err error) {
-	src, err := s.fs.Open(s.ctx, from, &OpenHow{Access: AccessReadData | AccessReadAttrs, Disposition: OpenExisting})
+	src, err := s.fs.Open(s.beside, from, &OpenHow{Access: AccessReadData | AccessReadAttrs, Disposition: OpenExisting})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, src.Close(err)) }()
-	a, err := src.Stat(s.ctx, AttrSize|AttrMode|AttrTimes|AttrFileID)
+	a, err := src.Stat(s.beside, AttrSize|AttrMode|AttrTimes|AttrFileID)
 	if err != nil {
 		return err
 	}
 	how := OpenHow{Access: AccessWriteData | AccessWriteAttrs, Disposition: CreateNew}
 	if overwrite {
 		// Before it is emptied: it may be the source itself.
-		if b, err := s.fs.Stat(s.ctx, to, StatOpt{Follow: true, Want: AttrFileID}); err == nil && (a.SameFile(b) || s.onePath(from, to)) {
+		if b, err := s.fs.Stat(s.beside, to, StatOpt{Follow: true, Want: AttrFileID}); err == nil && (a.SameFile(b) || s.onePath(from, to)) {
 			return Status(CodeInvalidParameter, "source and target are one file")
 		}
 		how.Disposition = CreateTruncate
@@ -114,7 +114,7 @@ func (s *session) duplicate(from, to string, overwrite bool) (err error) {
 	if s.srv.SetStat.apply(&mode, s.caps.Attrs, 0) == nil && mode.Valid != 0 {
 		how.Attrs = &mode
 	}
-	dst, err := s.fs.Open(s.ctx, to, &how)
+	dst, err := s.fs.Open(s.beside, to, &how)
 	if err != nil {
 		return err
 	}
@@ -132,14 +132,14 @@ func (s *session) duplicate(from, to string, overwrite bool) (err error) {
 // guarded by itself, since its caller has dst to close.
 func (s *session) fill(dst, src File, a *Attrs) (made *Attrs, err error) {
 	defer s.guard(&err)
-	if _, err = CopyRange(s.ctx, dst, 0, src, 0, 0); err != nil {
+	if _, err = CopyRange(s.beside, dst, 0, src, 0, 0); err != nil {
 		// Even if the session has ended, which may be why.
-		made, _ = dst.Stat(context.WithoutCancel(s.ctx), AttrFileID)
+		made, _ = dst.Stat(context.WithoutCancel(s.beside), AttrFileID)
 		return made, err
 	}
 	times := Attrs{Valid: a.Valid & AttrTimes, Atime: a.Atime, Mtime: a.Mtime}
 	if s.srv.SetStat.apply(&times, s.caps.Attrs, 0) == nil && times.Valid&(AttrAtime|AttrMtime) != 0 {
-		_ = dst.SetStat(s.ctx, &times)
+		_ = dst.SetStat(s.beside, &times)
 	}
 	return nil, nil
 }
@@ -150,18 +150,18 @@ func (s *session) onePath(a, b string) bool {
 	if a == b {
 		return true
 	}
-	a, err := realPath(s.ctx, s.fs, a, true)
+	a, err := realPath(s.beside, s.fs, a, true)
 	if err != nil {
 		return false
 	}
-	b, err = realPath(s.ctx, s.fs, b, true)
+	b, err = realPath(s.beside, s.fs, b, true)
 	return err == nil && a == b
 }
 
 // removeCopy removes what a copy that failed has left, unless the name has come to mean
 // something else, such as a link to it.
 func (s *session) removeCopy(name string, made *Attrs) {
-	ctx := context.WithoutCancel(s.ctx)
+	ctx := context.WithoutCancel(s.beside)
 	if now, err := s.fs.Stat(ctx, name, StatOpt{Want: AttrFileID}); err == nil && now.SameFile(made) {
 		_ = s.fs.Remove(ctx, name)
 	}

@@ -70,14 +70,18 @@ func (s *session) opendir(r *request) error {
 	if err := s.roomForHandle(); err != nil {
 		return err
 	}
+	r.opening = true
 	d, err := s.fs.OpenDir(s.ctx, name)
+	r.opening = false
 	if err != nil {
 		return err
 	}
 	h := &handle{name: name, dir: d}
-	if h.listing.dots, err = s.dots(name); err != nil {
-		_ = d.Close(err)
-		return err
+	if !s.srv.NoDots {
+		if h.listing.dots, err = s.dots(name); err != nil {
+			_ = d.Close(err)
+			return err
+		}
 	}
 	s.addHandle(r, h)
 	return nil
@@ -126,7 +130,7 @@ func (s *session) list(r *request, h *handle) error {
 	countAt := len(p)
 	p = wire.AppendUint32(p, 0)
 	count, now := uint32(0), time.Now()
-	most := uint32(max(s.bounds.ListEntries, 0))
+	most := s.listEntries()
 	for ; err == nil && (most == 0 || count < most); e, err = s.peek(h) {
 		w := fxp.NameEntry{Name: e.Name, Attrs: fxp.Attrs{V: s.version}}
 		layAttrs(&w.Attrs, &e.Attrs)
@@ -171,6 +175,15 @@ func (s *session) list(r *request, h *handle) error {
 	return nil
 }
 
+// listEntries is the most entries of a reply; 0 is as many as fit.
+func (s *session) listEntries() uint32 {
+	n := s.bounds.ListEntries
+	if s.info.ListEntries != nil {
+		n = s.info.ListEntries()
+	}
+	return uint32(min(max(n, 0), nameReply))
+}
+
 // endOfList is the boolean behind the entries of a NAME.
 const endOfList byte = 1
 
@@ -179,7 +192,7 @@ func (s *session) longName(e *Entry, now time.Time) []byte {
 	if e.LongName != "" {
 		s.long = append(s.long[:0], e.LongName...)
 	} else {
-		s.long = AppendLongName(s.long[:0], e.Name, &e.Attrs, now, e.Attrs.Owner, e.Attrs.Group)
+		s.long = s.srv.Dates.AppendLongName(s.long[:0], e.Name, &e.Attrs, now, e.Attrs.Owner, e.Attrs.Group)
 	}
 	return s.long
 }

@@ -99,13 +99,13 @@ func (s *session) hashSource(h *handle, start, length uint64) (*hashSource, erro
 	if h.text != nil {
 		// Not the place in it: READ goes on beside this.
 		src := &hashSource{textReader{src: h.text.reader.src, from: h.text.reader.from, to: h.text.reader.to}, n}
-		skipped, err := copyContext(s.ctx, io.Discard, src, int64(start))
+		skipped, err := copyContext(s.beside, io.Discard, src, int64(start))
 		if err == nil && skipped < int64(start) {
 			err = errHashStart
 		}
 		return src, err
 	}
-	a, err := h.file.Stat(s.ctx, AttrSize|AttrMode)
+	a, err := h.file.Stat(s.beside, AttrSize|AttrMode)
 	switch {
 	case err != nil:
 		return nil, err
@@ -167,7 +167,7 @@ func (s *session) checkFile(r *request, m *fxp.HashRange) (work func(*hashSource
 		if block > 0 && src.n != math.MaxInt64 && src.n/block > int64(limit/h.Size()) {
 			return nil, errHashReply
 		}
-		hashes, err := hashBlocks(s.ctx, src, src.n, block, h, limit)
+		hashes, err := hashBlocks(s.beside, src, src.n, block, h, limit)
 		if err != nil {
 			return nil, err
 		}
@@ -214,14 +214,14 @@ func (s *session) md5(r *request, quick []byte) func(*hashSource) ([]byte, error
 	}
 	return func(src *hashSource) ([]byte, error) {
 		h := md5.New()
-		head, err := copyContext(s.ctx, h, src, min(src.n, quickCheck))
+		head, err := copyContext(s.beside, h, src, min(src.n, quickCheck))
 		if err != nil {
 			return nil, err
 		}
 		if len(quick) > 0 && !bytes.Equal(quick, h.Sum(nil)) {
 			return extendedReply(id, &fxp.ReplyMD5{Name: name}), nil
 		}
-		if _, err := copyContext(s.ctx, h, src, src.n-head); err != nil {
+		if _, err := copyContext(s.beside, h, src, src.n-head); err != nil {
 			return nil, err
 		}
 		return extendedReply(id, &fxp.ReplyMD5{Name: name, Hash: h.Sum(nil)}), nil

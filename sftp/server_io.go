@@ -31,9 +31,9 @@ const (
 // place that does.
 func (s *session) offLoop() bool {
 	switch {
-	case s.srv.io == ioSpawn:
+	case s.srv.io == ioSpawn && !s.info.Serial:
 		return true
-	case s.srv.io == ioInline || s.bounds.Concurrency == 1:
+	case s.info.Serial || s.srv.io == ioInline || s.bounds.Concurrency == 1:
 		return false
 	}
 	if s.inflight.Load() > 0 {
@@ -133,9 +133,13 @@ func (s *session) launch(op *ioOp) {
 // done. It is about the open files h and from, either of which may be nil. Without write it
 // changes nothing.
 func (s *session) background(r *request, h, from *handle, write bool, work func() ([]byte, error)) {
+	r.answered = true
+	if s.info.Serial {
+		s.answerWork(r.id, work)
+		return
+	}
 	op := s.ioOp()
 	op.h, op.from, op.write, op.id, op.off, op.n, op.work = h, from, write, r.id, 0, 0, work
-	r.answered = true
 	s.launch(op)
 }
 
@@ -143,11 +147,7 @@ func (op *ioOp) serve() {
 	s, h, from := op.s, op.h, op.from
 	switch {
 	case op.work != nil:
-		if reply, err := s.guarded(op.work); err != nil || reply == nil {
-			s.status(op.id, err)
-		} else {
-			s.out.add(reply)
-		}
+		s.answerWork(op.id, op.work)
 	case op.write:
 		s.writeAt(op.id, h, op.data, op.off, op)
 		s.turns.end()
@@ -175,6 +175,15 @@ func (op *ioOp) group() *sync.WaitGroup {
 		return &op.s.hashes
 	}
 	return &op.s.io
+}
+
+// answerWork does work, which is some request's, and answers it.
+func (s *session) answerWork(id uint32, work func() ([]byte, error)) {
+	if reply, err := s.guarded(work); err != nil || reply == nil {
+		s.status(id, err)
+	} else {
+		s.out.add(reply)
+	}
 }
 
 func (s *session) guarded(work func() ([]byte, error)) (reply []byte, err error) {
@@ -360,6 +369,9 @@ func (s *session) readAt(id uint32, h *handle, off int64, n int, op *ioOp) {
 		piece = 32 << 10
 	}
 	room := piece - fxp.DataHeaderSize
+	if s.info.Serial {
+		room = n // the Conn cuts it, at the price of a copy
+	}
 	if h.inOrder {
 		op.answer()
 	}
@@ -387,21 +399,22 @@ func (s *session) readAt(id uint32, h *handle, off int64, n int, op *ioOp) {
 	}
 	s.pace.note(time.Since(start))
 	op.answer()
+	short := total > 0 && errors.Is(err, ErrShortRead)
 	switch {
-	case err != nil && !errors.Is(err, io.EOF):
+	case err != nil && !short && !errors.Is(err, io.EOF):
 		// Part of what was asked for would read as the end of the file.
 		first.Release()
 		if h.text != nil {
 			h.text.reader = place // for who asks again
 		}
-		s.status(id, err)
+		s.status(id, notOK(err))
 		return
 	case total == 0:
 		s.status(id, CodeEOF)
 		return
 	}
 	h.read.Add(uint64(total))
-	if s.version >= fxp.V6 && total < n && last.Tail() > packet.TailRoom {
+	if s.version >= fxp.V6 && total < n && last.Tail() > packet.TailRoom && !short {
 		// The end of the file, or else there would be more: saves asking once more
 		// (filexfer-13 section 9.3).
 		last.Extend(1)[0] = fxp.DataEOF
@@ -446,6 +459,11 @@ func readFull(r io.ReaderAt, p []byte, off int64) (n int, err error) {
 	}
 	return n, err
 }
+
+// ErrShortRead is what File.ReadAt may answer with fewer octets than asked for, and at least
+// one, although the file goes on: the client gets those, and asks for the rest. Some clients
+// take it for the end of the file.
+var ErrShortRead = errors.New("sftp: short read")
 
 var errBadCount = Status(CodeFailure, "back end counts wrongly")
 

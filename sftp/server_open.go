@@ -58,7 +58,9 @@ func (s *session) open(r *request) error {
 	if text {
 		how.Flags &^= OpenText // done here
 	}
+	r.opening = true
 	f, err := s.fs.Open(s.ctx, name, &how)
+	r.opening = false
 	if err != nil {
 		return unknownNames(err, how.Attrs)
 	}
@@ -105,14 +107,20 @@ func (s *session) textSeek(r *request) error {
 	case h.text == nil:
 		return Status(CodeOpUnsupported, "handle is not one of text")
 	}
-	s.background(r, h, nil, true, func() ([]byte, error) { return nil, h.text.seek(s.ctx, m.Line) })
+	s.background(r, h, nil, true, func() ([]byte, error) { return nil, h.text.seek(s.beside, m.Line) })
 	return nil
 }
 
 // addHandle gives h an id and answers with it.
 func (s *session) addHandle(r *request, h *handle) {
+	h.custom = r.handle
 	s.handles.add(h)
-	p := wire.AppendUint32(s.reply(r, fxp.TypeHandle), handleSize)
+	p := s.reply(r, fxp.TypeHandle)
+	if h.custom != "" {
+		s.finish(wire.AppendString(p, h.custom))
+		return
+	}
+	p = wire.AppendUint32(p, handleSize)
 	s.finish(wire.AppendUint32(p, h.id))
 }
 

@@ -214,7 +214,7 @@ func (s *session) setName(r *request, name string, w *fxp.Attrs, follow bool) er
 		return err
 	}
 	a, err := s.settable(w)
-	if err != nil || a.Valid == 0 && w.Flags != 0 {
+	if err != nil || a.Valid == 0 && w.Flags != 0 && !s.info.EveryRequest {
 		return err
 	}
 	return unknownNames(s.fs.SetStat(s.ctx, name, &a, follow), &a)
@@ -234,7 +234,7 @@ func (s *session) fsetstat(r *request) error {
 	}
 	a, err := s.settable(&m.Attrs)
 	switch {
-	case err != nil || a.Valid == 0:
+	case err != nil || a.Valid == 0 && !s.info.EveryRequest:
 		return err
 	case h.dir != nil:
 		return unknownNames(s.fs.SetStat(s.ctx, h.name, &a, true), &a)

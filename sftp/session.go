@@ -21,10 +21,12 @@ import (
 type session struct {
 	srv    *Server
 	ctx    context.Context // of the operations; ends before the handles are closed
+	beside context.Context // of those that run beside the loop
 	cancel context.CancelCauseFunc
 	fs     FileSystem
 	caps   Capabilities
 	conn   packet.Conn
+	at     *sessionOf
 	info   SessionInfo
 	log    *slog.Logger // nil: no log
 	debug  bool         // a line per request
@@ -69,11 +71,15 @@ type session struct {
 	readTotal, writTotal uint64
 }
 
-func newSession(ctx context.Context, cancel context.CancelCauseFunc, srv *Server, fsys FileSystem, conn packet.Conn, info SessionInfo) *session {
+func newSession(ctx context.Context, cancel context.CancelCauseFunc, at *sessionOf, srv *Server, fsys FileSystem, conn packet.Conn, info SessionInfo) *session {
 	s := &session{
-		srv: srv, ctx: ctx, cancel: cancel, fs: fsys, caps: fsys.Capabilities(), conn: conn, info: info,
+		srv: srv, ctx: ctx, cancel: cancel, at: at, fs: fsys, caps: fsys.Capabilities(), conn: conn, info: info,
 		log: srv.Log, in: framer{conn: conn}, out: replies{conn: conn}, bounds: srv.limitsOf(&info),
 		quirks: quirksOf(info.ClientIdent), start: time.Now(),
+	}
+	s.beside = ctx
+	if !info.Serial {
+		s.beside = context.WithValue(ctx, sessionKey{}, (*sessionOf)(nil))
 	}
 	s.names.own = srv.Charset
 	if info.Charset != nil {
@@ -176,6 +182,9 @@ type request struct {
 	body     []byte // of an extension: its data
 	path     string // what it is about, for the log
 	answered bool
+	serving  bool   // a handler runs, and may be asked what it serves
+	opening  bool   // in FileSystem.Open or OpenDir
+	handle   string // what SetHandle wants what is opened called
 }
 
 // serve serves one message. An error ends the session.
@@ -207,11 +216,12 @@ func (s *session) serve(msg []byte) error {
 	default: // by the table of operations, below
 	}
 	r := &s.req
-	*r = request{id: id, op: fxp.OpOf(t, s.version), body: body}
+	*r = request{id: id, op: fxp.OpOf(t, s.version), body: body, serving: true}
 	if r.op == fxp.OpExtended {
 		r.op, r.body = s.extension(body)
 	}
 	err = s.request(r)
+	r.serving = false
 	if err != nil || !r.answered {
 		s.status(id, err)
 	}
@@ -242,7 +252,19 @@ func (s *session) request(r *request) (err error) {
 			s.awaitHashes()
 		}
 	}
-	return h.run(s, r)
+	if err = h.run(s, r); row.Reply != fxp.TypeStatus {
+		err = notOK(err)
+	}
+	return err
+}
+
+// notOK is err for requests that succeed with another message than STATUS: there OK would be
+// no answer that a client knows.
+func notOK(err error) error {
+	if err != nil && CodeOf(err) == CodeOK {
+		return Status(CodeFailure, ToStatus(err).Text)
+	}
+	return err
 }
 
 // init answers INIT (filexfer-02 section 4).
@@ -282,6 +304,9 @@ func (s *session) status(id uint32, err error) {
 		return
 	}
 	st := ToStatus(err)
+	if s.info.StatusText != nil && st.Code != CodeOK {
+		st.Text = cutText(s.info.StatusText(st.Code, st.Text))
+	}
 	code := st.Code.In(int(max(s.version, fxp.V3)))
 	m := fxp.Status{V: s.version, Code: uint32(code), Text: st.Text, Lang: st.Lang, Data: wirePrincipals(&st, code, s.version)}
 	s.out.add(fxp.Append(nil, id, &m))

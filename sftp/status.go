@@ -239,6 +239,9 @@ func CodeOf(err error) Code {
 	return CodeFailure
 }
 
+// cutText is what fits a STATUS.
+func cutText(text string) string { return text[:min(len(text), maxStatusText)] }
+
 // ToStatus answers what to send for err: never its own text unless it is a
 // StatusError, since the texts of path errors name the host's paths (cves 8.5).
 func ToStatus(err error) StatusError {
@@ -247,9 +250,7 @@ func ToStatus(err error) StatusError {
 		if out.Text == "" {
 			out.Text = out.Code.Text()
 		}
-		if len(out.Text) > maxStatusText {
-			out.Text = out.Text[:maxStatusText]
-		}
+		out.Text = cutText(out.Text)
 		if out.Lang == "" {
 			out.Lang = defaultLang
 		}

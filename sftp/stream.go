@@ -396,6 +396,8 @@ func inOrder(f File) bool {
 			f = w.inner
 		case *quotaFile:
 			f = w.File
+		case interface{ Unwrap() File }:
+			f = w.Unwrap()
 		default:
 			return false
 		}
