@@ -42,6 +42,11 @@ type Config struct {
 	// StrictKex says what is made of strict key exchange. Its zero value offers
 	// it.
 	StrictKex StrictKex
+	// OnIdent is told of the peer's ident (RFC 4253 section 4.2) when it has come,
+	// before anything is made of it; see ParseIdent. It is text of the peer. It
+	// runs on the goroutine that reads the connection and must not block. Nil
+	// costs nothing.
+	OnIdent func(ident string)
 	// OnKex is told of each key exchange that is over, the first one included,
 	// before anything that came under the new keys is handled. It runs on the
 	// goroutine that reads the connection: it must not block, nor call what waits
@@ -64,7 +69,9 @@ type Config struct {
 	// Log receives what an operator may want to know; nil discards it.
 	Log *slog.Logger
 	// PacketLog sees every packet in clear, on the goroutine that handles it.
-	// Nil costs nothing. It must not block; secrets are masked when printed.
+	// Nil costs nothing. It must not block, send or close; several goroutines may
+	// call it at once. Secrets are masked when a packet is printed; its Payload
+	// has them.
 	PacketLog func(*PacketEvent)
 }
 
@@ -183,6 +190,7 @@ func (c *Config) transport(role msg.Role, o offer) (*transport.Config, error) {
 	return &transport.Config{
 		Role:          role,
 		Strict:        transport.StrictKex(c.StrictKex),
+		OnIdent:       c.OnIdent,
 		OnKex:         c.kexListener(),
 		Version:       "SSH-2.0-" + version,
 		Kex:           o.kex,

@@ -190,8 +190,16 @@ func (m *ChannelRequest) Layout(c *wire.Coder) {
 	c.Uint32(&m.Recipient)
 	c.String(&m.Name)
 	c.Bool(&m.WantReply)
+	if HoldsSecret(m.Name) {
+		c.SecretRest(&m.Data)
+		return
+	}
 	c.Rest(&m.Data)
 }
+
+// HoldsSecret tells whether the data of a CHANNEL_REQUEST of that name may be
+// secret: the cookie of an X11 display, or what an environment variable says.
+func HoldsSecret(request string) bool { return request == "x11-req" || request == "env" }
 
 func putUint32(b []byte, v uint32) {
 	_ = b[3]

@@ -92,6 +92,10 @@ type Config struct {
 	// it must not block. Nil costs nothing.
 	OnKex func(*KexEvent)
 
+	// OnIdent is told of the peer's ident before it is judged, on the reader's
+	// goroutine: it must not block. Nil costs nothing.
+	OnIdent func(ident string)
+
 	// Greeting is what a server says before its ident: whole lines.
 	Greeting string
 	// Greeted gets what the server said before its ident, on the reader's

@@ -77,6 +77,9 @@ func (c *Conn) exchangeIdents() error {
 		if c.cfg.Greeted != nil && len(greeting) > 0 {
 			c.cfg.Greeted(string(greeting))
 		}
+		if c.cfg.OnIdent != nil {
+			c.cfg.OnIdent(ident)
+		}
 		return c.admit(ident)
 	}
 }
