@@ -18,7 +18,7 @@ type Floor struct {
 // stands is part of adding it.
 var Floors = []Floor{
 	{"0", []string{"internal/invariant"}},
-	{"1", []string{"internal/alg", "internal/codepage", "internal/inflate", "internal/pbe", "internal/wire", "packet", "settings", "internal/netsim"}},
+	{"1", []string{"internal/alg", "internal/codepage", "internal/inflate", "internal/pbe", "internal/pwhash", "internal/wire", "packet", "settings", "internal/netsim"}},
 	{"2", []string{"keys", "internal/msg", "internal/fxp"}},
 	{"3", []string{"internal/kex", "internal/seal", "agent", "certstore"}},
 	{"4", []string{"internal/transport"}},
