@@ -8,7 +8,7 @@ import (
 	"io"
 	"runtime"
 	"sync"
-	"unsafe" // the one file that has it: Windows passes shared memory by its address
+	"unsafe" // Windows passes shared memory by its address
 
 	"golang.org/x/sys/windows"
 )

@@ -55,7 +55,7 @@ func (e *FormatError) Unwrap() error { return e.Err }
 // A PlatformError means that a store of that type does not exist on this
 // platform, or not in this build. It is errors.ErrUnsupported.
 type PlatformError struct {
-	Type Type
+	Type Type   // that was asked for
 	Hint string // what to use in its place
 }
 

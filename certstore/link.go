@@ -6,6 +6,7 @@ import (
 	"crypto"
 	"crypto/rsa"
 	"crypto/x509"
+	"fmt"
 	"slices"
 
 	gossh "golang.org/x/crypto/ssh"
@@ -74,9 +75,12 @@ func (e *Entry) private() bool { return e.Key != nil || e.Signer != nil }
 // link brings together what belongs together: a private key that stands alone
 // joins the first certificate of the same public key, and certificates get
 // their issuers. It returns what is left, in its order.
-func link(entries []Entry) []Entry {
+func link(entries []Entry) ([]Entry, error) {
 	bare := map[string]int{} // keys without a certificate
 	for i := range entries {
+		if err := entries[i].check(); err != nil {
+			return nil, at(fmt.Sprintf("entry %d", i+1), err)
+		}
 		if e := &entries[i]; e.private() && e.Cert == nil && e.SSHCert == nil {
 			if id := e.keyID(); id != nil {
 				if _, twice := bare[string(id)]; !twice {
@@ -109,7 +113,20 @@ func link(entries []Entry) []Entry {
 		}
 	}
 	chains(out)
-	return out
+	return out, nil
+}
+
+// check refuses an entry whose parts belong to different keys: the certificate
+// would be shown, and the other key would sign.
+func (e *Entry) check() error {
+	if !e.private() {
+		return nil
+	}
+	key := Entry{Key: e.Key, Signer: e.Signer}
+	if e.Cert != nil && !equalKeys(key.raw(), e.Cert.PublicKey) || e.SSHCert != nil && !bytes.Equal(key.keyID(), (&Entry{Public: e.SSHCert.Key}).keyID()) {
+		return bad("", "the private key and the certificate of the entry do not belong together")
+	}
+	return nil
 }
 
 // chains finds the issuers of certificates whose store does not say them, by

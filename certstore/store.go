@@ -9,8 +9,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-
-	"github.com/fairlead-ssh/fairlead/keys"
 )
 
 // A Store is what a store held when it was opened. It does not change and may
@@ -130,6 +128,9 @@ func open(r *typeRow, in *input, data []byte) (*Store, error) {
 	}
 	in.format = f.name
 	entries, err := f.read(in)
+	if err == nil {
+		entries, err = link(entries)
+	}
 	s := &Store{typ: r.t, format: f.name, onClose: in.onClose}
 	s.close = sync.OnceValue(s.closeAll)
 	if err != nil {
@@ -139,9 +140,8 @@ func open(r *typeRow, in *input, data []byte) (*Store, error) {
 		}
 		return nil, complete(f.name, err)
 	}
-	entries = link(entries)
 	for i := range entries {
-		s.certs = append(s.certs, &Certificate{e: entries[i], typ: r.t, location: in.location, index: i})
+		s.certs = append(s.certs, &Certificate{e: entries[i], typ: r.t, location: in.location})
 	}
 	return s, nil
 }
@@ -169,32 +169,4 @@ func (s *Store) closeAll() error {
 		errs = append(errs, f())
 	}
 	return errors.Join(errs...)
-}
-
-// A Source is a place to load a [Certificate] from, as settings give it. The
-// zero value refuses.
-type Source struct {
-	// Type is the kind of store. The zero value finds it by looking: see [User].
-	Type Type
-	// Store is the path of a file, the text of a store in memory, or a name: see
-	// [Open].
-	Store string
-	// StoreB, if not nil, is the store itself; Store is then not used.
-	StoreB []byte
-	// Password opens the store.
-	Password keys.Passphrase
-	// KeyPassword opens the private key, where it has another password.
-	KeyPassword keys.Passphrase
-	// Subject selects: see [Store.Find]. Empty, it stands for "*".
-	Subject string
-	// Encoded, if not nil, is a certificate, and selects its private key: see
-	// [Store.FindFor]. Subject is then not used.
-	Encoded []byte
-	// Config holds lines of "Name=Value": Thumbprint, which selects in place of
-	// Subject, and PersistPFXKey and UseInternalSecurityAPI, which mean something
-	// on other platforms only and change nothing.
-	Config string
-	// Ask and Limits are those of [Options].
-	Ask    func(alias string) (keys.Passphrase, error)
-	Limits keys.Limits
 }

@@ -97,7 +97,7 @@ func (t Type) row() *typeRow {
 
 // A TypeInfo describes a [Type].
 type TypeInfo struct {
-	Type   Type
+	Type   Type   // its number
 	Name   string // "cstPFXFile"
 	InFile bool   // the location of a store is the path of a file
 	Doc    string // one sentence

@@ -1,0 +1,146 @@
+package certstore
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/x509"
+	"encoding/hex"
+	"fmt"
+	"strings"
+)
+
+// thumbprintPrefix is in front of a subject that is none.
+const thumbprintPrefix = "Thumbprint="
+
+// Find returns the entry that subject selects:
+//
+//   - "*": any entry.
+//   - "Thumbprint=" and the MD5, SHA-1 or SHA-256 of the certificate in hex,
+//     with or without colons. A key that has no certificate has its fingerprint.
+//   - A distinguished name such as `CN=www.example.com, O="Example, Inc."`: the
+//     certificate whose subject it is. Order and case of the fields do not
+//     count, values with commas must be quoted, and S and ST are the same.
+//     Otherwise a certificate whose subject has the text, or all the fields,
+//     in it. A key that has no certificate goes by its alias or comment.
+//
+// If several fit, the first with a private key is taken, or else the first. If
+// none does, or subject is empty, the error is [ErrNoMatch].
+func (s *Store) Find(subject string) (*Certificate, error) {
+	subject = strings.TrimSpace(subject)
+	switch {
+	case subject == "":
+		return nil, fmt.Errorf("certstore: find: no subject: %w", ErrNoMatch)
+	case subject == "*":
+		return s.first(subject, func(*Certificate) bool { return true })
+	case len(subject) >= len(thumbprintPrefix) && strings.EqualFold(subject[:len(thumbprintPrefix)], thumbprintPrefix):
+		return s.findThumbprint(subject[len(thumbprintPrefix):])
+	}
+	want, isName := parseSubject(subject)
+	if c, err := s.first(subject, func(c *Certificate) bool {
+		if c.e.Cert == nil {
+			return c.e.Alias == subject || c.e.Comment == subject
+		}
+		name := parseName(c.e.Cert.RawSubject)
+		return isName && len(want) == len(name) && has(name, want)
+	}); err == nil {
+		return c, nil
+	}
+	text := strings.ToLower(subject)
+	return s.first(subject, func(c *Certificate) bool {
+		if c.e.Cert == nil {
+			return strings.Contains(strings.ToLower(c.e.Alias), text) || strings.Contains(strings.ToLower(c.e.Comment), text)
+		}
+		return strings.Contains(strings.ToLower(c.Subject()), text) || isName && has(parseName(c.e.Cert.RawSubject), want)
+	})
+}
+
+// first returns the first entry that fits, before it the first that can sign.
+func (s *Store) first(what string, fits func(*Certificate) bool) (*Certificate, error) {
+	var found *Certificate
+	for _, c := range s.certs {
+		if (found == nil || c.HasPrivateKey()) && fits(c) {
+			if found = c; c.HasPrivateKey() {
+				break
+			}
+		}
+	}
+	if found == nil {
+		return nil, fmt.Errorf("certstore: find %+q: %w", clip(what), ErrNoMatch)
+	}
+	return found, nil
+}
+
+// findThumbprint finds by the hash of a certificate in hex.
+func (s *Store) findThumbprint(text string) (*Certificate, error) {
+	sum, err := parseThumbprint(text)
+	if err != nil {
+		return nil, err
+	}
+	return s.first(thumbprintPrefix+text, func(c *Certificate) bool { return bytes.Equal(c.hash(sum.hash), sum.sum) })
+}
+
+type thumbprint struct {
+	hash crypto.Hash
+	sum  []byte
+}
+
+// thumbprintHashes are the hashes by the length of their sums.
+var thumbprintHashes = map[int]crypto.Hash{16: crypto.MD5, 20: crypto.SHA1, 32: crypto.SHA256}
+
+// parseThumbprint takes what programs print: besides colons there may be
+// blanks, and what Windows puts in front of what one copies.
+func parseThumbprint(text string) (thumbprint, error) {
+	digits := strings.Map(func(r rune) rune {
+		if r == ':' || r == ' ' || r == '-' || r == '\u200e' {
+			return -1
+		}
+		return r
+	}, text)
+	sum, err := hex.DecodeString(digits)
+	h, ok := thumbprintHashes[len(sum)]
+	if err != nil || !ok {
+		return thumbprint{}, fmt.Errorf("certstore: find: thumbprint %+q is not the MD5, SHA-1 or SHA-256 of anything: %w", clip(text), ErrNoMatch)
+	}
+	return thumbprint{h, sum}, nil
+}
+
+// FindFor returns the private key of the store that belongs to cert, with that
+// certificate. If there is none, the error is [ErrNoMatch].
+func (s *Store) FindFor(cert *x509.Certificate) (*Certificate, error) {
+	if cert == nil {
+		return nil, fmt.Errorf("certstore: find: no certificate: %w", ErrNoMatch)
+	}
+	var found *Certificate
+	for _, c := range s.certs {
+		if !c.HasPrivateKey() || !equalKeys(c.e.raw(), cert.PublicKey) {
+			continue
+		}
+		if c.e.Cert != nil && c.e.Cert.Equal(cert) {
+			return c, nil
+		}
+		if found == nil {
+			found = c
+		}
+	}
+	if found == nil {
+		return nil, fmt.Errorf("certstore: find the key of %+q: %w", clip(printName(parseName(cert.RawSubject))), ErrNoMatch)
+	}
+	mine := *found
+	mine.e.Cert, mine.e.Chain = cert, nil
+	issuers := []Entry{mine.e}
+	for _, c := range s.certs {
+		issuers = append(issuers, Entry{Cert: c.e.Cert, Chain: c.e.Chain})
+	}
+	chains(issuers)
+	mine.e.Chain = issuers[0].Chain
+	return &mine, nil
+}
+
+// equalKeys compares public keys.
+func equalKeys(a, b crypto.PublicKey) bool {
+	if e, ok := a.(interface{ Equal(crypto.PublicKey) bool }); ok {
+		return e.Equal(b)
+	}
+	id := keyID(a) // DSA
+	return id != nil && bytes.Equal(id, keyID(b))
+}
