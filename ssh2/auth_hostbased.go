@@ -74,14 +74,16 @@ func (s *authServer) hostBased(ctx context.Context, at *AuthAttempt, fields []by
 		}
 	}
 	data := hostBasedData(s.t.SessionID(), at.User, at.Service, &f)
-	if _, err := row.verify(key, data, f.Signature); err != nil {
+	_, err = row.verify(key, data, f.Signature)
+	at.Verified = err == nil
+	s.tellSignature(ctx, at, key, err)
+	if err != nil {
 		return Verdict{Reason: err}, nil, nil
 	}
 
-	at.Verified = true
 	c := *at
 	v := s.auth.HostBased(ctx, &c, claim)
-	if v.OK {
+	if v.accepts() {
 		s.progress.keys = append(s.progress.keys, factor)
 	}
 	return v, nil, nil

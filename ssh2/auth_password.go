@@ -41,7 +41,7 @@ func (s *authServer) password(ctx context.Context, at *AuthAttempt, fields []byt
 	if _, err := s.admit(v.Limits); err != nil {
 		return Verdict{Reason: err}, nil, nil
 	}
-	return Verdict{}, &msg.PasswdChangereq{Prompt: v.Change.Prompt, Language: v.Change.Language}, nil
+	return Verdict{Banner: v.Banner}, &msg.PasswdChangereq{Prompt: v.Change.Prompt, Language: v.Change.Language}, nil
 }
 
 // checkPassword says why a password is refused unheard.

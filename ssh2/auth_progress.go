@@ -10,8 +10,11 @@ import (
 type authProgress struct {
 	user, service string
 	userErr       error      // the name is not one
+	all           []string   // methods that can be used on this connection
 	sets          [][]string // what is enough, each to be completed
 	done          []string
+	partial       bool     // a handler asked for more than was done
+	methods       []string // those that handlers restrict it to; nil if they do not
 	keys          [][]byte // that succeeded: the same key is not two factors
 	limits        Limits
 	identity      any
@@ -21,11 +24,14 @@ type authProgress struct {
 func (s *authServer) flush(user, service string) {
 	s.progress = authProgress{user: user, service: service, userErr: checkUser(user)}
 	pr := &s.progress
+	for _, m := range serverMethods {
+		if s.offers(&m) {
+			pr.all = append(pr.all, m.name)
+		}
+	}
 	if s.auth.Require == nil || pr.userErr != nil {
-		for _, m := range serverMethods {
-			if s.offers(&m) {
-				pr.sets = append(pr.sets, []string{m.name})
-			}
+		for _, m := range pr.all {
+			pr.sets = append(pr.sets, []string{m})
 		}
 		return
 	}
@@ -41,19 +47,28 @@ func (s *authServer) flush(user, service string) {
 	}
 }
 
+// restrict notes what a Verdict says of the methods that lead on.
+func (pr *authProgress) restrict(methods []string) {
+	if len(methods) > 0 {
+		pr.methods = slices.Clone(methods)
+	}
+}
+
 // open returns the methods that lead on from what is done, in table order, and
-// whether nothing more is needed.
+// whether nothing more is needed but a Verdict that is not partial. Once a
+// handler has asked for more, what was done may be more than a set has.
 func (pr *authProgress) open() (methods []string, complete bool) {
 	var wanted []string
 	for _, set := range pr.sets {
 		left, fits := slices.Clone(set), true
 		for _, d := range pr.done {
 			i := slices.Index(left, d)
-			if i < 0 {
+			if i >= 0 {
+				left = slices.Delete(left, i, i+1)
+			} else if !pr.partial {
 				fits = false
 				break
 			}
-			left = slices.Delete(left, i, i+1)
 		}
 		if !fits {
 			continue
@@ -63,9 +78,12 @@ func (pr *authProgress) open() (methods []string, complete bool) {
 		}
 		wanted = append(wanted, left...)
 	}
-	for _, m := range serverMethods {
-		if slices.Contains(wanted, m.name) {
-			methods = append(methods, m.name)
+	if complete { // and a handler wants more: which it is, only handlers know
+		wanted = pr.all
+	}
+	for _, m := range pr.all {
+		if slices.Contains(wanted, m) && (pr.methods == nil || slices.Contains(pr.methods, m)) {
+			methods = append(methods, m)
 		}
 	}
 	return methods, complete

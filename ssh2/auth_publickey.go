@@ -67,33 +67,44 @@ func (s *authServer) publicKey(ctx context.Context, at *AuthAttempt, fields []by
 		}
 	}
 	v, err := s.judgeKey(ctx, *at, key, terms)
-	if err != nil || !v.OK {
+	if err != nil || !v.accepts() {
 		return v, nil, err
 	}
 	if _, err := s.admit(v.Limits); err != nil {
 		return Verdict{Reason: err}, nil, nil
 	}
 	if !f.Signed {
-		return Verdict{}, &msg.UserauthPKOK{Algorithm: f.Algorithm, Key: f.Key}, nil
+		// What v says of the next step is not believed yet: who only shows a key
+		// must not come to where its owner would.
+		return Verdict{Banner: v.Banner}, &msg.UserauthPKOK{Algorithm: f.Algorithm, Key: f.Key}, nil
 	}
 
 	// Does the client hold it?
 	data := signedData(s.t.SessionID(), at.User, at.Service, f.Algorithm, f.Key)
 	flags, err := row.verify(key, data, f.Signature)
+	if err == nil && verify && flags&skUserVerified == 0 {
+		err = errors.New("security key did not verify its user")
+	}
+	at.Verified, at.UserVerified = err == nil, err == nil && flags&skUserVerified != 0
+	s.tellSignature(ctx, at, key, err)
 	if err != nil {
 		return Verdict{Reason: err}, nil, nil
 	}
-	if verify && flags&skUserVerified == 0 {
-		return refused("security key did not verify its user"), nil, nil
-	}
 
 	// It does: only from here on there is an identity.
-	at.Verified, at.UserVerified = true, flags&skUserVerified != 0
 	v, err = s.judgeKey(ctx, *at, key, terms)
-	if err == nil && v.OK {
+	if err == nil && v.accepts() {
 		s.progress.keys = append(s.progress.keys, factor)
 	}
 	return v, nil, err
+}
+
+// tellSignature tells the application how a signature was found.
+func (s *authServer) tellSignature(ctx context.Context, at *AuthAttempt, key gossh.PublicKey, err error) {
+	if s.auth.Signature != nil {
+		c := *at
+		s.auth.Signature(ctx, &c, key, err)
+	}
 }
 
 // judgeKey asks the application about a key, or about a certificate that
@@ -120,7 +131,7 @@ func (s *authServer) judgeKey(ctx context.Context, at AuthAttempt, key gossh.Pub
 	if ctx.Err() != nil {
 		return Verdict{}, context.Cause(ctx)
 	}
-	if !v.OK {
+	if !v.accepts() {
 		return v, nil
 	}
 	if v.Limits, err = terms.merge(v.Limits); err != nil {

@@ -75,8 +75,8 @@ type authServer struct {
 // authenticate lets a client log in, on the reader's goroutine. The owner of
 // ctx closes t when ctx ends: that is what unblocks a wait for the client.
 // tried tells whether the client failed to log in at least once.
-func (s *Server) authenticate(ctx context.Context, t *transport.Conn, meta ConnMeta) (res *authResult, tried bool, err error) {
-	a, err := newAuthServer(&s.Auth, t, meta, s.logger(), s.MinRSABits, s.Profile)
+func authenticate(ctx context.Context, c *Config, sa *ServerAuth, t *transport.Conn, meta ConnMeta) (res *authResult, tried bool, err error) {
+	a, err := newAuthServer(sa, t, meta, c.logger(), c.MinRSABits, c.Profile)
 	if err != nil {
 		return nil, false, err
 	}
@@ -197,15 +197,18 @@ func (s *authServer) userauthRequest(ctx context.Context, p []byte) (*authResult
 	case ctx.Err() != nil: // a verdict that comes too late is none
 		return nil, context.Cause(ctx)
 	case reply != nil:
+		if err := s.say(v.Banner); err != nil {
+			return nil, err
+		}
 		return nil, s.t.PostMessage(reply)
-	case !v.OK:
-		return nil, s.refuse(ctx, probe, &at, v.Reason)
+	case !v.accepts():
+		return nil, s.refuse(ctx, probe, &at, v)
 	}
 	limits, err := s.admit(v.Limits)
 	if err != nil {
-		return nil, s.refuse(ctx, probe, &at, err)
+		return nil, s.refuse(ctx, probe, &at, Verdict{Reason: err})
 	}
-	return s.accept(ctx, &at, v.Identity, limits)
+	return s.accept(ctx, &at, v, limits)
 }
 
 // offers tells whether a method is able to accept anything on this connection.
@@ -248,13 +251,24 @@ func (s *authServer) attempt(ctx context.Context, at *AuthAttempt, fields []byte
 // refused is a Verdict with a reason of our own.
 func refused(why string) Verdict { return Verdict{Reason: errors.New(why)} }
 
+// accepts tells whether the factor itself was good, be it enough or not.
+func (v *Verdict) accepts() bool { return v.OK || v.Partial }
+
 // accept notes a factor that succeeded, and lets the user in when it was the last.
-func (s *authServer) accept(ctx context.Context, at *AuthAttempt, identity any, limits Limits) (*authResult, error) {
+func (s *authServer) accept(ctx context.Context, at *AuthAttempt, v Verdict, limits Limits) (*authResult, error) {
 	pr := &s.progress
 	pr.done = append(pr.done, at.Method)
-	pr.identity, pr.limits = identity, limits
+	pr.identity, pr.limits = v.Identity, limits
+	pr.partial = pr.partial || v.Partial
+	pr.restrict(v.Methods)
+	if err := s.say(v.Banner); err != nil {
+		return nil, err
+	}
 	open, complete := pr.open()
-	if !complete {
+	if v.Partial || !complete {
+		if len(open) == 0 {
+			s.log.Warn("authentication: no method leads on for this user", "user", plainAuth(at.User), "remote", s.remote())
+		}
 		s.audit(ctx, slog.LevelInfo, "authentication partial", at, nil)
 		return nil, s.t.PostMessage(&msg.UserauthFailure{Methods: announced(open), Partial: true})
 	}
@@ -266,15 +280,16 @@ func (s *authServer) accept(ctx context.Context, at *AuthAttempt, identity any, 
 	return &authResult{User: pr.user, Methods: pr.done, Identity: pr.identity, Limits: pr.limits}, nil
 }
 
-// refuse answers a request that failed: always the same way, whatever why is.
-func (s *authServer) refuse(ctx context.Context, probe bool, at *AuthAttempt, why error) error {
+// refuse answers a request that failed: always the same way, whatever the
+// reason is.
+func (s *authServer) refuse(ctx context.Context, probe bool, at *AuthAttempt, v Verdict) error {
 	level := slog.LevelInfo
 	if probe {
 		level = slog.LevelDebug // every client asks first what is possible
 	} else {
 		s.failures++
 	}
-	s.audit(ctx, level, "authentication failure", at, why)
+	s.audit(ctx, level, "authentication failure", at, v.Reason)
 	// A probe that no handler saw tells nothing by its time.
 	if !probe || s.auth.None != nil || s.auth.Require != nil {
 		if err := s.delay(ctx); err != nil {
@@ -284,6 +299,10 @@ func (s *authServer) refuse(ctx context.Context, probe bool, at *AuthAttempt, wh
 	if s.failures >= s.maxTries() {
 		return s.enough("too many authentication failures")
 	}
+	if err := s.say(v.Banner); err != nil {
+		return err
+	}
+	s.progress.restrict(v.Methods)
 	open, _ := s.progress.open()
 	return s.t.PostMessage(&msg.UserauthFailure{Methods: announced(open)})
 }
@@ -333,9 +352,16 @@ func (s *authServer) banner(ctx context.Context) error {
 	if s.asked || s.auth.Banner == nil {
 		return nil
 	}
-	text := s.auth.Banner(ctx, s.meta)
+	return s.say(s.auth.Banner(ctx, s.meta))
+}
+
+// say sends a banner, if there is something to say.
+func (s *authServer) say(text string) error {
 	if text == "" {
 		return nil
+	}
+	if len(text) > maxBannerText {
+		text = strings.ToValidUTF8(text[:maxBannerText], "") // of a character cut in two nothing stays
 	}
 	return s.t.PostMessage(&msg.UserauthBanner{Text: text})
 }

@@ -38,6 +38,9 @@ const (
 	maxAuthRounds = 64
 	// maxBanners bounds the banners that a client shows.
 	maxBanners = 64
+	// maxBannerText bounds what a server says in one banner: a packet of a size
+	// that everybody takes (RFC 4253 section 6.1).
+	maxBannerText = 32 << 10
 
 	serviceUserauth   = "ssh-userauth"
 	serviceConnection = "ssh-connection"
@@ -115,6 +118,23 @@ type Verdict struct {
 	// OK accepts this factor. Whether the user is let in also depends on
 	// Limits and on ServerAuth.Require.
 	OK bool
+	// Partial accepts this factor and asks for more, whatever OK says: the client
+	// is told of a partial success (RFC 4252 section 5.1), and the factor is in
+	// AuthAttempt.Done from then on. With it handlers decide from step to step
+	// what is enough. ServerAuth.Require holds besides: the user is let in by a
+	// Verdict that is OK and not Partial once one of its lists is fulfilled too.
+	Partial bool
+	// Methods are those that may lead on from here, sent back unless the user is
+	// let in; others are refused unheard. They hold for this user and service
+	// until another Verdict names others. What is not configured, or by
+	// ServerAuth.Require does not lead on, stays out. Empty leaves them as they
+	// are: at first all that is configured. The Verdict on a key that is only
+	// offered counts for this when it refuses, since nothing is proven when it
+	// does not.
+	Methods []string
+	// Banner, if not empty, is shown before the answer (RFC 4252 section 5.4).
+	// Lines end with CR LF. More than 32 KiB are cut off.
+	Banner string
 	// Identity is what the application wants to know of the user later. That of
 	// the factor that succeeded last becomes the connection's, after success.
 	Identity any
@@ -184,6 +204,12 @@ type ServerAuth struct {
 	PublicKey func(context.Context, *AuthAttempt, gossh.PublicKey) Verdict
 	// UserCAs accepts OpenSSH certificates. Nil refuses them.
 	UserCAs *UserCAs
+	// Signature is told of each signature of a user's or a host's key that was
+	// checked (publickey, hostbased), before the last Verdict is asked for: err is
+	// nil, and AuthAttempt.Verified true, if it is valid. It changes nothing; a
+	// signature that is not valid is refused. Those of keys that were not
+	// accepted in the first place are not checked at all.
+	Signature func(ctx context.Context, a *AuthAttempt, key gossh.PublicKey, err error)
 	// X509 accepts keys inside X.509 certificates. Nil refuses them. Their
 	// algorithms must be named in PublicKeyAlgorithms besides.
 	X509 *X509Users

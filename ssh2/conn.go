@@ -27,6 +27,8 @@ type Conn struct {
 	ctx     context.Context
 	stop    context.CancelCauseFunc
 
+	prepared *prepared // by Server.Prepare, or nil
+
 	globals   map[string]GlobalHandler
 	openers   map[string]ChannelHandler
 	line      requestLine   // global requests of the peer

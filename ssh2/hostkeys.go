@@ -87,7 +87,7 @@ func (s *Server) SetHostKeys(keys ...gossh.Signer) error {
 	s.mu.Lock()
 	var told []*Conn
 	for sv := range s.conns {
-		if sv.conn != nil {
+		if sv.conn != nil && (sv.prepared == nil || sv.prepared.HostKeys == nil) {
 			told = append(told, sv.conn)
 		}
 	}
@@ -122,22 +122,23 @@ func (c *Conn) announceHostKeys() {
 	if s == nil || s.NoHostKeyUpdates {
 		return
 	}
+	signers, names := c.hostKeys()
 	// An RSA key signs as in the key exchange, if that was with one: then the
 	// client is known to understand it.
 	negotiated := findKeyAlg(c.t.Info().HostKeyAlgorithm)
 	var data []byte
 	p := &hostKeyProofs{}
-	for _, signer := range s.currentHostKeys() {
+	for _, signer := range signers {
 		if isX509(signer.PublicKey().Type()) {
 			continue // which cannot sign by the name of its bare key
 		}
 		key := bareKey(signer.PublicKey())
 		k := provenKey{signer: signer, blob: key.Marshal()}
 		if negotiated != nil && bareType(negotiated.blob) == key.Type() {
-			k.row = keyRow(key.Type(), s.tcfg.HostKeys, func(r *keyAlg) bool { return r.sig == negotiated.sig && canSign(signer, r.sig) })
+			k.row = keyRow(key.Type(), names, func(r *keyAlg) bool { return r.sig == negotiated.sig && canSign(signer, r.sig) })
 		}
 		if k.row == nil {
-			k.row = keyRow(key.Type(), s.tcfg.HostKeys, func(r *keyAlg) bool { return canSign(signer, r.sig) })
+			k.row = keyRow(key.Type(), names, func(r *keyAlg) bool { return canSign(signer, r.sig) })
 		}
 		if k.row == nil || p.find(k.blob) != nil || len(data)+len(k.blob) > maxHostKeyOctets {
 			continue

@@ -73,7 +73,7 @@ func scriptServerAs(t *testing.T, cfg *ClientConfig, version string) (*script, *
 	if err := p.c.Handshake(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := s.authenticate(context.Background(), p.c, ConnMeta{}); err != nil {
+	if _, _, err := authenticate(context.Background(), &s.Config, &s.Auth, p.c, ConnMeta{}); err != nil {
 		t.Fatal(err)
 	}
 	c := <-got

@@ -17,7 +17,6 @@ import (
 
 	gossh "golang.org/x/crypto/ssh"
 
-	"github.com/fairlead-ssh/fairlead/internal/msg"
 	"github.com/fairlead-ssh/fairlead/internal/transport"
 )
 
@@ -99,8 +98,16 @@ type Server struct {
 
 	// OnConn sees each connection before anything is read from it, on its own
 	// goroutine, and may refuse it with an error or return a context of its
-	// own, derived from the one it got.
+	// own, derived from the one it got, which reaches every handler of the
+	// connection. Cancelling that ends the connection; a cause that is a
+	// *DisconnectError, not Remote, is what the client is told then, before
+	// login as after it.
 	OnConn func(context.Context, net.Conn) (context.Context, error)
+	// Prepare, called after OnConn with its context, may change how this
+	// connection is dealt with: c is a copy of the server's configuration, for
+	// it alone to keep. An error, or a configuration that cannot be used, refuses
+	// the connection. It must read nothing and write nothing. Nil costs nothing.
+	Prepare func(ctx context.Context, nc net.Conn, c *ConnConfig) error
 	// OnLogin is called once a user is authenticated, before any channel is
 	// opened. An error ends the connection. It must not wait for the peer.
 	OnLogin func(context.Context, *Conn) error
@@ -142,12 +149,13 @@ type Server struct {
 
 // served is one connection of a server, authenticated or not.
 type served struct {
-	t    *transport.Conn
-	conn *Conn // nil before authentication
+	t        *transport.Conn
+	conn     *Conn     // nil before authentication
+	prepared *prepared // nil unless Prepare is set
 
 	source      netip.Prefix // zero if it is bound by nothing
 	tried       bool         // a login was tried and failed
-	refusedByUs bool         // by OnConn
+	refusedByUs bool         // by a hook, or a context ended
 }
 
 // prepare checks the configuration, once.
@@ -165,42 +173,17 @@ func (s *Server) prepare() error {
 }
 
 func (s *Server) configure() error {
-	if err := s.Auth.GSSAPI.check(); err != nil {
-		return err
-	}
 	if err := s.Sources.check(); err != nil {
 		return err
 	}
-	gss := s.Auth.GSSAPI.keyExchange()
-	if err := checkHostKeys(s.currentHostKeys()); err != nil && (len(s.currentHostKeys()) > 0 || len(gss) == 0) {
-		return err
-	}
-	o, err := s.resolve(gss...)
-	if err != nil {
-		return err
-	}
-	names, err := sigAlgs(&s.Auth, s.Profile)
-	if err != nil {
-		return err
-	}
+	var err error
 	if s.forward, err = s.Forward.prepare(); err != nil {
 		return err
 	}
 	s.channels, s.requests = s.forwardHandlers(&s.forward)
-	if s.tcfg, err = s.transport(msg.Server, o); err != nil {
-		return err
-	}
-	if s.tcfg.Greeting, err = greetingLines(s.Greeting); err != nil {
-		return err
-	}
-	s.tcfg.Admit = s.admitIdent
-	s.tcfg.Signers = s.currentHostKeys
-	s.tcfg.GSS = s.Auth.GSSAPI.transport()
-	s.tcfg.Extensions = []msg.Extension{
-		{Name: "server-sig-algs", Value: names},
-		{Name: "ping@openssh.com", Value: []byte("0")},
-	}
-	return nil
+	own := s.connConfig()
+	s.tcfg, err = s.transportFor(&own)
+	return err
 }
 
 // Serve accepts connections from l and serves each on goroutines of its own,
@@ -259,7 +242,7 @@ func (s *Server) ServeConn(ctx context.Context, nc net.Conn) error {
 		return err
 	}
 	log := s.logger()
-	sv := &served{t: transport.New(nc, s.configFor(nc))}
+	sv := &served{t: transport.New(nc, s.configFor(nc, s.tcfg, &s.Auth))}
 	if err := s.enter(sv, nc); err != nil {
 		_ = nc.Close()
 		log.Warn("connection refused", "remote", nc.RemoteAddr(), "err", err)
@@ -268,6 +251,9 @@ func (s *Server) ServeConn(ctx context.Context, nc net.Conn) error {
 	defer s.leave(sv)
 	start := time.Now()
 	conn, err := s.admit(ctx, sv, nc)
+	if p := sv.prepared; p != nil {
+		log = p.logger()
+	}
 	if err != nil {
 		s.penalize(ctx, sv, err)
 		_ = sv.t.Close()
@@ -281,7 +267,12 @@ func (s *Server) ServeConn(ctx context.Context, nc net.Conn) error {
 			return err
 		}
 	}
-	defer context.AfterFunc(conn.ctx, func() { _ = conn.t.Close() })()
+	defer context.AfterFunc(conn.ctx, func() {
+		if d := farewell(conn.ctx); d != nil {
+			_ = conn.t.Disconnect(d.Reason, d.Text)
+		}
+		_ = conn.t.Close()
+	})()
 	conn.announceHostKeys()
 	err = conn.run()
 	conn.handlers.Wait()
@@ -318,6 +309,7 @@ func (s *Server) admit(ctx context.Context, sv *served, nc net.Conn) (conn *Conn
 		}
 		if conn == nil {
 			sv.t.ReleaseReader()
+			sv.refusedByUs = sv.refusedByUs || ctx.Err() != nil
 		}
 	}()
 	if s.OnConn != nil {
@@ -330,24 +322,34 @@ func (s *Server) admit(ctx context.Context, sv *served, nc net.Conn) (conn *Conn
 			ctx = c
 		}
 	}
+	if s.Prepare != nil {
+		if err := s.prepareConn(ctx, sv, nc); err != nil {
+			sv.refusedByUs = true
+			return nil, err
+		}
+	}
+	cfg, sa := sv.config(s)
 	if err := sv.t.Handshake(ctx); err != nil {
 		return nil, err
 	}
-	limit := s.Timeouts.Auth
+	limit := cfg.Timeouts.Auth
 	orDefault(&limit, defaultServerAuthTimeout)
 	timed, cancel := context.WithTimeoutCause(ctx, limit, &TimeoutError{What: "authentication"})
 	defer cancel()
 	// A reader that waits for the client hears of the end of its time by the
 	// end of its connection.
-	defer context.AfterFunc(timed, func() {
-		why := "login took too long"
-		if ctx.Err() != nil {
+	goodbye := func() {
+		reason, why := uint32(DisconnectByApplication), "login took too long"
+		if d := farewell(ctx); d != nil {
+			reason, why = d.Reason, d.Text
+		} else if ctx.Err() != nil {
 			why = "ended by the server"
 		}
-		_ = sv.t.Disconnect(uint32(DisconnectByApplication), why)
-	})()
+		_ = sv.t.Disconnect(reason, why)
+	}
+	defer context.AfterFunc(timed, goodbye)()
 	i := sv.t.Info()
-	auth, tried, err := s.authenticate(timed, sv.t, ConnMeta{
+	auth, tried, err := authenticate(timed, cfg, sa, sv.t, ConnMeta{
 		RemoteAddr: nc.RemoteAddr(), LocalAddr: nc.LocalAddr(),
 		ClientIdent: i.RemoteIdent, ServerIdent: i.LocalIdent, SessionID: i.SessionID,
 	})
@@ -355,13 +357,24 @@ func (s *Server) admit(ctx context.Context, sv *served, nc net.Conn) (conn *Conn
 	if err != nil {
 		if timed.Err() != nil {
 			err = context.Cause(timed)
+			goodbye() // if a handler saw the end first
 		}
 		return nil, err
 	}
-	conn = newConn(ctx, sv.t, &s.Config, *auth)
+	conn = newConn(ctx, sv.t, cfg, *auth)
+	conn.prepared = sv.prepared
 	conn.server, conn.openers, conn.globals = s, s.channels, s.requests
 	conn.forwards = make(chan struct{}, s.forward.MaxConns)
 	return conn, s.authenticated(sv, conn)
+}
+
+// farewell is what the client is to be told because ctx has ended, nil if its
+// cause says nothing of that.
+func farewell(ctx context.Context) *DisconnectError {
+	if d, ok := errors.AsType[*DisconnectError](context.Cause(ctx)); ok && !d.Remote {
+		return d
+	}
+	return nil
 }
 
 // enter counts a connection, or says why there is no room for it.

@@ -48,20 +48,13 @@ func greetingLines(text string) (string, error) {
 
 var errVersionPattern = errors.New("does not match the version pattern")
 
-// admitIdent applies VersionPattern.
-func (s *Server) admitIdent(ident string) error {
-	if p := s.VersionPattern; p != nil && !p.MatchString(ident) {
-		return errVersionPattern
-	}
-	return nil
-}
-
-// configFor returns the transport's configuration for one connection.
-func (s *Server) configFor(nc net.Conn) *transport.Config {
+// configFor returns the transport's configuration for one connection: tcfg, with
+// AlgorithmsFor if that is set.
+func (s *Server) configFor(nc net.Conn, tcfg *transport.Config, auth *ServerAuth) *transport.Config {
 	if s.AlgorithmsFor == nil {
-		return s.tcfg
+		return tcfg
 	}
-	cfg := *s.tcfg
+	cfg := *tcfg
 	cfg.Choose = func(ident string) (*transport.Algorithms, error) {
 		a, err := s.AlgorithmsFor(ConnMeta{
 			RemoteAddr: nc.RemoteAddr(), LocalAddr: nc.LocalAddr(),
@@ -74,7 +67,7 @@ func (s *Server) configFor(nc net.Conn) *transport.Config {
 			Profile: a.Profile, KeyExchanges: a.KeyExchanges, HostKeyAlgorithms: a.HostKeyAlgorithms,
 			Ciphers: a.Ciphers, MACs: a.MACs, Compression: a.Compression,
 		}
-		o, err := lists.resolve(s.Auth.GSSAPI.keyExchange()...)
+		o, err := lists.resolve(auth.GSSAPI.keyExchange()...)
 		if err != nil {
 			return nil, err
 		}

@@ -50,7 +50,7 @@ type Conn struct {
 
 	out outbox
 
-	signers []gossh.Signer // a server's host keys; not changed after New
+	signers []gossh.Signer // a server's host keys; not changed after Handshake began
 
 	quirks atomic.Uint32 // those of the peer, once its ident is known
 
@@ -102,9 +102,7 @@ type Info struct {
 // call Handshake.
 func New(nc net.Conn, cfg *Config) *Conn {
 	c := &Conn{
-		cfg:     *cfg,
 		nc:      nc,
-		log:     cfg.Log,
 		opener:  seal.Plain{},
 		phase:   msg.FirstKex,
 		first:   true,
@@ -112,23 +110,32 @@ func New(nc net.Conn, cfg *Config) *Conn {
 		done:    make(chan struct{}),
 		written: make(chan struct{}),
 	}
+	c.lastIn.Store(time.Now().UnixNano())
+	c.out.init(c)
+	c.Configure(cfg)
+	return c
+}
+
+// Configure replaces the configuration, before Handshake and on the goroutine
+// that is going to call it.
+func (c *Conn) Configure(cfg *Config) {
+	c.cfg, c.log, c.signers = *cfg, cfg.Log, nil
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
 	}
-	c.info.LocalIdent = cfg.Version
-	c.lastIn.Store(time.Now().UnixNano())
 	if cfg.Signers != nil && cfg.Role == msg.Server {
 		c.signers = cfg.Signers()
 	}
-	c.out.init(c)
-	return c
+	c.mu.Lock()
+	c.info.LocalIdent = cfg.Version
+	c.mu.Unlock()
 }
 
 // Handshake exchanges idents and does the first key exchange. The calling
 // goroutine is the reader from then on. Cancelling ctx ends the connection
-// during the handshake, not later. After an error the Conn is closed.
+// during the handshake, not later; see Abort. After an error the Conn is closed.
 func (c *Conn) Handshake(ctx context.Context) error {
-	stop := context.AfterFunc(ctx, func() { c.fail(context.Cause(ctx)) })
+	stop := context.AfterFunc(ctx, func() { c.Abort(context.Cause(ctx)) })
 	defer stop()
 	c.in = packet.Get(1)
 	c.in.Trim(0)
@@ -261,6 +268,16 @@ func (c *Conn) ReleaseReader() {
 func (c *Conn) Disconnect(reason uint32, text string) error {
 	c.end(&DisconnectError{Reason: reason, Text: text}, reason, text)
 	return nil
+}
+
+// Abort ends the connection for that cause: at once, unless the cause is a
+// DisconnectError that did not come from a peer, which is sent then.
+func (c *Conn) Abort(cause error) {
+	if d, ok := errors.AsType[*DisconnectError](cause); ok && !d.Remote {
+		c.end(cause, d.Reason, d.Text)
+		return
+	}
+	c.fail(cause)
 }
 
 // Violation ends the connection because the peer broke the protocol, and

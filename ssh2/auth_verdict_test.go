@@ -1,0 +1,347 @@
+package ssh2
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	gossh "golang.org/x/crypto/ssh"
+
+	"github.com/fairlead-ssh/fairlead/internal/msg"
+)
+
+// stepwise has handlers that say by themselves what is enough: a password and
+// then a code.
+func stepwise() ServerAuth {
+	return ServerAuth{
+		PublicKey: anyKey,
+		Password: func(_ context.Context, a *AuthAttempt, pw string) Verdict {
+			if pw != "secret" {
+				return Verdict{}
+			}
+			return Verdict{OK: true, Partial: true, Identity: "half", Methods: []string{"keyboard-interactive"}}
+		},
+		Interactive: func(ctx context.Context, a *AuthAttempt, ask Asker) Verdict {
+			v := code("1")(ctx, a, ask)
+			v.OK = v.OK && slices.Contains(a.Done, "password")
+			return v
+		},
+	}
+}
+
+func TestVerdictPartial(t *testing.T) { // RFC 4252 section 5.1
+	l := authRun{auth: stepwise()}
+	expectAuth(t, l.run(t,
+		reqPassword("alice", "secret"),
+		reqSigned(t, "alice", edKey("a")), // not among the methods that lead on
+		reqPassword("alice", "secret"),
+		reqInteractive("alice"), infoAnswer("0"),
+		reqInteractive("alice"), infoAnswer("1"),
+	), "partial keyboard-interactive", "failure keyboard-interactive", "failure keyboard-interactive",
+		"ask Code: ", "failure keyboard-interactive", "ask Code: ", "success")
+	if l.res.Identity != "code" || !slices.Equal(l.res.Methods, []string{"password", "keyboard-interactive"}) {
+		t.Errorf("result %+v", l.res)
+	}
+	// Without OK, and without Methods: whatever is configured may be next.
+	l = authRun{auth: ServerAuth{PublicKey: anyKey, Password: func(_ context.Context, a *AuthAttempt, pw string) Verdict {
+		return Verdict{Partial: len(a.Done) < 2, OK: len(a.Done) == 2}
+	}}}
+	expectAuth(t, l.run(t, reqPassword("alice", "x"), reqPassword("alice", "x"), reqPassword("alice", "x")),
+		"partial publickey,password", "partial publickey,password", "success")
+}
+
+// What was done, and what may be next, is of one user and service.
+func TestCVE_2_3_PartialOfAnotherUser(t *testing.T) {
+	for name, between := range map[string][]byte{
+		"user":    reqInteractive("bob"),
+		"service": authRequest("alice", "other", "none", nil),
+	} {
+		l := authRun{auth: stepwise()}
+		in := [][]byte{reqPassword("alice", "secret"), between}
+		want := []string{"partial keyboard-interactive", "failure publickey,password,keyboard-interactive"}
+		if name == "user" {
+			in, want = append(in, infoAnswer("1")), []string{want[0], "ask Code: ", want[1]}
+		}
+		in, want = append(in, reqInteractive("alice"), infoAnswer("1")), append(want, "ask Code: ", "failure publickey,password,keyboard-interactive")
+		expectAuth(t, l.run(t, in...), want...)
+	}
+}
+
+// Partial and Require hold together, whichever asks for more.
+func TestCVE_2_6_PartialWithRequire(t *testing.T) {
+	l := authRun{auth: stepwise()}
+	l.auth.Require = func(string) [][]string { return [][]string{{"password", "publickey"}} }
+	// The handler wants a code next and Require a key: neither leads on.
+	expectAuth(t, l.run(t, reqPassword("alice", "secret"), reqInteractive("alice"), reqSigned(t, "alice", edKey("a"))),
+		"partial ", "failure ", "failure ")
+
+	// The handler only wants more, and Require knows what.
+	l.auth.Password = func(context.Context, *AuthAttempt, string) Verdict { return Verdict{Partial: true} }
+	expectAuth(t, l.run(t, reqPassword("alice", "x"), reqInteractive("alice"), reqSigned(t, "alice", edKey("a"))),
+		"partial publickey", "failure publickey", "success")
+
+	// OK alone is not enough for Require.
+	l.auth.Password = func(context.Context, *AuthAttempt, string) Verdict { return Verdict{OK: true} }
+	expectAuth(t, l.run(t, reqPassword("alice", "x"), reqPassword("alice", "x")), "partial publickey", "failure publickey")
+
+	// Require is fulfilled, and a handler wants more than that.
+	l.auth.Require = func(string) [][]string { return [][]string{{"password"}, {"hostbased"}} }
+	l.auth.Password = func(context.Context, *AuthAttempt, string) Verdict {
+		return Verdict{Partial: true, Methods: []string{"keyboard-interactive", "hostbased", "gssapi-with-mic", "none"}}
+	}
+	expectAuth(t, l.run(t, reqSigned(t, "alice", edKey("a")), reqPassword("alice", "x"), reqNone("alice"), reqInteractive("alice"), infoAnswer("1")),
+		"failure password", "partial keyboard-interactive", "failure keyboard-interactive", "ask Code: ", "success")
+}
+
+func TestVerdictMethods(t *testing.T) {
+	asked := 0
+	l := authRun{auth: ServerAuth{
+		None: func(_ context.Context, a *AuthAttempt) Verdict {
+			if a.User == "alice" {
+				return Verdict{Methods: []string{"hostbased", "password"}}
+			}
+			return Verdict{}
+		},
+		Password: func(_ context.Context, a *AuthAttempt, pw string) Verdict {
+			v := Verdict{OK: pw == "p"}
+			if pw == "key" {
+				v.Methods = []string{"publickey"}
+			}
+			return v
+		},
+		PublicKey:   func(context.Context, *AuthAttempt, gossh.PublicKey) Verdict { asked++; return Verdict{} },
+		Interactive: code("1"),
+	}}
+	all := "failure publickey,password,keyboard-interactive"
+	key := reqSigned(t, "alice", edKey("a"))
+	expectAuth(t, l.run(t, reqNone("bob"), reqNone("alice"), reqInteractive("alice"), key, reqPassword("alice", "key"), reqPassword("alice", "p")),
+		all, "failure password", "failure password", "failure password", "failure publickey", "failure publickey")
+	if asked != 0 {
+		t.Error("a method that does not lead on was asked")
+	}
+	// They hold until the next, and for this user.
+	expectAuth(t, l.run(t, reqNone("alice"), reqPassword("alice", "x"), reqPassword("bob", "x"), reqPassword("alice", "key"), key),
+		"failure password", "failure password", all, "failure publickey", "failure publickey")
+	if asked != 1 {
+		t.Errorf("asked %d times", asked)
+	}
+}
+
+// A key that is only offered, or that comes with a wrong signature, does not
+// take its holder to the next step.
+func TestCVE_2_1_MethodsOfAnOffer(t *testing.T) {
+	own, victim := edKey("own"), edKey("victim")
+	l := authRun{auth: ServerAuth{
+		None: func(context.Context, *AuthAttempt) Verdict { return Verdict{Methods: []string{"publickey"}} },
+		PublicKey: func(_ context.Context, _ *AuthAttempt, k gossh.PublicKey) Verdict {
+			if string(k.Marshal()) == string(victim.PublicKey().Marshal()) {
+				return Verdict{Partial: true, Methods: []string{"password"}, Banner: "next: password\r\n"}
+			}
+			return Verdict{Banner: "unknown\r\n"}
+		},
+		Password: func(context.Context, *AuthAttempt, string) Verdict { return Verdict{OK: true} },
+	}}
+	blob := victim.PublicKey().Marshal()
+	forged, err := sign(own, rowOf(own), signedData(testSession, "alice", serviceConnection, "ssh-ed25519", blob))
+	if err != nil {
+		t.Fatal(err)
+	}
+	expectAuth(t, l.run(t, reqNone("alice"),
+		reqQuery("alice", "ssh-ed25519", blob), reqPassword("alice", "x"),
+		reqSig("alice", "ssh-ed25519", blob, forged), reqPassword("alice", "x"),
+		reqQuery("alice", "ssh-ed25519", own.PublicKey().Marshal())),
+		"failure publickey", "banner next: password\r\n", "pkok", "failure publickey",
+		"failure publickey", "failure publickey", "banner unknown\r\n", "failure publickey")
+	expectAuth(t, l.run(t, reqQuery("alice", "ssh-ed25519", blob), reqSigned(t, "alice", victim), reqSigned(t, "alice", victim), reqPassword("alice", "x")),
+		"banner next: password\r\n", "pkok", "banner next: password\r\n", "partial password", "failure password", "success")
+}
+
+// One key is not two factors, partial or not.
+func TestVerdictPartialSameKey(t *testing.T) {
+	a, b := edKey("a"), edKey("b")
+	l := authRun{auth: ServerAuth{PublicKey: func(_ context.Context, at *AuthAttempt, _ gossh.PublicKey) Verdict {
+		return Verdict{OK: len(at.Done) > 0, Partial: len(at.Done) == 0}
+	}}}
+	expectAuth(t, l.run(t, reqSigned(t, "alice", a), reqSigned(t, "alice", a), reqSigned(t, "alice", b)),
+		"partial publickey", "failure publickey", "success")
+}
+
+// The limits of a partial factor count like any other's.
+func TestCVE_2_4_LimitsOfPartialFactors(t *testing.T) {
+	l := authRun{auth: ServerAuth{
+		Password: func(context.Context, *AuthAttempt, string) Verdict {
+			return Verdict{Partial: true, Limits: Limits{ForceCommand: "x", NoPTY: true}}
+		},
+		Interactive: code("1"),
+	}}
+	expectAuth(t, l.run(t, reqPassword("alice", "x"), reqInteractive("alice"), infoAnswer("1")), "partial password,keyboard-interactive", "ask Code: ", "success")
+	if l.res.Limits.ForceCommand != "x" || !l.res.Limits.NoPTY {
+		t.Errorf("limits %+v", l.res.Limits)
+	}
+	l.auth.Password = func(context.Context, *AuthAttempt, string) Verdict {
+		return Verdict{Partial: true, Methods: []string{"password"}, Limits: Limits{SourceAddress: must(parseSources("198.51.100.0/24"))}}
+	}
+	expectAuth(t, l.run(t, reqPassword("alice", "x")), "failure password,keyboard-interactive")
+}
+
+// A partial success costs no try, and there is an end to them all the same.
+func TestCVE_2_14_PartialsAreBounded(t *testing.T) {
+	l := authRun{auth: ServerAuth{MaxTries: 1, Password: func(context.Context, *AuthAttempt, string) Verdict { return Verdict{Partial: true} }}}
+	var in [][]byte
+	for range 1000 {
+		in = append(in, reqPassword("alice", "x"))
+	}
+	out := l.run(t, in...)
+	if n := len(out); n != 128 || out[n-2] != "partial password" || out[n-1] != "disconnect 14" {
+		t.Errorf("%d answers, the last %q", n, out[max(0, n-2):])
+	}
+}
+
+// An opening "none" and offers of keys that are welcome are no failures; a
+// second "none" and other keys are.
+func TestProbesAreNoFailures(t *testing.T) {
+	good, bad := edKey("good"), edKey("bad")
+	offer := reqQuery("alice", "ssh-ed25519", good.PublicKey().Marshal())
+	l := authRun{auth: ServerAuth{MaxTries: 1, None: func(context.Context, *AuthAttempt) Verdict { return Verdict{} }, PublicKey: keysOf(good)}}
+	expectAuth(t, l.run(t, reqNone("alice"), offer, offer, offer, reqSigned(t, "alice", good)), "failure publickey", "pkok", "pkok", "pkok", "success")
+	expectAuth(t, l.run(t, reqNone("alice"), offer, reqNone("alice")), "failure publickey", "pkok", "disconnect 14")
+	expectAuth(t, l.run(t, reqNone("alice"), reqQuery("alice", "ssh-ed25519", bad.PublicKey().Marshal())), "failure publickey", "disconnect 14")
+	expectAuth(t, l.run(t, offer, reqNone("alice")), "pkok", "disconnect 14") // not the opening one
+}
+
+func TestVerdictBanner(t *testing.T) { // RFC 4252 section 5.4
+	l := authRun{auth: ServerAuth{
+		Banner: func(context.Context, ConnMeta) string { return "first\r\n" },
+		Password: func(_ context.Context, _ *AuthAttempt, pw string) Verdict {
+			switch pw {
+			case "old":
+				return Verdict{Banner: "expired\r\n", Change: &ChangeRequest{Prompt: "new"}}
+			case "half":
+				return Verdict{Banner: "half\r\n", Partial: true}
+			case "p":
+				return Verdict{Banner: "welcome\r\n", OK: true}
+			}
+			return Verdict{Banner: "no\r\n"}
+		},
+		PasswordChange: func(context.Context, *AuthAttempt, string, string) Verdict { return Verdict{} },
+	}}
+	expectAuth(t, l.run(t, reqPassword("alice", "x"), reqPassword("alice", "old"), reqPassword("alice", "half"), reqPassword("alice", "p")),
+		"banner first\r\n", "banner no\r\n", "failure password", "banner expired\r\n", "change new",
+		"banner half\r\n", "partial password", "banner welcome\r\n", "success")
+
+	l = authRun{auth: ServerAuth{None: func(context.Context, *AuthAttempt) Verdict {
+		return Verdict{Banner: strings.Repeat("x", maxBannerText-1) + "Ä" + strings.Repeat("x", 1<<20)}
+	}}}
+	if out := l.run(t, reqNone("alice")); len(out) != 2 || out[0] != "banner "+strings.Repeat("x", maxBannerText-1) {
+		t.Errorf("%d answers, %d octets", len(out), len(out[0]))
+	}
+}
+
+// A banner does not tell how long a handler took.
+func TestCVE_7_2_BannerAfterTheDelay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		l := authRun{auth: ServerAuth{
+			MinFailureDelay: time.Second,
+			Password:        func(context.Context, *AuthAttempt, string) Verdict { return Verdict{Banner: "no\r\n"} },
+		}}
+		var c timedConn
+		s, err := newAuthServer(&l.auth, &c, ConnMeta{}, (&Config{}).logger(), 0, Modern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.scriptConn = scriptConn{gone: make(chan struct{}), in: [][]byte{msg.Append(nil, &msg.ServiceRequest{Service: "ssh-userauth"}), reqPassword("alice", "x")}}
+		_, _ = s.run(t.Context())
+		for _, at := range c.at[1:] {
+			if d := at.Sub(start); d != time.Second {
+				t.Errorf("said %q after %v", c.out[1:], d)
+			}
+		}
+		if len(c.at) != 3 {
+			t.Errorf("said %q", c.out)
+		}
+	})
+}
+
+// timedConn notes when something was said.
+type timedConn struct {
+	scriptConn
+	at []time.Time
+}
+
+func (c *timedConn) PostMessage(m msg.Message) error {
+	c.at = append(c.at, time.Now())
+	return c.scriptConn.PostMessage(m)
+}
+
+func TestSignatureObserver(t *testing.T) {
+	type seen struct {
+		method             string
+		verified, asked    bool
+		fingerprint, wrong string
+	}
+	var got []seen
+	final := false
+	own, other := edKey("own"), edKey("other")
+	fp := func(k gossh.PublicKey) string { return gossh.FingerprintSHA256(k) }
+	l := authRun{auth: ServerAuth{
+		PublicKey: func(_ context.Context, a *AuthAttempt, _ gossh.PublicKey) Verdict {
+			final = a.Verified
+			return Verdict{OK: a.User == "alice"}
+		},
+		HostBased: func(context.Context, *AuthAttempt, *HostBasedClaim) Verdict { final = true; return Verdict{} },
+		Signature: func(_ context.Context, a *AuthAttempt, k gossh.PublicKey, err error) {
+			s := seen{a.Method, a.Verified, final, fp(k), ""}
+			if err != nil {
+				s.wrong = err.Error()
+			}
+			a.Verified = true // a copy: of no avail
+			got = append(got, s)
+		},
+	}}
+	blob := own.PublicKey().Marshal()
+	forged, err := sign(other, rowOf(other), signedData(testSession, "alice", serviceConnection, "ssh-ed25519", blob))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := "failure publickey,hostbased"
+	expectAuth(t, l.run(t,
+		reqQuery("alice", "ssh-ed25519", blob),
+		reqSig("alice", "ssh-ed25519", blob, forged),
+		reqSig("alice", "ssh-ed25519", blob, nil),
+		reqSigned(t, "bob", own), // the key is not welcome, so nobody looks at the signature
+		reqSigned(t, "alice", own),
+	), "pkok", f, f, f, "success")
+	want := []seen{
+		{"publickey", false, false, fp(own.PublicKey()), "signature: wrong"},
+		{"publickey", false, false, fp(own.PublicKey()), "signature: malformed"},
+		{"publickey", true, false, fp(own.PublicKey()), ""},
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("told %+v\nwant %+v", got, want)
+	}
+
+	got = nil
+	final = false
+	expectAuth(t, l.run(t, reqHostBased(t, "alice", own, nil)), f)
+	if !slices.Equal(got, []seen{{"hostbased", true, false, fp(own.PublicKey()), ""}}) || !final {
+		t.Errorf("told %+v", got)
+	}
+}
+
+// An observer that outlasts the time for login lets nobody in.
+func TestCVE_2_7_LateObserver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		l := authRun{ctx: ctx, auth: ServerAuth{PublicKey: anyKey, Signature: func(context.Context, *AuthAttempt, gossh.PublicKey, error) { time.Sleep(time.Minute) }}}
+		expectAuth(t, l.run(t, reqSigned(t, "alice", edKey("a"))))
+		if !errors.Is(l.err, context.DeadlineExceeded) {
+			t.Error(l.err)
+		}
+	})
+}
