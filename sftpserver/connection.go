@@ -68,10 +68,11 @@ func (c *Connection) fire(f func()) (ok bool) {
 
 // A PanicError is a panic of an event's handler.
 type PanicError struct {
-	Value any
-	Stack []byte
+	Value any    // what was panicked with
+	Stack []byte // of the goroutine
 }
 
+// Error says what was panicked with, without the stack.
 func (e *PanicError) Error() string {
 	return fmt.Sprintf("sftpserver: a handler panicked: %v", e.Value)
 }
@@ -96,8 +97,10 @@ func (c *Connection) ID() string { return c.id }
 // Connected tells whether the connection is up.
 func (c *Connection) Connected() bool { return !c.ended.Load() }
 
-// LocalAddr and RemoteAddr are the ends of the connection.
-func (c *Connection) LocalAddr() net.Addr  { return c.nc.LocalAddr() }
+// LocalAddr is our end of the connection.
+func (c *Connection) LocalAddr() net.Addr { return c.nc.LocalAddr() }
+
+// RemoteAddr is the client's end of the connection.
 func (c *Connection) RemoteAddr() net.Addr { return c.nc.RemoteAddr() }
 
 // RemoteHost is the client's IP address.
@@ -172,6 +175,3 @@ func (c *Connection) ExchangeKeys(ctx context.Context) error {
 // SetDirListBufferSize changes how many entries READDIR answers on this connection at most, from the next listing
 // on; 0 is the server's setting.
 func (c *Connection) SetDirListBufferSize(n int) { c.listing.Store(int32(max(n, 0))) }
-
-
-

@@ -10,7 +10,7 @@ import (
 type ConnectionRequestEvent struct {
 	// Address and Port are the client's.
 	Address string
-	Port    int
+	Port    int // the client's
 	// Accept is preset by Options.AllowedClients and BlockedClients; what is left in it counts.
 	Accept bool
 }
@@ -22,7 +22,7 @@ type ConnectedEvent struct {
 	// StatusCode is 0 and Description "OK", or the number and the text of what went wrong
 	// while the connection was set up. See ErrorCode.
 	StatusCode  int
-	Description string
+	Description string // see StatusCode
 	// HostKeys, if not empty, take the place of Options.HostKeys for this connection.
 	HostKeys []gossh.Signer
 }
@@ -32,7 +32,7 @@ type DisconnectedEvent struct {
 	Event
 	// StatusCode is 0 and Description "OK", or the number and text of Err. See ErrorCode.
 	StatusCode  int
-	Description string
+	Description string // see StatusCode
 	// Err is why the connection ended; nil if the client left or was sent away.
 	Err error
 }

@@ -5,6 +5,7 @@ import "github.com/fairlead-ssh/fairlead/sftp"
 // A DirCreateEvent tells of MKDIR.
 type DirCreateEvent struct {
 	FileEvent
+	// Before is true ahead of the operation, false once it has run.
 	Before bool
 	Attrs  sftp.Attrs // what the client wants
 }
@@ -12,6 +13,7 @@ type DirCreateEvent struct {
 // A DirListEvent tells of OPENDIR.
 type DirListEvent struct {
 	FileEvent
+	// Before is true ahead of the operation, false once it has run.
 	Before bool
 	// Entries, set before, are the list; the directory itself is not looked at.
 	Entries []sftp.Entry
@@ -20,12 +22,14 @@ type DirListEvent struct {
 // A DirRemoveEvent tells of RMDIR.
 type DirRemoveEvent struct {
 	FileEvent
+	// Before is true ahead of the operation, false once it has run.
 	Before bool
 }
 
 // A FileOpenEvent tells of OPEN.
 type FileOpenEvent struct {
 	FileEvent
+	// Before is true ahead of the operation, false once it has run.
 	Before bool
 	// DesiredAccess is the access mask of versions 5 and 6, made of Flags below.
 	DesiredAccess uint32
@@ -46,9 +50,9 @@ type FileOpenEvent struct {
 // A FileReadEvent tells of READ.
 type FileReadEvent struct {
 	FileEvent
-	Handle string
-	Offset int64
-	Length int // most octets to return
+	Handle string // of the open file
+	Offset int64  // of the first octet
+	Length int    // most octets to return
 	// Data is what was read; what is left in it is sent, at most Length octets. It is valid during the call.
 	Data []byte
 }
@@ -56,33 +60,40 @@ type FileReadEvent struct {
 // A FileWriteEvent tells of WRITE.
 type FileWriteEvent struct {
 	FileEvent
+	// Before is true ahead of the operation, false once it has run.
 	Before bool
-	Handle string
-	Offset int64
+	Handle string // of the open file
+	Offset int64  // of the first octet
 	Data   []byte // what the client sent; valid during the call
 }
 
 // A FileCloseEvent tells that a file or directory is closed.
 type FileCloseEvent struct {
 	FileEvent
-	Handle string
-	// Complete tells that the client closed it and nothing had failed before; otherwise Err is why.
+	Handle string // being closed
+	// Complete tells that the client closed it and that no WRITE to it had failed: an upload is whole.
 	Complete bool
-	Err      error
+	Err      error // why it is not Complete
+	// Dir tells that it is a directory.
+	Dir bool
+	// Read and Written are the octets that were read from it and written to it.
+	Read, Written int64
 }
 
 // A FileRemoveEvent tells of REMOVE.
 type FileRemoveEvent struct {
 	FileEvent
+	// Before is true ahead of the operation, false once it has run.
 	Before bool
 }
 
 // A FileRenameEvent tells of RENAME.
 type FileRenameEvent struct {
 	FileEvent
+	// Before is true ahead of the operation, false once it has run.
 	Before  bool
-	NewPath string
-	Flags   sftp.RenameFlags
+	NewPath string           // the wanted name
+	Flags   sftp.RenameFlags // 0 in versions 3 and 4, except for posix-rename@openssh.com
 }
 
 // A GetAttributesEvent tells of STAT, LSTAT and FSTAT.
@@ -97,6 +108,7 @@ type GetAttributesEvent struct {
 // A SetAttributesEvent tells of SETSTAT and FSETSTAT.
 type SetAttributesEvent struct {
 	FileEvent
+	// Before is true ahead of the operation, false once it has run.
 	Before bool
 	Attrs  sftp.Attrs // what the client wants
 }
@@ -104,7 +116,7 @@ type SetAttributesEvent struct {
 // A ResolvePathEvent tells of REALPATH.
 type ResolvePathEvent struct {
 	FileEvent
-	OriginalPath string
+	OriginalPath string               // as the client sent it
 	ControlFlags sftp.RealPathControl // version 6
 	// RealPath is the answer.
 	RealPath string

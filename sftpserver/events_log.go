@@ -3,14 +3,14 @@ package sftpserver
 // An SSHStatusEvent tells of the progress of a secure connection.
 type SSHStatusEvent struct {
 	Event
-	Message string
+	Message string // one line
 }
 
 // A LogEvent is a line of the log.
 type LogEvent struct {
 	Event
-	Level   LogLevel
-	Message string
+	Level   LogLevel // of this line, LogInfo to LogDebug
+	Message string   // one line; text of the client is quoted
 	// Type is reserved and empty.
 	Type string
 }
@@ -18,7 +18,7 @@ type LogEvent struct {
 // An ErrorEvent is something that went wrong and that no caller is told.
 type ErrorEvent struct {
 	Event
-	Code        int // see ErrorCode
-	Description string
-	Err         error
+	Code        int    // see ErrorCode
+	Description string // the text of Err
+	Err         error  // what went wrong
 }
