@@ -16,8 +16,12 @@ func (s *Server) newAuth() (ssh2.ServerAuth, error) {
 	}
 	ask := func(ctx context.Context, a *ssh2.AuthAttempt, param string) ssh2.Verdict {
 		c := connectionOf(ctx)
-		ev := &UserAuthEvent{Event: Event{c}, User: a.User, Service: a.Service, Method: a.Method, Param: param, KeyAlgorithm: a.Algorithm}
-		return ssh2.Verdict{OK: c.fire(func() { f(ev) }) && ev.Accept}
+		ev := &UserAuthEvent{Event: Event{c}, User: a.User, Service: a.Service, Method: a.Method, Param: param, KeyAlgorithm: a.Algorithm, Done: a.Done}
+		ok := c.fire(func() { f(ev) }) && ev.Accept
+		if ok {
+			c.restrict(ev.Policy)
+		}
+		return ssh2.Verdict{OK: ok}
 	}
 	return ssh2.ServerAuth{
 		MaxTries: s.MaxAuthAttempts,

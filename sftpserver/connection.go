@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/fairlead-ssh/fairlead/sftp"
 	"github.com/fairlead-ssh/fairlead/ssh2"
 )
 
@@ -33,6 +34,7 @@ type Connection struct {
 type login struct {
 	home, root string
 	restrict   bool
+	policy     *sftp.Policy
 }
 
 func newConnection(e *engine, id string, nc net.Conn) *Connection {
@@ -81,6 +83,19 @@ func (c *Connection) loggedIn(conn *ssh2.Conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ssh = conn
+}
+
+// restrict notes what UserAuth said of the user.
+func (c *Connection) restrict(p *sftp.Policy) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.login.policy = p
+}
+
+func (c *Connection) policy() *sftp.Policy {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.login.policy
 }
 
 func (c *Connection) conn() *ssh2.Conn {

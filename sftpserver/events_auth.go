@@ -1,6 +1,9 @@
 package sftpserver
 
-import "github.com/fairlead-ssh/fairlead/ssh2"
+import (
+	"github.com/fairlead-ssh/fairlead/sftp"
+	"github.com/fairlead-ssh/fairlead/ssh2"
+)
 
 // A UserAuthEvent is one attempt to log in (SSHUserAuthRequest).
 type UserAuthEvent struct {
@@ -17,6 +20,9 @@ type UserAuthEvent struct {
 	Param string
 	// KeyAlgorithm is the signature algorithm (publickey, sigstatus).
 	KeyAlgorithm string
+	// Done has the methods that this user has passed on this connection so far, in
+	// order; what a handler requires besides is for it to decide.
+	Done []string
 
 	// Accept lets the user in, as far as this factor goes. For publickey it means that
 	// the key is welcome: the server verifies the signature itself. All answers of
@@ -38,4 +44,6 @@ type UserAuthEvent struct {
 	Banner string
 	// Limits restrict what the user may do. Those of all factors apply together.
 	Limits ssh2.Limits
+	// Policy, if set, restricts this user further than Options.Policy does.
+	Policy *sftp.Policy
 }

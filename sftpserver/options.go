@@ -106,6 +106,10 @@ type Options struct {
 	RootDirectory string
 	// FileSystem, if not nil, makes the file system of a session in place of RootDirectory.
 	FileSystem func(context.Context, *Connection) (sftp.FileSystem, error)
+	// WrapFileSystem, if not nil, is given the file system of each session when the session begins, and
+	// returns what is used in its place: within a quota, with a log, or not at all. An error
+	// refuses the session, whose end is that of the context.
+	WrapFileSystem func(context.Context, *Connection, sftp.FileSystem) (sftp.FileSystem, error)
 	// RestrictUserToHomeDir confines users to their home directory and what is below. Paths
 	// stay as seen from the root.
 	RestrictUserToHomeDir bool

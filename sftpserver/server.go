@@ -164,7 +164,12 @@ func (s *Server) newSFTP(e *engine) (*sftp.Server, error) {
 	}
 	files := &sftp.Server{
 		FS: func(ctx context.Context, _ sftp.SessionInfo) (sftp.FileSystem, error) {
-			return e.fileSystem(ctx, connectionOf(ctx))
+			c := connectionOf(ctx)
+			fsys, err := e.fileSystem(ctx, c)
+			if wrap := s.WrapFileSystem; err == nil && wrap != nil {
+				return wrap(ctx, c, fsys)
+			}
+			return fsys, err
 		},
 		MaxVersion: s.ProtocolVersion,
 		Limits:     s.Limits,
@@ -277,6 +282,7 @@ func (e *engine) session(ctx context.Context, s *ssh2.ServerSession) {
 		ClientIdent: info.RemoteIdent,
 		SessionID:   info.SessionID,
 		Identity:    s.Identity(),
+		Policy:      connectionOf(ctx).policy(),
 		Drain:       drain,
 	})
 	var left *ssh2.DisconnectError
