@@ -79,6 +79,9 @@ func CopyRange(ctx context.Context, dst File, off int64, src File, srcOff, n int
 				return written, err
 			}
 		}
+		if errors.Is(rerr, ErrShortRead) {
+			rerr = nil
+		}
 		if rerr != nil && !errors.Is(rerr, io.EOF) {
 			return written, rerr
 		}

@@ -572,3 +572,57 @@ func TestNegotiatedBySelection(t *testing.T) {
 		t.Errorf("told of %v", told)
 	}
 }
+
+// shortFS has files that give three octets at a time.
+type shortFS struct{ sftp.FileSystem }
+
+type shortFile struct{ sftp.File }
+
+func (f shortFS) Open(ctx context.Context, name string, how *sftp.OpenHow) (sftp.File, error) {
+	file, err := f.FileSystem.Open(ctx, name, how)
+	return shortFile{file}, err
+}
+
+func (f shortFile) ReadAt(p []byte, off int64) (int, error) {
+	n, err := f.File.ReadAt(p[:min(3, len(p))], off)
+	if err == nil && n < len(p) {
+		err = sftp.ErrShortRead
+	}
+	return n, err
+}
+
+// TestErrShortRead: short reads are no end of the file, for READ, copies, hashes and text.
+func TestErrShortRead(t *testing.T) {
+	_, tree := memServer(memfs.Options{})
+	for _, v := range []fxp.Version{4, 6} {
+		for _, serial := range []bool{false, true} {
+			srv := serverOf(shortFS{tree})
+			srv.Newline = "\r\n"
+			play(t, srv, sftp.SessionInfo{Serial: serial}, func(p *peer) {
+				p.init(v)
+				p.put("/f", "0123456789\nabc")
+				h := p.open("/f", fxp.OpenRead)
+				if m := p.call(&fxp.Read{Handle: h, Length: 10}).(*fxp.Data); string(m.Data) != "012" || m.EOF {
+					t.Errorf("read %q, end of file %v", m.Data, m.EOF)
+				}
+				p.close(h)
+				if got := p.get("/f"); got != "0123456789\nabc" {
+					t.Errorf("read %q", got)
+				}
+				h = p.open("/f", fxp.OpenRead|fxp.OpenText)
+				if got, _ := p.read(h, 0, 100); got != "0123456789\r\nabc" {
+					t.Errorf("text %q", got)
+				}
+				p.close(h)
+				p.want("copy", sftp.CodeOK, &fxp.Extended{Name: "copy-file", Data: appendStrings("/f", "/copy", true)})
+				if got := p.get("/copy"); got != "0123456789\nabc" {
+					t.Errorf("copy %q", got)
+				}
+				hash := p.extended("md5-hash", &fxp.ExtMD5Name{Path: "/f", MD5Range: fxp.MD5Range{Length: 14}})
+				if _, ok := hash.(*fxp.ExtendedReply); !ok {
+					t.Errorf("hash: %v", wire.Print(hash))
+				}
+			})
+		}
+	}
+}

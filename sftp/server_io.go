@@ -460,6 +460,17 @@ func readFull(r io.ReaderAt, p []byte, off int64) (n int, err error) {
 	return n, err
 }
 
+// readWhole is readFull that asks on after short reads, for who reads on behalf of a client.
+func readWhole(r io.ReaderAt, p []byte, off int64) (n int, err error) {
+	for {
+		var m int
+		m, err = readFull(r, p[n:], off+int64(n))
+		if n += m; m == 0 || !errors.Is(err, ErrShortRead) {
+			return n, err
+		}
+	}
+}
+
 // ErrShortRead is what File.ReadAt may answer with fewer octets than asked for, and at least
 // one, although the file goes on: the client gets those, and asks for the rest. Some clients
 // take it for the end of the file.

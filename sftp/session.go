@@ -252,7 +252,7 @@ func (s *session) request(r *request) (err error) {
 			s.awaitHashes()
 		}
 	}
-	if err = h.run(s, r); row.Reply != fxp.TypeStatus {
+	if err = h.run(s, r); row.Reply != fxp.TypeStatus && r.op != fxp.OpExtended { // whose reply may be either
 		err = notOK(err)
 	}
 	return err

@@ -38,7 +38,7 @@ type textReader struct {
 // Read implements io.Reader. It fills p unless the file ends or fails.
 func (r *textReader) Read(p []byte) (n int, err error) {
 	if r.from == r.to {
-		n, err = readFull(r.src, p, r.pos)
+		n, err = readWhole(r.src, p, r.pos)
 		r.pos += int64(n)
 		return n, err
 	}
@@ -48,7 +48,7 @@ func (r *textReader) Read(p []byte) (n int, err error) {
 		// One more than needed, since a separator may be cut behind its first octet.
 		buf := b.Bytes()[:min(textChunk, len(p)-n+1)]
 		var m int
-		m, err = readFull(r.src, buf, r.pos)
+		m, err = readWhole(r.src, buf, r.pos)
 		used, made := r.translate(p[n:], buf[:m], err != nil)
 		r.pos += int64(used)
 		n += made
@@ -224,7 +224,7 @@ func (f *textFile) seek(ctx context.Context, line uint64) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		n, err := readFull(f.File, b.Bytes(), pos)
+		n, err := readWhole(f.File, b.Bytes(), pos)
 		buf := b.Bytes()[:n]
 		at := 0
 		for line > 0 {
