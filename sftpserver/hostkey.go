@@ -1,0 +1,77 @@
+package sftpserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	gossh "golang.org/x/crypto/ssh"
+
+	"github.com/fairlead-ssh/fairlead/keys"
+)
+
+// maxKeyFile is the most that a file with a host key may have, in octets.
+const maxKeyFile = 1 << 20
+
+// HostKeyFile reads a private key without passphrase from a file, in any format of
+// package keys, for Options.HostKeys. If there is no such file it makes an Ed25519 key
+// and keeps it there, readable by its owner only: clients remember a server by its
+// key. The directory must exist. Two processes that begin at the same time agree on one key.
+func HostKeyFile(name string) (gossh.Signer, error) {
+	for {
+		key, err := readHostKey(name)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return key, err
+		}
+		err = makeHostKey(name)
+		if err != nil && !errors.Is(err, fs.ErrExist) { // another process was faster: its key counts
+			return nil, fmt.Errorf("sftpserver: host key: %w", err)
+		}
+	}
+}
+
+func readHostKey(name string) (gossh.Signer, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, fmt.Errorf("sftpserver: host key: %w", err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxKeyFile+1))
+	if err == nil && len(data) > maxKeyFile {
+		err = errors.New("is too large")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("sftpserver: host key: %s: %w", name, err)
+	}
+	key, err := keys.Parse(data, nil)
+	if err != nil {
+		return nil, fmt.Errorf("sftpserver: host key: %s: %w", name, err)
+	}
+	return key.Signer, nil
+}
+
+// makeHostKey makes the file as a whole or not at all, and never replaces one.
+func makeHostKey(name string) error {
+	key, err := keys.Generate(context.Background(), keys.Ed25519, keys.GenerateOptions{})
+	if err != nil {
+		return err
+	}
+	data, err := key.Marshal(keys.OpenSSH, keys.MarshalOptions{})
+	if err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(name), ".hostkey-") // with mode 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	_, err = f.Write(data)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return os.Link(f.Name(), name)
+}
