@@ -5,42 +5,48 @@ import (
 	"fmt"
 )
 
-// An Error is an error with one of the numbers of the component.
+// An Error is an error with one of the numbers of the component: see docs/errors.md.
 type Error struct {
-	Code int    // see ErrorCode
+	Code int    // one of the constants, or a number of the system: see ErrorCode
 	Op   string // what was being done; may be empty
-	Err  error  // why
+	Err  error  // why; nil stands for the text of the number
 }
 
+// Error says what went wrong, and in which operation.
 func (e *Error) Error() string {
-	if e.Op == "" {
-		return fmt.Sprintf("sftpserver: %v", e.Err)
+	why := CodeText(e.Code)
+	if e.Err != nil {
+		why = e.Err.Error()
 	}
-	return fmt.Sprintf("sftpserver: %s: %v", e.Op, e.Err)
+	if e.Op == "" {
+		return "sftpserver: " + why
+	}
+	return fmt.Sprintf("sftpserver: %s: %s", e.Op, why)
 }
 
+// Unwrap returns why.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Is finds errors of one number.
+// Is makes errors of one number the same error, whatever they were about.
 func (e *Error) Is(target error) bool {
 	t, ok := target.(*Error)
-	return ok && t.Code == e.Code && t.Op == e.Op
+	return ok && t.Code == e.Code && e.Code != 0
 }
 
-// Errors of methods.
+// Errors of methods, and of Disconnected and Error events. Compare with errors.Is: those that are
+// returned may say more.
 var (
-	ErrAlreadyListening  = &Error{104, "start", errors.New("listening already")}
-	ErrListening         = &Error{106, "set", errors.New("cannot change while listening")}
-	ErrUnknownConnection = &Error{126, "connection", errors.New("no connection of that id")}
-	ErrNoHostKey         = &Error{1301, "start", errors.New("no host key, or none with its private key")}
-	ErrNotLoggedIn       = errors.New("sftpserver: nobody is logged in yet")
+	// ErrAlreadyListening: Start of a Server that listens.
+	ErrAlreadyListening = &Error{Code: CodeAlreadyListening, Op: "start"}
+	// ErrListening: what cannot change while the server listens. The numbers for the port, the host and the
+	// number of connections differ; all three wrap this one.
+	ErrListening = &Error{Code: CodeLocalPort, Op: "set", Err: errors.New("cannot change while listening")}
+	// ErrUnknownConnection: no connection has that id, or none any more.
+	ErrUnknownConnection = &Error{Code: CodeUnknownConnection, Op: "connection"}
+	// ErrNoHostKey: there is nothing to sign key exchanges with.
+	ErrNoHostKey = &Error{Code: CodeNoHostKey, Op: "start"}
+	// ErrTooManyConnections: a client was refused because of Options.MaxConnections.
+	ErrTooManyConnections = &Error{Code: codeAborted, Op: "accept", Err: errors.New("too many connections")}
+	// ErrNotLoggedIn: what needs a user, before there is one.
+	ErrNotLoggedIn = errors.New("sftpserver: nobody is logged in yet")
 )
-
-// ErrorCode is the number of an error: see docs/errors.md.
-func ErrorCode(err error) int {
-	var e *Error
-	if errors.As(err, &e) {
-		return e.Code
-	}
-	return 0
-}
