@@ -24,6 +24,9 @@ type Connection struct {
 	version atomic.Int32 // of SFTP
 	listing atomic.Int32 // entries per READDIR reply; 0: as the server
 
+	lines    queue        // for SSHStatus, Log and Error
+	refusals atomic.Int32 // logins that failed
+
 	mu    sync.Mutex
 	ssh   *ssh2.Conn // once logged in
 	value any
@@ -38,7 +41,9 @@ type login struct {
 }
 
 func newConnection(e *engine, id string, nc net.Conn) *Connection {
-	return &Connection{engine: e, id: id, nc: nc}
+	c := &Connection{engine: e, id: id, nc: nc}
+	c.lines.engine, c.lines.conn = e, c
+	return c
 }
 
 type connectionKey struct{}

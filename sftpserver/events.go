@@ -49,11 +49,17 @@ type Events struct {
 	// ResolvePath: REALPATH. Once.
 	ResolvePath func(*ResolvePathEvent)
 
+	// SSHStatus, Log and Error tell of what has happened already: nothing waits for them, and
+	// other events may come in between. What cannot be kept until a handler has time is lost, which
+	// a *LostLinesError tells. They come before Disconnected, unless their handlers take longer than
+	// a few seconds then.
+
 	// SSHStatus: progress of the secure connection.
 	SSHStatus func(*SSHStatusEvent)
 	// Log: a line of the log, by Options.LogLevel.
 	Log func(*LogEvent)
-	// Error: something went wrong that no caller is told.
+	// Error: something went wrong that no caller is told. A failed login is one, once its client
+	// has gone.
 	Error func(*ErrorEvent)
 }
 

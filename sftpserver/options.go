@@ -141,9 +141,12 @@ type Options struct {
 
 	// LogLevel says what the Log event and Logger get. New sets LogInfo.
 	LogLevel LogLevel
-	// Logger also gets what the Log event gets; nil gets nothing.
+	// Logger also gets what the Log event gets, as records with the attributes connection, user and
+	// remote: of slog.LevelInfo and above what LogInfo has, of slog.LevelDebug what LogVerbose adds,
+	// of slog.LevelDebug-4 what LogDebug adds. Nil gets nothing. It is called as events are: see Events.
 	Logger *slog.Logger
-	// LogSecrets shows passwords in the log. Leave it off.
+	// LogSecrets shows in the octets of LogDebug what is masked otherwise: passwords, answers of
+	// keyboard-interactive, cookies of X11 and environment variables. Leave it off.
 	LogSecrets bool
 }
 
@@ -184,6 +187,6 @@ type LogLevel int
 const (
 	LogNone    LogLevel = 0 // nothing
 	LogInfo    LogLevel = 1 // what happens: connections, logins, key exchanges
-	LogVerbose LogLevel = 2 // each packet
-	LogDebug   LogLevel = 3 // what is in them, secrets masked
+	LogVerbose LogLevel = 2 // each packet and each request, one line each, without content of files
+	LogDebug   LogLevel = 3 // the first DumpLimit octets of each packet, secrets masked
 )

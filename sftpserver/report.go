@@ -1,8 +1,149 @@
 package sftpserver
 
+import (
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"syscall"
+	"time"
+
+	"github.com/fairlead-ssh/fairlead/ssh2"
+)
+
 // report tells the Error event and the log of an error that no caller is told.
-func (s *Server) report(c *Connection, err error) {
-	if f := s.Error; f != nil {
-		f(&ErrorEvent{Event: Event{c}, Code: ErrorCode(err), Description: err.Error(), Err: err})
+// It never waits: see queue. c may be nil.
+func (e *engine) report(c *Connection, err error) {
+	if e.out.error == nil && !e.out.logs(LogInfo) {
+		return
 	}
+	e.queueOf(c).push(errorLine(c, err))
+}
+
+// errorLine is the line of an error.
+func errorLine(c *Connection, err error) line {
+	l := line{at: time.Now(), conn: c, level: LogInfo, grade: slog.LevelError, text: clean(err.Error()), err: err}
+	if code := ErrorCode(err); code != 0 {
+		l.attrs = []slog.Attr{slog.Int("code", code)}
+	}
+	if _, lost := errors.AsType[*LostLinesError](err); lost || ErrorCode(err) == CodeAuth {
+		l.grade = slog.LevelWarn // the client's fault, or ours by half
+	}
+	return l
+}
+
+// note writes a line of level Info to the log.
+func (e *engine) note(c *Connection, text string, attrs ...slog.Attr) {
+	if e.out.logs(LogInfo) {
+		e.tell(c, false, text, attrs)
+	}
+}
+
+// step tells SSHStatus and the log of a step of the secure connection. attrs
+// are data, or text of the client.
+func (c *Connection) step(text string, attrs ...slog.Attr) {
+	if e := c.engine; e.out.status != nil || e.out.logs(LogInfo) {
+		e.tell(c, true, text, attrs)
+	}
+}
+
+func (e *engine) tell(c *Connection, status bool, text string, attrs []slog.Attr) {
+	for i := range attrs {
+		attrs[i].Value = data(attrs[i].Value)
+	}
+	e.queueOf(c).push(line{at: time.Now(), conn: c, level: LogInfo, grade: slog.LevelInfo, text: text, attrs: attrs, status: status})
+}
+
+// queueOf is where lines about c wait; c may be nil.
+func (e *engine) queueOf(c *Connection) *queue {
+	if c == nil {
+		return &e.lines
+	}
+	return &c.lines
+}
+
+// logger is what ssh2 and sftp write to that is not about one connection, or has
+// it in the context; nil if nobody reads it.
+func (e *engine) logger() *slog.Logger {
+	if !e.out.logs(LogInfo) {
+		return nil
+	}
+	return slog.New(&lineHandler{engine: e})
+}
+
+// observe has ssh2 tell what happens on the connection. Who listens to nothing
+// pays for nothing.
+func (c *Connection) observe(cfg *ssh2.Config) {
+	o := &c.engine.out
+	cfg.Log = slog.New(&lineHandler{engine: c.engine, conn: c})
+	if o.status != nil || o.logs(LogInfo) {
+		cfg.OnIdent = func(ident string) { c.step("ident received", slog.String("ident", ident)) }
+		cfg.OnKex = c.kexDone
+	}
+	if o.packets() {
+		cfg.PacketLog = c.packet
+	}
+}
+
+// kexDone tells of a key exchange.
+func (c *Connection) kexDone(k ssh2.KexInfo) {
+	text := "keys exchanged"
+	if k.Number > 1 {
+		text = "keys exchanged again"
+	}
+	attrs := []slog.Attr{slog.Int("number", k.Number), slog.String("reason", k.Reason.String()), slog.String("kex", k.Kex), slog.String("hostkey", k.HostKeyAlgorithm)}
+	for _, d := range []struct {
+		way string
+		ssh2.Direction
+	}{{"in", k.In}, {"out", k.Out}} {
+		attrs = append(attrs, slog.String("cipher-"+d.way, d.Cipher))
+		if d.MAC != "" {
+			attrs = append(attrs, slog.String("mac-"+d.way, d.MAC))
+		}
+		attrs = append(attrs, slog.String("compression-"+d.way, d.Compression))
+	}
+	c.step(text, append(attrs, slog.Bool("strict", k.Strict), slog.Duration("time", k.Duration))...)
+}
+
+// over tells of the end of a connection: err is what ServeConn returned, after
+// start.
+func (e *engine) over(c *Connection, start time.Time, err error) {
+	why, conn := err, c.conn()
+	if why == nil && conn != nil {
+		why = conn.Wait() // has ended already
+	}
+	var attrs []slog.Attr
+	if conn != nil {
+		i := conn.Info()
+		attrs = append(attrs, slog.String("user", i.User), slog.Uint64("in", i.BytesIn), slog.Uint64("out", i.BytesOut))
+	}
+	attrs = append(attrs, slog.Duration("time", time.Since(start)), slog.String("reason", reason(why)))
+	c.step("disconnected", attrs...)
+	_, refused := errors.AsType[*ssh2.AuthError](err)
+	switch {
+	case err == nil:
+	case conn == nil && (refused || c.refusals.Load() > 0):
+		e.report(c, &Error{Code: CodeAuth, Op: "login", Err: err})
+	case !plainEnd(err):
+		e.report(c, err)
+	}
+}
+
+// reason says why a connection ended.
+func reason(err error) string {
+	switch {
+	case err == nil, errors.Is(err, ssh2.ErrClosed):
+		return "closed"
+	case errors.Is(err, io.EOF):
+		return "the client left"
+	}
+	return err.Error()
+}
+
+// plainEnd tells whether a connection ended as they do, even before a login:
+// one side left, or the network failed.
+func plainEnd(err error) bool {
+	_, said := errors.AsType[*ssh2.DisconnectError](err)
+	return said || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
+		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, ssh2.ErrServerClosed)
 }

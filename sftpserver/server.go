@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"log/slog"
 	"maps"
 	"net"
 	"slices"
@@ -51,6 +52,8 @@ type engine struct {
 	sftp     *sftp.Server
 	roots    *roots
 	accepted chan struct{} // closed when the accept loop has ended
+	out      outlets
+	lines    queue // what is reported of no connection, or of one that has ended
 }
 
 // Start listens, and returns when it does; connections are served until Shutdown or
@@ -103,7 +106,8 @@ func (s *Server) newEngine() (*engine, error) {
 	if len(s.HostKeys) == 0 && s.Connected == nil {
 		return nil, ErrNoHostKey
 	}
-	e := &engine{Server: s, accepted: make(chan struct{})}
+	e := &engine{Server: s, accepted: make(chan struct{}), out: newOutlets(s)}
+	e.lines.engine = e
 	var err error
 	if e.roots, err = newRoots(s); err != nil {
 		return nil, err
@@ -137,6 +141,10 @@ func (s *Server) newSSH(e *engine) (*ssh2.Server, error) {
 			return nil
 		},
 	}
+	ssh.Log = e.logger()
+	if !e.out.quiet() {
+		ssh.Prepare = e.prepare
+	}
 	if ssh.Rekey.Bytes == 0 {
 		ssh.Rekey.Bytes = DefaultRekey
 	}
@@ -155,6 +163,12 @@ func (s *Server) newSSH(e *engine) (*ssh2.Server, error) {
 		return nil, err
 	}
 	return ssh, nil
+}
+
+// prepare is how a connection differs from what newSSH says.
+func (e *engine) prepare(ctx context.Context, _ net.Conn, cfg *ssh2.ConnConfig) error {
+	connectionOf(ctx).observe(&cfg.Config)
+	return nil
 }
 
 // newSFTP turns the settings into those of the SFTP server.
@@ -177,7 +191,7 @@ func (s *Server) newSFTP(e *engine) (*sftp.Server, error) {
 		ReadOnly:   s.ReadOnly,
 		Policy:     s.Policy,
 		Newline:    s.ServerEOL,
-		Log:        s.Logger,
+		Log:        e.logger(),
 	}
 	if files.MaxVersion == 0 {
 		files.MaxVersion = defaultVersion
@@ -244,17 +258,22 @@ func (s *Server) forget(c *Connection) {
 // serve runs a connection from its first event to its last.
 func (e *engine) serve(c *Connection) {
 	defer e.forget(c)
+	start := time.Now()
 	if !e.request(c) {
 		_ = c.nc.Close()
+		e.note(c, "connection refused")
 		return
 	}
 	err := e.connected(c)
 	if err == nil {
+		c.step("connected", slog.String("remote", c.RemoteAddr().String()))
 		err = e.ssh.ServeConn(withConnection(context.Background(), c), c.nc)
 	} else {
 		_ = c.nc.Close()
 	}
 	c.end()
+	e.over(c, start, err)
+	c.lines.end()
 	if f := e.Disconnected; f != nil {
 		ev := &DisconnectedEvent{Event: Event{c}, Description: "OK", Err: err}
 		if err != nil {
@@ -267,9 +286,11 @@ func (e *engine) serve(c *Connection) {
 // session serves the subsystem sftp and nothing else.
 func (e *engine) session(ctx context.Context, s *ssh2.ServerSession) {
 	if s.Kind != ssh2.Subsystem || s.Subsystem != "sftp" {
+		connectionOf(ctx).step("session refused", slog.String("kind", s.Kind.String()), slog.String("subsystem", s.Subsystem))
 		s.Refuse()
 		return
 	}
+	connectionOf(ctx).step("subsystem opened", slog.String("name", s.Subsystem))
 	s.Accept()
 	drain, stop := context.WithCancel(ctx)
 	defer stop()
@@ -285,8 +306,7 @@ func (e *engine) session(ctx context.Context, s *ssh2.ServerSession) {
 		Policy:      connectionOf(ctx).policy(),
 		Drain:       drain,
 	})
-	var left *ssh2.DisconnectError
-	if err != nil && !errors.As(err, &left) {
+	if err != nil && !plainEnd(err) {
 		e.report(connectionOf(ctx), err)
 		s.Exit(1)
 	}
