@@ -41,6 +41,10 @@ func publicEntry(data []byte) (Entry, error) {
 	if err != nil {
 		return Entry{}, err
 	}
+	return entryOf(k), nil
+}
+
+func entryOf(k *keys.PublicKey) Entry {
 	e := Entry{Public: k.Key, Comment: k.Comment}
 	switch p := k.Key.(type) {
 	case *gossh.Certificate:
@@ -49,7 +53,7 @@ func publicEntry(data []byte) (Entry, error) {
 		certs := p.Certificates()
 		e.Cert, e.Chain, e.Public = certs[0], certs[1:], p.Plain()
 	}
-	return e, nil
+	return e
 }
 
 // isSSH detects RFC 4716, lines of OpenSSH and the wire form. A line begins
@@ -64,12 +68,23 @@ func isSSH(data []byte) bool {
 	}
 	for l := range bytes.SplitSeq(data, []byte("\n")) {
 		if l = trim(l); len(l) != 0 && l[0] != '#' {
-			_, err := keys.ParsePublic(l)
+			_, err := parseLine(l)
 			return err == nil
 		}
 	}
 	return false
 }
+
+// parseLine reads a line of OpenSSH, and not another form that fits into a line.
+func parseLine(l []byte) (*keys.PublicKey, error) {
+	k, err := keys.ParsePublic(l)
+	if err == nil && k.Format != keys.OpenSSH {
+		err = errNoLine
+	}
+	return k, err
+}
+
+var errNoLine = errors.New("not a line with a public key")
 
 // readSSH reads public keys: one, or one in each line as in authorized_keys.
 func readSSH(in *input) ([]Entry, error) {
@@ -84,11 +99,11 @@ func readSSH(in *input) ([]Entry, error) {
 		if l = trim(l); len(l) == 0 || l[0] == '#' {
 			continue
 		}
-		e, err := publicEntry(l)
+		k, err := parseLine(l)
 		if err != nil {
 			return nil, at(fmt.Sprintf("line %d", n), complete("SSH", err))
 		}
-		out = append(out, e)
+		out = append(out, entryOf(k))
 	}
 	return out, nil
 }

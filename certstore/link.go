@@ -21,6 +21,9 @@ func keyID(k crypto.PublicKey) []byte {
 	if r, ok := k.(*rsa.PublicKey); ok && r.N.BitLen() > maxRSABits {
 		return nil
 	}
+	if k == nil {
+		return nil
+	}
 	p, err := gossh.NewPublicKey(k)
 	if err != nil {
 		return nil
@@ -28,9 +31,8 @@ func keyID(k crypto.PublicKey) []byte {
 	return p.Marshal()
 }
 
-// public returns the public key of an entry in SSH's form, nil if SSH has none
-// for it.
-func (e *Entry) public() gossh.PublicKey {
+// stated returns the public key in SSH's form that the store has as such.
+func (e *Entry) stated() gossh.PublicKey {
 	switch {
 	case e.Key != nil:
 		return e.Key.PublicKey()
@@ -39,12 +41,7 @@ func (e *Entry) public() gossh.PublicKey {
 	case e.SSHCert != nil:
 		return e.SSHCert.Key
 	}
-	raw := e.raw()
-	if raw == nil || keyID(raw) == nil {
-		return nil
-	}
-	p, _ := gossh.NewPublicKey(raw)
-	return p
+	return nil
 }
 
 // raw returns the public key of an entry in the standard library's form.
@@ -55,10 +52,24 @@ func (e *Entry) raw() crypto.PublicKey {
 	case e.Signer != nil:
 		return e.Signer.Public()
 	}
-	if c, ok := e.public().(gossh.CryptoPublicKey); ok {
+	if c, ok := e.stated().(gossh.CryptoPublicKey); ok {
 		return c.CryptoPublicKey()
 	}
 	return nil
+}
+
+// public returns the public key of an entry in SSH's form, nil if SSH has none
+// for it.
+func (e *Entry) public() gossh.PublicKey {
+	if k := e.stated(); k != nil {
+		return k
+	}
+	raw := e.raw()
+	if keyID(raw) == nil {
+		return nil
+	}
+	k, _ := gossh.NewPublicKey(raw)
+	return k
 }
 
 func (e *Entry) keyID() []byte {
