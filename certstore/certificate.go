@@ -24,6 +24,16 @@ type Certificate struct {
 	store    *Store // to be closed with it
 }
 
+// NewCertificate makes a certificate of parts that come from elsewhere, such as
+// a crypto.Signer of a key service. It fails if the private key belongs to
+// another certificate than the one beside it.
+func NewCertificate(e Entry) (*Certificate, error) {
+	if err := e.check(); err != nil {
+		return nil, err
+	}
+	return &Certificate{e: e, typ: Auto}, nil
+}
+
 // Entry returns what the store holds.
 func (c *Certificate) Entry() Entry { return c.e }
 

@@ -7,6 +7,13 @@ import (
 // maxStore bounds a store in octets.
 const maxStore = 16 << 20
 
+// maxEncrypted bounds the encrypted keys in a store. Each may cost what
+// Options.Limits allow, and that is seconds.
+const maxEncrypted = 256
+
+// maxEntries bounds the entries of a store.
+const maxEntries = 1 << 16
+
 // Options says how to open a store. The zero value opens what has no password.
 type Options struct {
 	// Password opens the store: its passphrase, or the PIN of a token.
@@ -33,6 +40,7 @@ type input struct {
 	limits   keys.Limits // with no field zero
 	onClose  []func() error
 	asked    error // what Ask returned, once it failed
+	opened   int   // keys that a password was wanted for
 }
 
 // password returns what opens the store, empty if there is none.
@@ -48,6 +56,9 @@ func (in *input) password() (keys.Passphrase, error) {
 // keyPassword returns what opens the key of an entry, empty if there is none.
 // It is called for keys that are encrypted, and only for them.
 func (in *input) keyPassword(alias string) (keys.Passphrase, error) {
+	if in.opened++; in.opened > maxEncrypted {
+		return nil, bad("", "more than %d encrypted keys", maxEncrypted)
+	}
 	switch {
 	case len(in.opts.KeyPassword) != 0:
 		return in.opts.KeyPassword, nil

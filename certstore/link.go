@@ -87,6 +87,9 @@ func (e *Entry) private() bool { return e.Key != nil || e.Signer != nil }
 // joins the first certificate of the same public key, and certificates get
 // their issuers. It returns what is left, in its order.
 func link(entries []Entry) ([]Entry, error) {
+	if len(entries) > maxEntries {
+		return nil, bad("", "%d entries, at most %d", len(entries), maxEntries)
+	}
 	bare := map[string]int{} // keys without a certificate
 	for i := range entries {
 		if err := entries[i].check(); err != nil {

@@ -28,7 +28,8 @@ type Source struct {
 	// Subject selects: see [Store.Find]. Empty, it stands for "*".
 	Subject string
 	// Encoded, if not nil, is a certificate, and selects its private key: see
-	// [Store.FindFor]. Subject is then not used.
+	// [Store.FindFor]. Subject is then not used. It needs no store if the key is
+	// in it as well.
 	Encoded []byte
 	// Config holds lines of "Name=Value": Thumbprint, which selects in place of
 	// Subject, and PersistPFXKey and UseInternalSecurityAPI, which mean something
@@ -56,9 +57,12 @@ func (s Source) Load() (*Certificate, error) {
 		cert = c.e.Cert
 	}
 	var st *Store
-	if s.StoreB != nil {
+	switch {
+	case s.StoreB != nil:
 		st, err = OpenBytes(s.Type, s.StoreB, o)
-	} else {
+	case s.Store == "" && holdsKey(s.Encoded):
+		st, err = OpenBytes(PEMKeyBlob, s.Encoded, o)
+	default:
 		st, err = Open(s.Type, s.Store, o)
 	}
 	if err != nil {
@@ -81,6 +85,17 @@ func (s Source) Load() (*Certificate, error) {
 	}
 	c.store = st
 	return c, nil
+}
+
+// holdsKey tells whether a certificate comes with a private key, which only PEM
+// allows.
+func holdsKey(data []byte) bool {
+	for b, rest := pem.Decode(data); b != nil; b, rest = pem.Decode(rest) {
+		if strings.HasSuffix(b.Type, "PRIVATE KEY") {
+			return true
+		}
+	}
+	return false
 }
 
 // sourceConfig is what Source.Config says.

@@ -333,7 +333,18 @@ func TestHostileStores(t *testing.T) {
 	if _, err := ReadCertificateFile(big); err == nil || !strings.Contains(err.Error(), "more than") {
 		t.Errorf("big: %v", err)
 	}
-	// What it costs to open a key has limits.
+	// What it costs to open keys has limits, and so has their number.
+	enc := slices.Repeat(keyFixture(t, "openssl/ed25519-aes-256-cbc.pkcs8"), maxEncrypted+1)
+	if _, err := OpenBytes(Auto, enc, Options{Password: testPass}); err == nil || !strings.Contains(err.Error(), "encrypted keys") {
+		t.Errorf("keys: %v", err)
+	}
+	many := slices.Repeat([]byte("-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n"), 3)
+	if _, err := OpenBytes(Auto, many, Options{}); err == nil {
+		t.Error("empty certificates open")
+	}
+	if _, err := link(make([]Entry, maxEntries+1)); err == nil {
+		t.Error("entries have no limit")
+	}
 	if _, err := OpenBytes(Auto, keyFixture(t, "openssl/ed25519-aes-256-cbc.pkcs8"), Options{Password: testPass, Limits: keys.Limits{PBKDF2Iterations: 1}}); err == nil || !strings.Contains(err.Error(), "iterations") {
 		t.Errorf("limits: %v", err)
 	}
