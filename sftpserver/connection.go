@@ -21,8 +21,10 @@ type Connection struct {
 
 	events  sync.Mutex // held while a handler runs, unless ConcurrentEvents
 	ended   atomic.Bool
-	version atomic.Int32 // of SFTP
-	listing atomic.Int32 // entries per READDIR reply; 0: as the server
+	version atomic.Int32           // of SFTP
+	listing atomic.Int32           // entries per READDIR reply; 0: as the server
+	handles atomic.Uint64          // how many were proposed for its files
+	message atomic.Pointer[string] // for the next failure; nil: the server's own
 
 	lines    queue        // for SSHStatus, Log and Error
 	refusals atomic.Int32 // logins that failed
@@ -31,6 +33,8 @@ type Connection struct {
 	ssh   *ssh2.Conn // once logged in
 	value any
 	login login
+	// dirList is the event that is being delivered; nil for none.
+	dirList *DirListEvent
 }
 
 // login is what the UserAuth event said of the user.

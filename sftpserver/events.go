@@ -48,6 +48,12 @@ type Events struct {
 	SetAttributes func(*SetAttributesEvent)
 	// ResolvePath: REALPATH. Once.
 	ResolvePath func(*ResolvePathEvent)
+	// LinkRead: READLINK. Once.
+	LinkRead func(*LinkReadEvent)
+	// LinkCreate: SYMLINK, LINK and hardlink@openssh.com. Twice.
+	LinkCreate func(*LinkCreateEvent)
+	// Extended: an EXTENDED request that the server does not know. Once.
+	Extended func(*ExtendedEvent)
 
 	// SSHStatus, Log and Error tell of what has happened already: nothing waits for them, and
 	// other events may come in between. What cannot be kept until a handler has time is lost, which

@@ -7,7 +7,11 @@ type DirCreateEvent struct {
 	FileEvent
 	// Before is true ahead of the operation, false once it has run.
 	Before bool
-	Attrs  sftp.Attrs // what the client wants
+	// Handled, set before, says that the handler did it: the server does not.
+	Handled bool
+	// DivertTo, set before, is the directory to create instead.
+	DivertTo string
+	Attrs    sftp.Attrs // what the client wants, all that it said
 }
 
 // A DirListEvent tells of OPENDIR.
@@ -15,7 +19,11 @@ type DirListEvent struct {
 	FileEvent
 	// Before is true ahead of the operation, false once it has run.
 	Before bool
-	// Entries, set before, are the list; the directory itself is not looked at.
+	// DivertTo, set before, is the directory to list instead.
+	DivertTo string
+	// Entries, if not nil, are the list: set before, the directory itself is not looked at; set
+	// after, they take the place of its content. Nothing is added to them, and entries without
+	// attributes get those that GetAttributes says. See also SetFileList.
 	Entries []sftp.Entry
 }
 
@@ -24,36 +32,50 @@ type DirRemoveEvent struct {
 	FileEvent
 	// Before is true ahead of the operation, false once it has run.
 	Before bool
+	// Handled, set before, says that the handler did it: the server does not.
+	Handled bool
+	// DivertTo, set before, is the directory to remove instead.
+	DivertTo string
 }
 
-// A FileOpenEvent tells of OPEN.
+// A FileOpenEvent tells of OPEN, and of files that are opened to be copied or hashed by name:
+// it is the place for deciding who may read and write what.
 type FileOpenEvent struct {
 	FileEvent
 	// Before is true ahead of the operation, false once it has run.
 	Before bool
-	// DesiredAccess is the access mask of versions 5 and 6, made of Flags below.
+	// Handled, set before, says that the handler keeps the content: the server opens nothing, and
+	// READ and WRITE are for FileRead and FileWrite, FSTAT and FSETSTAT for GetAttributes and
+	// SetAttributes.
+	Handled bool
+	// DesiredAccess is the access mask of versions 5 and 6; made of Flags in versions 3 and 4.
 	DesiredAccess uint32
 	// Flags are the flags in the words of version 3; RawFlags those of the request.
 	Flags, RawFlags uint32
-	// How is all that the client wants.
+	// How is how the server opens its own file. Before, it may be changed: what is more than
+	// the client asked for is not given to the client.
 	How sftp.OpenHow
-	// Attrs are for a file that is made by this.
+	// Attrs are for a file that is made by this; all that the client said.
 	Attrs sftp.Attrs
-	// Handle is what the client gets, at most 256 octets; preset with a number.
+	// Handle is what the client gets: 1 to 256 octets that no other open handle of the session
+	// has, preset with a number that grows. It is empty if a file is opened for no handle.
 	Handle string
 	// DivertTo, set before, is the path to open instead.
 	DivertTo string
-	// File, set before, takes the place of the server's own file: all that follows goes to it.
+	// File, set before, takes the place of the server's own file: all that follows goes to it, and it
+	// is closed in the end, also if the handler refuses the OPEN after all. After, it is the file that
+	// was opened, and the handler may wrap it.
 	File sftp.File
 }
 
-// A FileReadEvent tells of READ.
+// A FileReadEvent tells of READ. Filling Data makes a success of a failure.
 type FileReadEvent struct {
 	FileEvent
 	Handle string // of the open file
 	Offset int64  // of the first octet
 	Length int    // most octets to return
-	// Data is what was read; what is left in it is sent, at most Length octets. It is valid during the call.
+	// Data is what was read; what is left in it is sent, at most Length octets. It is valid
+	// during the call, and has room for Length octets.
 	Data []byte
 }
 
@@ -62,9 +84,12 @@ type FileWriteEvent struct {
 	FileEvent
 	// Before is true ahead of the operation, false once it has run.
 	Before bool
-	Handle string // of the open file
-	Offset int64  // of the first octet
-	Data   []byte // what the client sent; valid during the call
+	// Handled, set before, says that the handler took the data: the server writes nothing.
+	Handled bool
+	Handle  string // of the open file
+	Offset  int64  // of the first octet
+	// Data is what the client sent, valid during the call. What is left in it before is written.
+	Data []byte
 }
 
 // A FileCloseEvent tells that a file or directory is closed.
@@ -78,6 +103,8 @@ type FileCloseEvent struct {
 	Dir bool
 	// Read and Written are the octets that were read from it and written to it.
 	Read, Written int64
+	// Writes tells that it was opened for writing.
+	Writes bool
 }
 
 // A FileRemoveEvent tells of REMOVE.
@@ -85,39 +112,52 @@ type FileRemoveEvent struct {
 	FileEvent
 	// Before is true ahead of the operation, false once it has run.
 	Before bool
+	// Handled, set before, says that the handler did it: the server does not.
+	Handled bool
+	// DivertTo, set before, is the file to remove instead.
+	DivertTo string
 }
 
-// A FileRenameEvent tells of RENAME.
+// A FileRenameEvent tells of RENAME and posix-rename@openssh.com.
 type FileRenameEvent struct {
 	FileEvent
 	// Before is true ahead of the operation, false once it has run.
-	Before  bool
-	NewPath string           // the wanted name
-	Flags   sftp.RenameFlags // 0 in versions 3 and 4, except for posix-rename@openssh.com
+	Before bool
+	// Handled, set before, says that the handler did it: the server does not.
+	Handled bool
+	// DivertTo and DivertNewTo, set before, take the place of Path and NewPath.
+	DivertTo, DivertNewTo string
+	NewPath               string           // the wanted name
+	Flags                 sftp.RenameFlags // 0 in versions 3 and 4, except for posix-rename@openssh.com
 }
 
-// A GetAttributesEvent tells of STAT, LSTAT and FSTAT.
+// A GetAttributesEvent tells of STAT, LSTAT and FSTAT, and asks for what an entry of
+// DirListEvent.Entries lacks. Filling Attrs makes a success of a failure.
 type GetAttributesEvent struct {
 	FileEvent
-	Link  bool          // LSTAT
+	Link  bool          // LSTAT: a symbolic link itself
 	Flags sftp.AttrMask // what the client wants to know; 0 in version 3
-	// Attrs is the answer.
+	// Attrs is the answer: what is in Attrs.Valid of it.
 	Attrs sftp.Attrs
 }
 
-// A SetAttributesEvent tells of SETSTAT and FSETSTAT.
+// A SetAttributesEvent tells of SETSTAT, FSETSTAT and lsetstat@openssh.com.
 type SetAttributesEvent struct {
 	FileEvent
 	// Before is true ahead of the operation, false once it has run.
 	Before bool
-	Attrs  sftp.Attrs // what the client wants
+	// Handled, set before, says that the handler did it: the server does not.
+	Handled bool
+	// DivertTo, set before, is the path whose attributes to set instead.
+	DivertTo string
+	Attrs    sftp.Attrs // what the client wants, all that it said
 }
 
-// A ResolvePathEvent tells of REALPATH.
+// A ResolvePathEvent tells of REALPATH. Filling RealPath makes a success of a failure.
 type ResolvePathEvent struct {
 	FileEvent
 	OriginalPath string               // as the client sent it
-	ControlFlags sftp.RealPathControl // version 6
-	// RealPath is the answer.
+	ControlFlags sftp.RealPathControl // version 6; 0 if the client does not say, and in others
+	// RealPath is the answer, absolute and as clients see it.
 	RealPath string
 }

@@ -177,13 +177,16 @@ func (s *Server) newSFTP(e *engine) (*sftp.Server, error) {
 		return nil, fmt.Errorf("sftpserver: protocol version %d: must be 3 to 6", v)
 	}
 	files := &sftp.Server{
-		FS: func(ctx context.Context, _ sftp.SessionInfo) (sftp.FileSystem, error) {
+		FS: func(ctx context.Context, info sftp.SessionInfo) (sftp.FileSystem, error) {
 			c := connectionOf(ctx)
 			fsys, err := e.fileSystem(ctx, c)
 			if wrap := s.WrapFileSystem; err == nil && wrap != nil {
-				return wrap(ctx, c, fsys)
+				fsys, err = wrap(ctx, c, fsys)
 			}
-			return fsys, err
+			if err != nil {
+				return nil, err
+			}
+			return e.withEvents(ctx, c, info.User, fsys), nil
 		},
 		MaxVersion: s.ProtocolVersion,
 		Limits:     s.Limits,
@@ -192,6 +195,10 @@ func (s *Server) newSFTP(e *engine) (*sftp.Server, error) {
 		Policy:     s.Policy,
 		Newline:    s.ServerEOL,
 		Log:        e.logger(),
+		NoDots:     s.NoDotEntries || s.filesObserved(), // an eventFS lists them itself
+	}
+	if s.PlainDates {
+		files.Dates = sftp.DatesISO
 	}
 	if files.MaxVersion == 0 {
 		files.MaxVersion = defaultVersion
@@ -296,7 +303,7 @@ func (e *engine) session(ctx context.Context, s *ssh2.ServerSession) {
 	defer stop()
 	s.OnShutdown(stop)
 	info := s.Conn().Info()
-	err := e.sftp.Serve(ctx, s, sftp.SessionInfo{
+	files := sftp.SessionInfo{
 		User:        s.User(),
 		RemoteAddr:  info.RemoteAddr,
 		LocalAddr:   info.LocalAddr,
@@ -305,7 +312,9 @@ func (e *engine) session(ctx context.Context, s *ssh2.ServerSession) {
 		Identity:    s.Identity(),
 		Policy:      connectionOf(ctx).policy(),
 		Drain:       drain,
-	})
+	}
+	e.observe(connectionOf(ctx), &files)
+	err := e.sftp.Serve(ctx, s, files)
 	if err != nil && !plainEnd(err) {
 		e.report(connectionOf(ctx), err)
 		s.Exit(1)
