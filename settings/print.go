@@ -101,7 +101,7 @@ func (r *Row[T]) values() string {
 				b.WriteString("; ")
 			}
 			b.WriteString(code(c.Value))
-			if c.Word != "" {
+			if c.readable() {
 				b.WriteString(" or " + code(c.Word))
 			}
 			if c.Doc != "" {

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // When says when a setting may be set.
@@ -102,6 +103,11 @@ type Choice struct {
 	// text, so that "1" may stand for a type whose text is "offer".
 	Word string
 	Doc  string
+}
+
+// readable tells whether there is a word for people.
+func (c Choice) readable() bool {
+	return c.Word != "" && !strings.ContainsFunc(c.Word, unicode.IsControl)
 }
 
 // Unsupported describes a setting of other platforms: its name is known, and the

@@ -361,10 +361,11 @@ func (s spec) limits(parse func(string) (int64, error)) (low, high int64, err er
 
 // choice finds the choice that is spelled so, in any case.
 func (s spec) choice(value string) (Choice, bool) {
-	value = strings.TrimSpace(value)
-	for _, c := range s.choices {
-		if strings.EqualFold(c.Value, value) || (c.Word != "" && strings.EqualFold(c.Word, value)) {
-			return c, true
+	for _, value := range []string{value, strings.TrimSpace(value)} { // a word may be a line end
+		for _, c := range s.choices {
+			if strings.EqualFold(c.Value, value) || (c.Word != "" && strings.EqualFold(c.Word, value)) {
+				return c, true
+			}
 		}
 	}
 	return Choice{}, false
@@ -402,7 +403,7 @@ func (s spec) want() string {
 		words := make([]string, len(s.choices))
 		for i, c := range s.choices {
 			words[i] = c.Value
-			if c.Word != "" {
+			if c.readable() {
 				words[i] += " (" + c.Word + ")"
 			}
 		}

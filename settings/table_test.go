@@ -35,6 +35,7 @@ type options struct {
 	Backlog  int
 	Grace    time.Duration
 	Prompts  []prompt
+	EOL      string
 	Own      string
 	Times    int
 
@@ -81,6 +82,10 @@ var table = settings.New(func(o *options) bool { return o.running },
 	settings.Row[options]{
 		Name: "Kind", Default: "file", Group: "Texts", Since: "0.1", Doc: "A kind.", ZeroIsDefault: true, Field: func(o *options) any { return &o.Kind },
 		Choices: []settings.Choice{{Value: "file"}, {Value: "dir"}},
+	},
+	settings.Row[options]{
+		Name: "EOL", Default: "LF", ZeroIsDefault: true, Group: "Texts", Since: "0.1", Doc: "A line end.", Field: func(o *options) any { return &o.EOL },
+		Choices: []settings.Choice{{Value: "LF", Word: "\n"}, {Value: "CRLF", Word: "\r\n"}},
 	},
 	settings.Row[options]{Name: "PromptText", Index: "number", When: settings.Runtime, Group: "Prompts", Since: "0.1", Doc: "Its text.", Type: "text", Item: func(o *options, index string) (any, error) {
 		p, err := promptAt(o, index)
@@ -134,7 +139,7 @@ func TestCheck(t *testing.T) {
 	if err := table.Check(); err != nil {
 		t.Fatal(err)
 	}
-	if n := len(slices.Collect(table.Rows())); n != 27 {
+	if n := len(slices.Collect(table.Rows())); n != 28 {
 		t.Errorf("%d rows", n)
 	}
 }
@@ -246,6 +251,9 @@ func TestValues(t *testing.T) {
 		{"Mode", "Require", "2"},
 		{"Mode", "1", "1"},
 		{"Kind", "DIR", "dir"},
+		{"EOL", "crlf", "CRLF"},
+		{"EOL", "\r\n", "CRLF"},
+		{"EOL", "\n", "LF"},
 		{"Prompts[7]", "x,echo=True", "seven"},
 		{"Prompts [ 7 ]", "x", "seven"},
 		{"Prompts", "4", "4"},
@@ -385,6 +393,7 @@ func TestErrors(t *testing.T) {
 		{"Grace=-5", &settings.ValueError{Name: "Grace", Value: "-5", Want: "no negative number"}, ""},
 		{"Backlog=-1", &settings.ValueError{Name: "Backlog", Value: "-1", Want: "no negative number"}, ""},
 		{"Mode=3", &settings.ValueError{Name: "Mode", Value: "3", Want: "one of 1 (offer), 2 (require)"}, ""},
+		{"EOL=x", &settings.ValueError{Name: "EOL", Value: "x", Want: "one of LF, CRLF"}, ""},
 		{"Kind=", &settings.ValueError{Name: "Kind", Want: "one of file, dir"}, ""},
 		{"Name=a/b", &settings.ValueError{Name: "Name", Value: "a/b", Err: errors.New("has a slash")}, `settings: Name: bad value "a/b": has a slash`},
 		{"Password=letmein", &settings.ValueError{Name: "Password", Want: "one of swordfish, "}, "settings: Password: bad value: want one of swordfish, "},

@@ -18,6 +18,7 @@ func (s *Server) newAuth() (ssh2.ServerAuth, error) {
 		c := connectionOf(ctx)
 		ev := &UserAuthEvent{Event: Event{c}, User: a.User, Service: a.Service, Method: a.Method, Param: param, KeyAlgorithm: a.Algorithm, Done: a.Done}
 		ok := c.fire(func() { f(ev) }) && ev.Accept
+		ev.complete()
 		if ok {
 			c.restrict(ev.Policy)
 		}

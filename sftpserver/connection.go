@@ -35,6 +35,8 @@ type Connection struct {
 	login login
 	// dirList is the event that is being delivered; nil for none.
 	dirList *DirListEvent
+
+	configured configured // by Server.Config, for the login
 }
 
 // login is what the UserAuth event said of the user.
@@ -199,3 +201,14 @@ func (c *Connection) ExchangeKeys(ctx context.Context) error {
 // SetDirListBufferSize changes how many entries READDIR answers on this connection at most, from the next listing
 // on; 0 is the server's setting.
 func (c *Connection) SetDirListBufferSize(n int) { c.listing.Store(int32(max(n, 0))) }
+
+// listEntries is how many entries READDIR answers on this connection at most.
+func (c *Connection) listEntries() int {
+	if n := int(c.listing.Load()); n != 0 {
+		return n
+	}
+	if n := c.engine.DirListBufferSize; n != 0 {
+		return n
+	}
+	return defaultListEntries
+}

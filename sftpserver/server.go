@@ -14,6 +14,8 @@ import (
 	"sync"
 	"time"
 
+	gossh "golang.org/x/crypto/ssh"
+
 	"github.com/fairlead-ssh/fairlead/sftp"
 	"github.com/fairlead-ssh/fairlead/ssh2"
 )
@@ -30,6 +32,7 @@ type Server struct {
 	engines []*engine
 	conns   map[string]*Connection
 	lastID  uint64
+	stash   stash
 }
 
 // New returns a Server with the settings at their defaults: unlike the zero
@@ -48,6 +51,7 @@ func (o *Options) setDefaults() {
 type engine struct {
 	*Server
 	listener net.Listener
+	hostKeys []gossh.Signer
 	ssh      *ssh2.Server
 	sftp     *sftp.Server
 	roots    *roots
@@ -103,12 +107,15 @@ func (s *Server) start(listen func() (net.Listener, error)) error {
 
 // newEngine makes the servers below from the settings, and everything that can fail.
 func (s *Server) newEngine() (*engine, error) {
-	if len(s.HostKeys) == 0 && s.Connected == nil {
+	hostKeys, err := s.configuredHostKeys()
+	if err != nil {
+		return nil, &Error{Code: ErrNoHostKey.Code, Op: ErrNoHostKey.Op, Err: err}
+	}
+	if len(hostKeys) == 0 && s.Connected == nil {
 		return nil, ErrNoHostKey
 	}
-	e := &engine{Server: s, accepted: make(chan struct{}), out: newOutlets(s)}
+	e := &engine{Server: s, hostKeys: hostKeys, accepted: make(chan struct{}), out: newOutlets(s)}
 	e.lines.engine = e
-	var err error
 	if e.roots, err = newRoots(s); err != nil {
 		return nil, err
 	}
@@ -134,7 +141,7 @@ func (s *Server) newSSH(e *engine) (*ssh2.Server, error) {
 			KeepAlive: ssh2.KeepAlive{Interval: s.SSHKeepAliveInterval, Count: s.SSHKeepAliveCountMax},
 			Timeouts:  ssh2.Timeouts{Ident: s.LoginTimeout, Kex: s.LoginTimeout, Auth: s.LoginTimeout, Idle: s.DefaultIdleTimeout},
 		},
-		HostKeys: s.HostKeys,
+		HostKeys: e.hostKeys,
 		Session:  e.session,
 		OnLogin: func(ctx context.Context, conn *ssh2.Conn) error {
 			connectionOf(ctx).loggedIn(conn)
@@ -445,5 +452,6 @@ func (s *Server) Reset() error {
 		return ErrListening
 	}
 	s.Options.setDefaults()
+	s.stash.forget()
 	return nil
 }

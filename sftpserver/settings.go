@@ -1,0 +1,95 @@
+package sftpserver
+
+import (
+	"cmp"
+	"errors"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/fairlead-ssh/fairlead/settings"
+)
+
+// row is a setting of a Server.
+type row = settings.Row[Server]
+
+// table is every setting there is. The files settings_*.go have the rows.
+var table = settings.New((*Server).Listening, slices.Concat(
+	group("Listening", listenSettings),
+	group("Secure connection", sshSettings),
+	group("Host keys", certSettings),
+	group("Logging in", loginSettings),
+	group("Files", fileSettings),
+	group("Logging", logSettings),
+	group("Connections", connectionSettings),
+	group("Other", otherSettings),
+)...)
+
+// group gives rows their heading.
+func group(name string, rows []row) []row {
+	for i := range rows {
+		rows[i].Group = name
+		if rows[i].Since == "" {
+			rows[i].Since = "0.1"
+		}
+	}
+	return rows
+}
+
+// Settings is the table of all settings: one row drives Server.Config, files,
+// flags and docs/settings.md.
+func Settings() *settings.Table[Server] { return table }
+
+// Config sets and reads settings by name: "Name=Value" sets, "Name" returns the value. Blanks
+// round both do not count, names are known in any case, those of the 2020 editions too. Some
+// names have an index, as in "DirListBufferSize[7]"; docs/settings.md lists them all.
+//
+// The errors are those of package settings: *NameError, *IndexError, *ValueError, *ReadOnlyError,
+// *PlatformError, and *BusyError for what cannot change while the server listens, in an *Error that
+// has its number. An unknown connection is ErrUnknownConnection.
+//
+// Settings of connections, which have their id as index, can be set and read by any goroutine at any
+// time. All others are fields, and the rules of fields hold.
+func (s *Server) Config(expr string) (string, error) {
+	value, err := table.Apply(s, expr)
+	return value, numbered(err)
+}
+
+// LoadSettings reads settings from a file, see [settings.Table.Load]. The error is of type settings.Faults if
+// the file is at fault, and has all of its faults with their lines.
+func (s *Server) LoadSettings(r io.Reader, file string, sections ...settings.Section) error {
+	return table.Load(s, r, file, sections...)
+}
+
+// numbered gives a BusyError an Error with its number.
+func numbered(err error) error {
+	var busy *settings.BusyError
+	if errors.As(err, &busy) {
+		return &Error{Code: cmp.Or(busy.Number, CodeLocalPort), Op: "set", Err: listeningError{err}}
+	}
+	return err
+}
+
+// A listeningError is also ErrListening, whose number may be another.
+type listeningError struct{ error }
+
+func (e listeningError) Unwrap() []error { return []error{e.error, ErrListening} }
+
+// A stash is what settings say that no field of Options has.
+type stash struct {
+	hostKeyFiles []string
+	cert         certSetting
+	altCerts     []certSetting
+	// What is known and changes nothing.
+	internalAPI bool
+	selectWait  time.Duration
+}
+
+// forget empties the stash.
+func (s *stash) forget() {
+	s.cert.change()
+	for i := range s.altCerts {
+		s.altCerts[i].change()
+	}
+	*s = stash{}
+}

@@ -1,0 +1,174 @@
+package sftpserver
+
+import (
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/fairlead-ssh/fairlead/settings"
+	"github.com/fairlead-ssh/fairlead/ssh2"
+)
+
+// connectionSettings are those of connections that there are. Their index is the connection's id.
+var connectionSettings = []row{
+	{
+		Name: "Connections", When: settings.ReadOnly, Type: "list",
+		Get: func(s *Server, _ string) (string, error) {
+			var ids []string
+			for c := range s.Connections() {
+				ids = append(ids, c.ID())
+			}
+			return strings.Join(ids, ","), nil
+		},
+		Doc: "The ids of the connections there are, in the order in which they came.",
+	},
+	{
+		Name: "SFTPConnectionCount", Default: "0", When: settings.ReadOnly, Type: "number",
+		Get: func(s *Server, _ string) (string, error) {
+			return strconv.Itoa(len(slices.Collect(s.Connections()))), nil
+		},
+		Doc: "How many connections there are.",
+	},
+	{
+		Name: "ConnectionUID", Index: "number", When: settings.ReadOnly, Type: "text",
+		Get: func(s *Server, index string) (string, error) {
+			c, err := item(slices.Collect(s.Connections()), index, "")
+			if err != nil {
+				return "", ErrUnknownConnection
+			}
+			return (*c).ID(), nil
+		},
+		Doc: "The id of the connection at a place, counted from 0, among those there are.",
+	},
+	connectionRow(row{Name: "SFTPConnectionConnected", Type: "True or False", Doc: "Whether the connection is up. False disconnects it."},
+		func(c *Connection) string { return printBool(c.Connected()) },
+		func(c *Connection, value string) error {
+			var up bool
+			if err := settings.Scan(&up, settings.NoUnit, value); err != nil || up {
+				return err
+			}
+			return c.Disconnect()
+		}),
+	connectionRow(row{Name: "SFTPConnectionLocalAddress", Type: "text", Doc: "The IP address here."}, func(c *Connection) string {
+		host, _ := splitAddr(c.LocalAddr())
+		return host
+	}, nil),
+	connectionRow(row{Name: "SFTPConnectionRemoteHost", Type: "text", Doc: "The client's IP address."}, (*Connection).RemoteHost, nil),
+	connectionRow(row{Name: "SFTPConnectionRemotePort", Type: "number", Doc: "The client's TCP port."},
+		func(c *Connection) string { return strconv.Itoa(c.RemotePort()) }, nil),
+	connectionRow(row{Name: "SFTPConnectionProtocolVersion", Type: "number", Doc: "The version of SFTP agreed on; 0 before."},
+		func(c *Connection) string { return strconv.Itoa(c.ProtocolVersion()) }, nil),
+	connectionRow(row{Name: "ClientSSHVersionString", Type: "text", Doc: "What the client calls itself."}, (*Connection).ClientVersion, nil),
+	connectionRow(row{Name: "NegotiatedStrictKex", Type: "True or False", Doc: "Whether strict key exchange is in force."},
+		func(c *Connection) string { return printBool(c.StrictKex()) }, nil),
+	connectionRow(row{Name: "DirListBufferSize", Type: "number", Range: "1..65536", Doc: "How many entries the answer to one READDIR has at most on this connection."},
+		func(c *Connection) string { return strconv.Itoa(c.listEntries()) },
+		func(c *Connection, value string) error {
+			var n int
+			err := settings.Scan(&n, settings.NoUnit, value)
+			if err == nil {
+				c.SetDirListBufferSize(n)
+			}
+			return err
+		}),
+	loginRow(row{Name: "KeyboardInteractivePrompts", Type: "text", Doc: "What keyboard-interactive asks on this connection: " + promptDoc},
+		func(l *configured) **promptList { return &l.prompts },
+		func(s *Server) promptList { return s.KeyboardInteractivePrompts }),
+	loginRow(row{Name: "UserAuthBanner", Type: "text", Doc: "Shown to this client with the answer to the attempt whose UserAuth event sets it."},
+		func(l *configured) **string { return &l.banner },
+		func(s *Server) string { return s.UserAuthBanner }),
+	loginRow(row{Name: "UserRootDirectory", Type: "text", Doc: "The local directory that this user sees as /."},
+		func(l *configured) **string { return &l.root },
+		func(s *Server) string { return s.RootDirectory }),
+	loginRow(row{Name: "RestrictUserToHomeDir", Type: "True or False", Doc: "Confines this user to the home directory and what is below."},
+		func(l *configured) **bool { return &l.restrict },
+		func(s *Server) bool { return s.RestrictUserToHomeDir }),
+}
+
+func printBool(b bool) string { return settings.Print(&b, settings.NoUnit) }
+
+// connectionRow completes a row of connections that can be read and set at any time; without set it can only be read.
+func connectionRow(r row, get func(*Connection) string, set func(c *Connection, value string) error) row {
+	r.Index, r.When = "connection", settings.ReadOnly
+	r.Get = func(s *Server, id string) (string, error) {
+		c, ok := s.Connection(id)
+		if !ok {
+			return "", ErrUnknownConnection
+		}
+		return get(c), nil
+	}
+	if set != nil {
+		r.When = settings.Runtime
+		r.Set = func(s *Server, id, value string) error {
+			c, ok := s.Connection(id)
+			if !ok {
+				return ErrUnknownConnection
+			}
+			return set(c, value)
+		}
+	}
+	return r
+}
+
+// configured are what settings say of one login; nil is what the server has for all.
+type configured struct {
+	prompts      *promptList
+	banner, root *string
+	restrict     *bool
+}
+
+// errLoggedIn answers settings of logins that come too late.
+var errLoggedIn = errors.New("sftpserver: the user is logged in already: set it in the UserAuth event")
+
+// loginRow completes a row of a login that has not succeeded yet.
+func loginRow[V any](r row, at func(*configured) **V, def func(*Server) V) row {
+	r.Doc += " For the UserAuth event: once the user is logged in it cannot be set."
+	return connectionRow(r,
+		func(c *Connection) string {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			if v := *at(&c.configured); v != nil {
+				return settings.Print(v, settings.NoUnit)
+			}
+			v := def(c.engine.Server)
+			return settings.Print(&v, settings.NoUnit)
+		},
+		func(c *Connection, value string) error {
+			v := new(V)
+			if err := settings.Scan(v, settings.NoUnit, value); err != nil {
+				return err
+			}
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			if c.ssh != nil {
+				return errLoggedIn
+			}
+			*at(&c.configured) = v
+			return nil
+		})
+}
+
+// complete gives an event, once its handler has returned, what the handler said through settings and not through
+// the event itself.
+func (e *UserAuthEvent) complete() {
+	c := e.Conn
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	l := &c.configured
+	if l.prompts != nil && e.Prompts == nil {
+		e.Prompts = []ssh2.Prompt(*l.prompts)
+	}
+	if l.root != nil && e.RootDirectory == "" {
+		e.RootDirectory = *l.root
+	}
+	if l.restrict != nil {
+		e.RestrictToHomeDir = *l.restrict
+	}
+	if l.banner != nil {
+		if e.Banner == "" {
+			e.Banner = *l.banner
+		}
+		l.banner = nil // it is shown once
+	}
+}
