@@ -22,8 +22,8 @@ type Options struct {
 	// it is Password.
 	KeyPassword keys.Passphrase
 	// Ask, if set, is called for a password that is needed and was not given:
-	// that of the key of an entry, or of the store when alias is empty. Its
-	// error is returned as it is.
+	// that of the store, when alias is empty, or of the key of an entry, also
+	// when neither of the above opens it. Its error is returned as it is.
 	Ask func(alias string) (keys.Passphrase, error)
 	// Limits bounds what a store may ask to spend on a password. Its zero value
 	// stands for the defaults of package keys.

@@ -8,6 +8,7 @@
 package pbe
 
 import (
+	"crypto/hmac"
 	"crypto/pbkdf2"
 	"crypto/rand"
 	"crypto/sha256"
@@ -132,13 +133,32 @@ func openPBES2(a pkix.AlgorithmIdentifier, data []byte, l *Limits, ask Ask) ([]b
 }
 
 // Key derives a key of n octets with PBKDF2 or scrypt. A length in the
-// parameters must be the same.
+// parameters must be the same. With [LengthNamed] for n they must have one.
 func Key(kdf pkix.AlgorithmIdentifier, n int, l *Limits, ask Ask) ([]byte, error) {
 	i := slices.IndexFunc(kdfs, func(r kdfRow) bool { return kdf.Algorithm.Equal(r.oid) })
 	if i < 0 {
 		return nil, unsupported(derivation, kdf.Algorithm.String())
 	}
 	return kdfs[i].key(kdf.Parameters.FullBytes, n, l, ask)
+}
+
+// LengthNamed stands for a length that the parameters name, from 20 to 64 octets
+// as RFC 9579 section 4 has it for the keys of MACs.
+const LengthNamed = -1
+
+// MAC computes PBMAC1 (RFC 8018 section 7.1): an HMAC under a derived key.
+func MAC(kdf, mac pkix.AlgorithmIdentifier, data []byte, l *Limits, ask Ask) ([]byte, error) {
+	h := HMAC(mac.Algorithm)
+	if h == nil {
+		return nil, unsupported("MAC", mac.Algorithm.String())
+	}
+	key, err := Key(kdf, LengthNamed, l, ask)
+	if err != nil {
+		return nil, err
+	}
+	m := hmac.New(h, key)
+	m.Write(data)
+	return m.Sum(nil), nil
 }
 
 // Sealers are the ciphers of [Seal], the default first.

@@ -87,12 +87,18 @@ var kdfs = []kdfRow{
 	{"scrypt", oidScrypt, scryptKey},
 }
 
-// sameLength checks the length of a key that parameters may name.
-func sameLength(named, n int) error {
-	if named != 0 && named != n {
-		return bad(derivation, "a key of %d octets where %d are needed", named, n)
+// keyLength returns n, or the length that parameters name, if that fits.
+func keyLength(named, n int) (int, error) {
+	const least, most = 20, 64
+	switch {
+	case n == LengthNamed && (named < least || named > most):
+		return 0, bad(derivation, "a key of %d octets, allowed are %d to %d", named, least, most)
+	case n == LengthNamed:
+		return named, nil
+	case named != 0 && named != n:
+		return 0, bad(derivation, "a key of %d octets where %d are needed", named, n)
 	}
-	return nil
+	return n, nil
 }
 
 func pbkdf2Key(params []byte, n int, l *Limits, ask Ask) ([]byte, error) {
@@ -106,7 +112,8 @@ func pbkdf2Key(params []byte, n int, l *Limits, ask Ask) ([]byte, error) {
 			return nil, unsupported(derivation, p.PRF.Algorithm.String())
 		}
 	}
-	if err := sameLength(p.KeyLength, n); err != nil {
+	n, err := keyLength(p.KeyLength, n)
+	if err != nil {
 		return nil, err
 	}
 	if err := l.Spend(p.Iterations); err != nil {
@@ -128,7 +135,8 @@ func scryptKey(params []byte, n int, l *Limits, ask Ask) ([]byte, error) {
 	if err := unmarshal(params, &p); err != nil {
 		return nil, &Error{derivation, err}
 	}
-	if err := sameLength(p.KeyLength, n); err != nil {
+	n, err := keyLength(p.KeyLength, n)
+	if err != nil {
 		return nil, err
 	}
 	if err := p.spend(l); err != nil {
