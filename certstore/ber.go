@@ -8,10 +8,9 @@ import (
 	"golang.org/x/crypto/cryptobyte/asn1"
 )
 
-const (
-	maxBERDepth = 32    // the forms read here nest to half of it
-	maxEntries  = 10000 // of one store
-)
+// maxBERDepth bounds the nesting of elements; the forms read here have half of
+// it.
+const maxBERDepth = 32
 
 var errBER = errors.New("not in BER, or cut short")
 

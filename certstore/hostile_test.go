@@ -17,8 +17,6 @@ import (
 	"github.com/fairlead-ssh/fairlead/keys"
 )
 
-var testPass = keys.Passphrase("testing")
-
 // typed wants an error of this package.
 func typed(t testing.TB, what string, err error) {
 	t.Helper()

@@ -65,6 +65,9 @@ func (in *input) needPassword() (keys.Passphrase, error) {
 // that for keys first, and, if none is right, with the one that is asked for.
 // It is called for keys that are encrypted, and only for them.
 func (in *input) openKey(alias string, open func(keys.Passphrase) (*keys.PrivateKey, error)) (*keys.PrivateKey, error) {
+	if in.opened++; in.opened > maxEncrypted {
+		return nil, bad("", "more than %d encrypted keys", maxEncrypted)
+	}
 	err := needed(alias)
 	for _, pass := range []keys.Passphrase{in.opts.KeyPassword, in.opts.Password} {
 		if len(pass) == 0 {
