@@ -7,6 +7,8 @@ import (
 	"encoding/hex"
 	"fmt"
 	"strings"
+
+	gossh "golang.org/x/crypto/ssh"
 )
 
 // thumbprintPrefix is in front of a subject that is none.
@@ -110,22 +112,15 @@ func (s *Store) FindFor(cert *x509.Certificate) (*Certificate, error) {
 	if cert == nil {
 		return nil, fmt.Errorf("certstore: find: no certificate: %w", ErrNoMatch)
 	}
-	var found *Certificate
 	for _, c := range s.certs {
-		if !c.HasPrivateKey() || !equalKeys(c.e.raw(), cert.PublicKey) {
-			continue
-		}
-		if c.e.Cert != nil && c.e.Cert.Equal(cert) {
+		if c.HasPrivateKey() && c.e.Cert != nil && c.e.Cert.Equal(cert) {
 			return c, nil
 		}
-		if found == nil {
-			found = c
-		}
 	}
-	if found == nil {
-		return nil, fmt.Errorf("certstore: find the key of %+q: %w", clip(printName(parseName(cert.RawSubject))), ErrNoMatch)
+	mine, err := s.keyFor(func(c *Certificate) bool { return equalKeys(c.e.raw(), cert.PublicKey) })
+	if err != nil {
+		return nil, fmt.Errorf("certstore: find the key of %+q: %w", clip(printName(parseName(cert.RawSubject))), err)
 	}
-	mine := *found
 	mine.e.Cert, mine.e.Chain = cert, nil
 	issuers := []Entry{mine.e}
 	for _, c := range s.certs {
@@ -133,7 +128,34 @@ func (s *Store) FindFor(cert *x509.Certificate) (*Certificate, error) {
 	}
 	chains(issuers)
 	mine.e.Chain = issuers[0].Chain
-	return &mine, nil
+	return mine, nil
+}
+
+// FindForSSH returns the private key of the store that belongs to a certificate
+// of OpenSSH, with that certificate: what sshd has as HostKey and
+// HostCertificate. If there is none, the error is [ErrNoMatch].
+func (s *Store) FindForSSH(cert *gossh.Certificate) (*Certificate, error) {
+	if cert == nil {
+		return nil, fmt.Errorf("certstore: find: no certificate: %w", ErrNoMatch)
+	}
+	id := cert.Key.Marshal()
+	mine, err := s.keyFor(func(c *Certificate) bool { return bytes.Equal(c.e.keyID(), id) })
+	if err != nil {
+		return nil, fmt.Errorf("certstore: find the key of %+q: %w", clip(cert.KeyId), err)
+	}
+	mine.e.SSHCert = cert
+	return mine, nil
+}
+
+// keyFor returns a copy of the first entry that can sign and fits.
+func (s *Store) keyFor(fits func(*Certificate) bool) (*Certificate, error) {
+	for _, c := range s.certs {
+		if c.HasPrivateKey() && fits(c) {
+			mine := *c
+			return &mine, nil
+		}
+	}
+	return nil, ErrNoMatch
 }
 
 // equalKeys compares public keys.

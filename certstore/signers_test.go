@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"errors"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -136,6 +137,35 @@ func TestSignersOfSSHCertificate(t *testing.T) {
 	if err != nil || len(signers) != 2 || signers[1].PublicKey().Type() != gossh.CertAlgoED25519v01 {
 		t.Errorf("%d signers, %v", len(signers), err)
 	}
+	// From the two files that sshd has.
+	key, err := k.Marshal(keys.OpenSSH, keys.MarshalOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err = certstore.LoadBytesFor(certstore.Auto, slices.Concat(read(t, "testdata/x509/other.key"), key), nil, gossh.MarshalAuthorizedKey(cert))
+	if err != nil || c.SubjectAltNames() != "host" || !c.HasPrivateKey() {
+		t.Fatalf("%v, %v", c, err)
+	}
+	s := ssh2test.NewServer(nil)
+	if s.HostKeys, err = c.Signers(); err != nil {
+		t.Fatal(err)
+	}
+	s.HostKeyAlgorithms = gossh.CertAlgoED25519v01
+	cfg := &ssh2.ClientConfig{HostKey: func(_ string, _ net.Addr, k gossh.PublicKey) error {
+		if !bytes.Equal(k.Marshal(), cert.Marshal()) {
+			return errors.New("another key")
+		}
+		return nil
+	}}
+	cfg.HostKeyAlgorithms = gossh.CertAlgoED25519v01
+	ssh2test.Connect(t, s, cfg)
+	if c, err := certstore.LoadBytesFor(certstore.Auto, read(t, "testdata/x509/other.key"), nil, gossh.MarshalAuthorizedKey(cert)); !errors.Is(err, certstore.ErrNoMatch) {
+		t.Errorf("%v, %v", c, err)
+	}
+	if c, err := certstore.LoadBytesFor(certstore.Auto, key, nil, gossh.MarshalAuthorizedKey(k.PublicKey())); err == nil {
+		t.Errorf("a key for a certificate: %v", c)
+	}
+
 	other, err := keys.Generate(t.Context(), keys.Ed25519, keys.GenerateOptions{})
 	if err != nil {
 		t.Fatal(err)

@@ -1,6 +1,7 @@
 package certstore
 
 import (
+	"cmp"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -27,9 +28,9 @@ type Source struct {
 	KeyPassword keys.Passphrase
 	// Subject selects: see [Store.Find]. Empty, it stands for "*".
 	Subject string
-	// Encoded, if not nil, is a certificate, and selects its private key: see
-	// [Store.FindFor]. Subject is then not used. It needs no store if the key is
-	// in it as well.
+	// Encoded, if not nil, is a certificate of X.509 or of OpenSSH, and selects
+	// its private key: see [Store.FindFor] and [Store.FindForSSH]. Subject is
+	// then not used. It needs no store if the key is in it as well.
 	Encoded []byte
 	// Config holds lines of "Name=Value": Thumbprint, which selects in place of
 	// Subject, and PersistPFXKey and UseInternalSecurityAPI, which mean something
@@ -48,13 +49,16 @@ func (s Source) Load() (*Certificate, error) {
 		return nil, err
 	}
 	o := Options{Password: s.Password, KeyPassword: s.KeyPassword, Ask: s.Ask, Limits: s.Limits}
-	var cert *x509.Certificate
-	if s.Encoded != nil { // before the store asks for a password
-		c, err := ParseCertificate(s.Encoded)
-		if err != nil {
+	var find func(*Store) (*Certificate, error)
+	switch {
+	case s.Encoded != nil: // before the store asks for a password
+		if find, err = findEncoded(s.Encoded); err != nil {
 			return nil, err
 		}
-		cert = c.e.Cert
+	case config.thumbprint != "":
+		find = func(st *Store) (*Certificate, error) { return st.findThumbprint(config.thumbprint) }
+	default:
+		find = func(st *Store) (*Certificate, error) { return st.Find(cmp.Or(s.Subject, "*")) }
 	}
 	var st *Store
 	switch {
@@ -68,23 +72,27 @@ func (s Source) Load() (*Certificate, error) {
 	if err != nil {
 		return nil, err
 	}
-	var c *Certificate
-	switch {
-	case cert != nil:
-		c, err = st.FindFor(cert)
-	case config.thumbprint != "":
-		c, err = st.findThumbprint(config.thumbprint)
-	case s.Subject == "":
-		c, err = st.Find("*")
-	default:
-		c, err = st.Find(s.Subject)
-	}
+	c, err := find(st)
 	if err != nil {
 		_ = st.Close()
 		return nil, err
 	}
 	c.store = st
 	return c, nil
+}
+
+// findEncoded returns what finds the key of a certificate.
+func findEncoded(data []byte) (func(*Store) (*Certificate, error), error) {
+	c, err := ParseCertificate(data)
+	if err == nil {
+		return func(st *Store) (*Certificate, error) { return st.FindFor(c.e.Cert) }, nil
+	}
+	if k, keyErr := keys.ParsePublic(data); keyErr == nil {
+		if cert := entryOf(k).SSHCert; cert != nil {
+			return func(st *Store) (*Certificate, error) { return st.FindForSSH(cert) }, nil
+		}
+	}
+	return nil, err
 }
 
 // holdsKey tells whether a certificate comes with a private key, which only PEM

@@ -43,6 +43,7 @@ func Open(t Type, location string, o Options) (*Store, error) {
 		return open(r, in, []byte(location))
 	case inSystem, inToken:
 		return open(r, in, nil)
+	case inFile, inEither:
 	}
 	data, err := readFile(location)
 	if err != nil && r.where == inEither && looksLikeContents(location) {

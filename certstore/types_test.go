@@ -147,6 +147,50 @@ func stores(t testing.TB) []storeCase {
 	}
 }
 
+// TestJWKWithChain has the certificates of RFC 7517 section 4.7.
+func TestJWKWithChain(t *testing.T) {
+	k, err := keys.Parse(fixture(t, "x509/leaf.key"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.Comment = "the kid"
+	plain, err := k.Marshal(keys.JWK, keys.MarshalOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert := func(name string) string {
+		b, _ := pem.Decode(fixture(t, name))
+		return `"` + base64.StdEncoding.EncodeToString(b.Bytes) + `"`
+	}
+	with := func(certs ...string) []byte {
+		return []byte(strings.TrimSuffix(strings.TrimSpace(string(plain)), "}") + `,"x5c":[` + strings.Join(certs, ",") + `]}`)
+	}
+	c := mustLoad(t, JWKBlob, with(cert("x509/leaf.crt"), cert("x509/issuer.crt")), "CN=www.server.com")
+	if c.Subject() != leafName || len(c.Chain()) != 1 || !c.HasPrivateKey() || c.Alias() != "the kid" {
+		t.Errorf("%s with %d issuers, %q", c, len(c.Chain()), c.Alias())
+	}
+	for name, data := range map[string][]byte{
+		"of another key": with(cert("x509/other.crt")),
+		"no Base64":      with(`"!"`),
+		"no certificate": with(`"AAAA"`),
+		"damaged issuer": with(cert("x509/leaf.crt"), `"AAAA"`),
+		"too many":       with(slices.Repeat([]string{cert("x509/leaf.crt")}, maxChain+1)...),
+	} {
+		_, err := OpenBytes(JWKBlob, data, Options{})
+		if fe, ok := errors.AsType[*FormatError](err); !ok || fe.Where != "x5c" {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestX509KeyOfSSH has certificates inside a key of SSH (RFC 6187).
+func TestX509KeyOfSSH(t *testing.T) {
+	c := mustLoad(t, Auto, keyFixture(t, "asyncssh/x509v3-rsa2048-sha256.blob"), "*")
+	if c.X509() == nil || c.Subject() == "" || c.PublicKey() == nil || c.PublicKey().Type() != "ssh-rsa" || c.HasPrivateKey() {
+		t.Errorf("%s, %v", c, c.PublicKey())
+	}
+}
+
 type storeCase struct {
 	name         string
 	inFile, blob Type

@@ -86,11 +86,14 @@ func (c *Certificate) ExtKeyUsageOIDs() []asn1.ObjectIdentifier {
 
 // ExtendedKeyUsage returns the OIDs with commas between them.
 func (c *Certificate) ExtendedKeyUsage() string {
-	var out []string
-	for _, oid := range c.ExtKeyUsageOIDs() {
-		out = append(out, oid.String())
+	var b strings.Builder
+	for i, oid := range c.ExtKeyUsageOIDs() {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(oid.String())
 	}
-	return strings.Join(out, ",")
+	return b.String()
 }
 
 // AltNames returns the alternative names of the subject (RFC 5280 section
