@@ -36,7 +36,8 @@ type Connection struct {
 	// dirList is the event that is being delivered; nil for none.
 	dirList *DirListEvent
 
-	configured configured // by Server.Config, for the login
+	configured configured             // by Server.Config, for the login
+	fileData   atomic.Pointer[[]byte] // of the FileRead or FileWrite event that is being delivered
 }
 
 // login is what the UserAuth event said of the user.

@@ -56,6 +56,14 @@ func (c *Connection) SetErrorMessage(text string) {
 	c.message.Store(&text)
 }
 
+// ErrorMessage is what SetErrorMessage left and was not sent yet.
+func (c *Connection) ErrorMessage() string {
+	if p := c.message.Load(); p != nil {
+		return *p
+	}
+	return ""
+}
+
 // eventFS is a file system of one session that tells of what it does. Methods that have no event
 // are those of the FileSystem.
 type eventFS struct {

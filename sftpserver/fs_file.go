@@ -185,7 +185,9 @@ func (d *dataFile) observeRead(p []byte, off int64, n int, err error) (int, erro
 	}
 	f := d.fs
 	ev := &FileReadEvent{FileEvent: f.about(f.ctx, d.path), Handle: d.handle, Offset: off, Length: len(p), Data: p[:n:len(p)]}
+	f.c.fileData.Store(&ev.Data)
 	end := once(f, f.FileRead, ev, &ev.FileEvent, result)
+	f.c.fileData.Store(nil)
 	if end = supplied(&ev.FileEvent, result, end, len(ev.Data) > 0); end != nil {
 		return 0, end
 	}
@@ -216,6 +218,8 @@ func (d *dataFile) WriteAt(p []byte, off int64) (int, error) {
 func (d *dataFile) observeWrite(p []byte, off int64) (int, error) {
 	f := d.fs
 	ev := &FileWriteEvent{FileEvent: f.about(f.ctx, d.path), Handle: d.handle, Offset: off, Data: p}
+	f.c.fileData.Store(&ev.Data)
+	defer f.c.fileData.Store(nil)
 	err := twice(f, f.FileWrite, ev, &ev.FileEvent, &ev.Before, &ev.Handled, func() error {
 		if len(ev.Data) == 0 {
 			return nil

@@ -72,6 +72,27 @@ var connectionSettings = []row{
 			}
 			return err
 		}),
+	connectionRow(row{Name: "SFTPErrorMessage", Aliases: []string{"SFTPConnectionErrorMessage"}, Type: "text", Doc: "The text sent with the next status other than success and end of file; empty leaves it to the server."},
+		(*Connection).ErrorMessage,
+		func(c *Connection, value string) error {
+			c.SetErrorMessage(value)
+			return nil
+		}),
+	connectionRow(row{Name: "SFTPConnectionFileData", Type: "text", Doc: "The data of the FileRead or FileWrite event that is being delivered, for its handler; empty at other times."},
+		func(c *Connection) string {
+			if data := c.fileData.Load(); data != nil {
+				return string(*data)
+			}
+			return ""
+		},
+		func(c *Connection, value string) error {
+			data := c.fileData.Load()
+			if data == nil {
+				return errNoData
+			}
+			*data = []byte(value)
+			return nil
+		}),
 	loginRow(row{Name: "KeyboardInteractivePrompts", Type: "text", Doc: "What keyboard-interactive asks on this connection: " + promptDoc},
 		func(l *configured) **promptList { return &l.prompts },
 		func(s *Server) promptList { return s.KeyboardInteractivePrompts }),
@@ -85,6 +106,8 @@ var connectionSettings = []row{
 		func(l *configured) **bool { return &l.restrict },
 		func(s *Server) bool { return s.RestrictUserToHomeDir }),
 }
+
+var errNoData = errors.New("sftpserver: no FileRead or FileWrite event is being delivered on the connection")
 
 func printBool(b bool) string { return settings.Print(&b, settings.NoUnit) }
 
@@ -118,8 +141,8 @@ type configured struct {
 	restrict     *bool
 }
 
-// errLoggedIn answers settings of logins that come too late.
-var errLoggedIn = errors.New("sftpserver: the user is logged in already: set it in the UserAuth event")
+// errLateSetting answers settings of logins that come too late.
+var errLateSetting = errors.New("sftpserver: the user is logged in already: set it in the UserAuth event")
 
 // loginRow completes a row of a login that has not succeeded yet.
 func loginRow[V any](r row, at func(*configured) **V, def func(*Server) V) row {
@@ -142,7 +165,7 @@ func loginRow[V any](r row, at func(*configured) **V, def func(*Server) V) row {
 			c.mu.Lock()
 			defer c.mu.Unlock()
 			if c.ssh != nil {
-				return errLoggedIn
+				return errLateSetting
 			}
 			*at(&c.configured) = v
 			return nil

@@ -9,8 +9,8 @@ import (
 	"github.com/fairlead-ssh/fairlead/ssh2"
 )
 
-// maxPrompts bounds the prompts of keyboard-interactive: more than anybody answers.
-const maxPrompts = 64
+// promptLimit bounds the prompts of keyboard-interactive: more than anybody answers.
+const promptLimit = 64
 
 // loginSettings are those of authentication.
 var loginSettings = []row{
@@ -56,7 +56,7 @@ var loginSettings = []row{
 		Doc:   "What keyboard-interactive asks: " + promptDoc,
 	},
 	{
-		Name: "KeyboardInteractivePromptCount", Default: "0", Range: "0.." + strconv.Itoa(maxPrompts), Type: "number",
+		Name: "KeyboardInteractivePromptCount", Default: "0", Range: "0.." + strconv.Itoa(promptLimit), Type: "number",
 		Get: func(s *Server, _ string) (string, error) { return strconv.Itoa(len(s.KeyboardInteractivePrompts)), nil },
 		Set: func(s *Server, _, value string) error {
 			var n int
@@ -126,7 +126,7 @@ func (l *promptList) UnmarshalText(text []byte) error {
 		if strings.TrimSpace(p.Text) == "" {
 			return errors.New("sftpserver: a prompt needs a text")
 		}
-		if list = append(list, p); len(list) > maxPrompts {
+		if list = append(list, p); len(list) > promptLimit {
 			return errors.New("sftpserver: too many prompts")
 		}
 	}

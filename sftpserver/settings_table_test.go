@@ -94,7 +94,7 @@ func TestSettingsDefaults(t *testing.T) {
 }
 
 // pending are names that are not known yet.
-var pending = []string{"SFTPConnectionErrorMessage", "SFTPConnectionFileData", "SFTPConnectionTimeout", "SFTPErrorMessage[connection]"}
+var pending = []string{"SFTPConnectionTimeout"}
 
 // TestSettingsInParity: every property and setting that the inventory of parity names is known.
 func TestSettingsInParity(t *testing.T) {
