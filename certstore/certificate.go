@@ -87,6 +87,14 @@ func (c *Certificate) String() string {
 	return k.Type() + " " + gossh.FingerprintSHA256(k)
 }
 
+// Format prints what String returns, with every verb.
+func (c Certificate) Format(s fmt.State, verb rune) {
+	if verb != 's' && verb != 'q' {
+		verb = 'v'
+	}
+	_, _ = fmt.Fprintf(s, "%"+string(verb), c.String())
+}
+
 // LogValue is String for log/slog.
 func (c *Certificate) LogValue() slog.Value { return slog.StringValue(c.String()) }
 

@@ -3,6 +3,7 @@ package certstore
 import (
 	"crypto"
 	"crypto/x509"
+	"fmt"
 
 	gossh "golang.org/x/crypto/ssh"
 
@@ -31,3 +32,7 @@ type Entry struct {
 	// Comment is what a key file says about the key.
 	Comment string
 }
+
+// Format prints an entry like [Certificate.String], with every verb: a Signer
+// may be the octets of a private key.
+func (e Entry) Format(s fmt.State, verb rune) { (&Certificate{e: e}).Format(s, verb) }

@@ -3,6 +3,8 @@ package certstore
 import (
 	"bytes"
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"errors"
 	"slices"
 	"strings"
@@ -264,6 +266,20 @@ func TestSubjectText(t *testing.T) {
 		if n, ok := parseSubject(s); ok {
 			t.Errorf("%s reads as %v", s, n)
 		}
+	}
+}
+
+// TestNamesThatAreNotText prints values of other types as RFC 4514 section 2.4.
+func TestNamesThatAreNotText(t *testing.T) {
+	der, err := asn1.Marshal(pkix.RDNSequence{{{Type: asn1.ObjectIdentifier{2, 5, 4, 45}, Value: asn1.BitString{Bytes: []byte{0xA5}, BitLength: 8}}}, {{Type: asn1.ObjectIdentifier{2, 5, 4, 3}, Value: "x"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := printName(parseName(der)); got != `CN=x, OID.2.5.4.45="#030200a5"` {
+		t.Errorf("%s", got)
+	}
+	if nameValue(nil) != "#" || !strings.HasPrefix(nameValue(struct{ C chan int }{}), "{") || parseName([]byte{1}) != nil {
+		t.Error("values that cannot be coded")
 	}
 }
 

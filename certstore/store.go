@@ -132,8 +132,7 @@ func open(r *typeRow, in *input, data []byte) (*Store, error) {
 	if err == nil {
 		entries, err = link(entries)
 	}
-	s := &Store{typ: r.t, format: f.name, onClose: in.onClose}
-	s.close = sync.OnceValue(s.closeAll)
+	s := newStore(r, f.name, in)
 	if err != nil {
 		_ = s.Close()
 		if in.asked != nil {
@@ -145,6 +144,12 @@ func open(r *typeRow, in *input, data []byte) (*Store, error) {
 		s.certs = append(s.certs, &Certificate{e: entries[i], typ: r.t, location: in.location})
 	}
 	return s, nil
+}
+
+func newStore(r *typeRow, format string, in *input) *Store {
+	s := &Store{typ: r.t, format: format, onClose: in.onClose}
+	s.close = sync.OnceValue(s.closeAll)
+	return s
 }
 
 // Type returns the type that the store was opened as: with [Auto], Auto.

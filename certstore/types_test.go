@@ -2,9 +2,13 @@ package certstore
 
 import (
 	"bytes"
+	"crypto/ed25519"
 	"encoding/base64"
 	"encoding/pem"
 	"errors"
+	"fmt"
+	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -296,6 +300,64 @@ func TestSystemStores(t *testing.T) {
 	}
 	if _, err := (Source{}).Load(); !errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("zero source: %v", err)
+	}
+}
+
+// TestStoreClose has a store that holds something open.
+func TestStoreClose(t *testing.T) {
+	var closed []string
+	in := &input{}
+	gone := errors.New("gone")
+	in.closeWith(func() error { closed = append(closed, "library"); return gone })
+	in.closeWith(func() error { closed = append(closed, "session"); return nil })
+	s := newStore(Auto.row(), "PEM", in)
+	if s.Type() != Auto {
+		t.Error(s.Type())
+	}
+	c := &Certificate{store: s}
+	if err := c.Close(); !errors.Is(err, gone) {
+		t.Error(err)
+	}
+	if err := s.Close(); !errors.Is(err, gone) || !slices.Equal(closed, []string{"session", "library"}) {
+		t.Errorf("%v, %v", closed, err)
+	}
+}
+
+// TestNothingSecretIsPrinted prints what has keys and passwords with many verbs.
+func TestNothingSecretIsPrinted(t *testing.T) {
+	k := newKey(t)
+	seed := k.Raw.(ed25519.PrivateKey)
+	c, err := NewCertificate(Entry{Signer: seed, Alias: "x"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	src := Source{Store: "x", Password: []byte("secret word"), KeyPassword: []byte("secret word")}
+	var log bytes.Buffer
+	slog.New(slog.NewTextHandler(&log, nil)).Info("loaded", "cert", c, "password", src.Password)
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
+		fmt.Fprintf(&log, strings.Repeat(verb+"\n", 5), c, *c, c.Entry(), src.Password, struct{ C *Certificate }{c})
+	}
+	for _, secret := range []string{"secret", fmt.Sprintf("%x", seed[:8]), fmt.Sprint([]byte(seed[:3]))[1:6], fmt.Sprintf("%#x", seed[0]) + ", " + fmt.Sprintf("%#x", seed[1])} {
+		if strings.Contains(log.String(), secret) {
+			t.Errorf("%s in %s", secret, log.String())
+		}
+	}
+	if !strings.Contains(log.String(), "ssh-ed25519 SHA256:") {
+		t.Error(log.String())
+	}
+}
+
+func TestErrorTexts(t *testing.T) {
+	for err, want := range map[error]string{
+		&PasswordError{Format: "PFX"}:                              "certstore: PFX: password needed",
+		&PasswordError{Format: "JKS", Alias: "a\nb", Wrong: true}:  `certstore: JKS: key "a\nb": wrong password, or a damaged store`,
+		&FormatError{Format: "P7B", Where: "octet 3", Err: io.EOF}: "certstore: P7B: octet 3: EOF",
+		&FormatError{Err: io.EOF}:                                  "certstore: EOF",
+		&PlatformError{Machine, "use a PEM file"}:                  "certstore: cstMachine: not on this platform: use a PEM file",
+	} {
+		if err.Error() != want {
+			t.Errorf("%s, want %s", err, want)
+		}
 	}
 }
 
