@@ -263,6 +263,7 @@ func TestMarkdown(t *testing.T) {
 	for _, part := range []string{
 		"\n## Plain\n\n| Name | Values | Default | When | Meaning |\n|---|---|---|---|---|\n| `On` | True or False | `False` | any time | A switch. Flag `--on`. |\n",
 		"| `Count` | number, 0 to 100 | `0` | start | A number. Also called `Number`, `MaxCount`. Flag `--count`. |\n",
+		"| A switch. The field is `Off`, which means the opposite. |\n",
 		"| `Signed` | number, from -5 | ", "| `Free` | duration, up to 1m | ", "| `Idle` | seconds, 0 to 1h | `0` | any time | How long a\\|b. |\n",
 		"| `Level` | `0` or `INFO`: what happens; `1` or `WARN` | `0` |",
 		"| `PromptText[number]` | text |", "| `Build` |  |  | read only | What it is. |\n",

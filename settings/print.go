@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -133,9 +134,18 @@ func (r *Row[T]) meaning() string {
 	if len(r.Aliases) > 0 {
 		names := make([]string, len(r.Aliases))
 		for i, a := range r.Aliases {
-			names[i] = code(a)
+			if names[i] = code(a); a == r.GoName {
+				names[i] += ", which is the field"
+			}
 		}
 		parts = append(parts, "Also called "+strings.Join(names, ", ")+".")
+	}
+	if r.GoName != "" && !slices.Contains(r.Aliases, r.GoName) {
+		field := "The field is " + code(r.GoName)
+		if r.Inverse {
+			field += ", which means the opposite"
+		}
+		parts = append(parts, field+".")
 	}
 	if r.Repeat {
 		parts = append(parts, "May stand in a file several times.")

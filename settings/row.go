@@ -69,6 +69,8 @@ type Row[T any] struct {
 	// ZeroIsDefault tells that the zero value of the field means Default. A number or
 	// duration of 0 is then stored as -1, which the field takes for "none".
 	ZeroIsDefault bool
+	// GoName is the name of the field for the manual, where it is not Name.
+	GoName string
 	// Inverse tells that the field is a bool that means the opposite.
 	Inverse bool
 	// Range bounds numbers, both ends included and in the row's unit: "1..65535",

@@ -51,7 +51,7 @@ var errNoConnection = errors.New("no such connection")
 
 var table = settings.New(func(o *options) bool { return o.running },
 	settings.Row[options]{Name: "On", Default: "False", When: settings.Runtime, Group: "Plain", Since: "0.1", Doc: "A switch.", Field: func(o *options) any { return &o.On }, Flag: "on"},
-	settings.Row[options]{Name: "NotOff", Default: "True", Inverse: true, Group: "Plain", Since: "0.1", Doc: "A switch.", Field: func(o *options) any { return &o.Off }},
+	settings.Row[options]{Name: "NotOff", GoName: "Off", Default: "True", Inverse: true, Group: "Plain", Since: "0.1", Doc: "A switch.", Field: func(o *options) any { return &o.Off }},
 	settings.Row[options]{Name: "Count", Aliases: []string{"Number", "MaxCount"}, Default: "0", Range: "0..100", Busy: 108, Group: "Plain", Since: "0.1", Doc: "A number.", Field: func(o *options) any { return &o.Count }, Flag: "count"},
 	settings.Row[options]{Name: "Small", Default: "0", Group: "Plain", Since: "0.1", Doc: "A byte.", Field: func(o *options) any { return &o.Small }},
 	settings.Row[options]{Name: "Signed", Default: "0", Range: "-5..", Group: "Plain", Since: "0.1", Doc: "A signed number.", Field: func(o *options) any { return &o.Signed }},

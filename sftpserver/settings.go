@@ -63,8 +63,7 @@ func (s *Server) LoadSettings(r io.Reader, file string, sections ...settings.Sec
 
 // numbered gives a BusyError an Error with its number.
 func numbered(err error) error {
-	var busy *settings.BusyError
-	if errors.As(err, &busy) {
+	if busy, ok := errors.AsType[*settings.BusyError](err); ok {
 		return &Error{Code: cmp.Or(busy.Number, CodeLocalPort), Op: "set", Err: listeningError{err}}
 	}
 	return err

@@ -41,12 +41,12 @@ var fileSettings = []row{
 		Doc:   "How many entries the answer to one READDIR has at most.",
 	},
 	{
-		Name: "UnixStyleDateFormat", Default: "True", Inverse: true,
+		Name: "UnixStyleDateFormat", GoName: "PlainDates", Default: "True", Inverse: true,
 		Field: func(s *Server) any { return &s.PlainDates },
 		Doc:   "Writes dates of long names as ls does; False writes 2006-01-02 15:04. For version 3 of SFTP.",
 	},
 	{
-		Name: "ListDotEntries", Default: "True", Inverse: true,
+		Name: "ListDotEntries", GoName: "NoDotEntries", Default: "True", Inverse: true,
 		Field: func(s *Server) any { return &s.NoDotEntries },
 		Doc:   "Has . and .. in listings that the server makes.",
 	},
@@ -64,12 +64,12 @@ var fileSettings = []row{
 		Doc:   "The Windows number of the code page of file names and messages; 0 is UTF-8. For version 3 of SFTP: later ones always have UTF-8.",
 	},
 	{
-		Name: "MaxHandles", Default: "1024", Range: "1..65536", ZeroIsDefault: true,
+		Name: "MaxHandles", GoName: "Limits.Handles", Default: "1024", Range: "1..65536", ZeroIsDefault: true,
 		Field: func(s *Server) any { return &s.Limits.Handles },
 		Doc:   "How many files and directories one session may have open.",
 	},
 	{
-		Name: "Concurrency", Default: "8", Range: "1..1024", ZeroIsDefault: true,
+		Name: "Concurrency", GoName: "Limits.Concurrency", Default: "8", Range: "1..1024", ZeroIsDefault: true,
 		Field: func(s *Server) any { return &s.Limits.Concurrency },
 		Doc:   "How many READ and WRITE requests of one session run at a time.",
 	},
@@ -99,7 +99,7 @@ var logSettings = []row{
 		Doc:   "How much is logged; each level has what those before it have.",
 	},
 	{
-		Name: "MaskSensitiveData", Aliases: []string{"MaskSensitive"}, Default: "True", Inverse: true,
+		Name: "MaskSensitiveData", GoName: "LogSecrets", Aliases: []string{"MaskSensitive"}, Default: "True", Inverse: true,
 		Field: func(s *Server) any { return &s.LogSecrets },
 		Doc:   "Keeps passwords out of the log. Leave it on.",
 	},

@@ -19,7 +19,7 @@ var listenSettings = []row{
 		Doc:   "The TCP port to listen on; with 0 the system chooses one.",
 	},
 	{
-		Name: "UseIPv6", Aliases: []string{"IPFamily"}, Default: "0",
+		Name: "UseIPv6", GoName: "IPFamily", Aliases: []string{"IPFamily"}, Default: "0",
 		Choices: []settings.Choice{{Value: "0", Word: "IPv4", Doc: "IPv4 only"}, {Value: "1", Word: "IPv6", Doc: "IPv6 only"}, {Value: "2", Word: "both", Doc: "IPv4 and IPv6"}},
 		Field:   func(s *Server) any { return (*int)(&s.IPFamily) },
 		Doc:     "Which version of IP to listen on.",
@@ -38,7 +38,7 @@ var listenSettings = []row{
 		Doc:   "How many connections the system keeps that are established and not accepted yet; 0 is what the system has. It may take another number.",
 	},
 	{
-		Name: "BindExclusively", Default: "True", Inverse: true,
+		Name: "BindExclusively", GoName: "ShareAddress", Default: "True", Inverse: true,
 		Field: func(s *Server) any { return &s.ShareAddress },
 		Doc:   "Keeps other processes from binding the same address and port. False lets those of the same user do it, where the system can.",
 	},
@@ -68,7 +68,7 @@ var listenSettings = []row{
 		Doc:   "The size of the send buffer of each connection's socket; 0 is what the system has, which may also take another number.",
 	},
 	{
-		Name: "TcpNoDelay", Default: "True", Inverse: true,
+		Name: "TcpNoDelay", GoName: "Nagle", Default: "True", Inverse: true,
 		Field: func(s *Server) any { return &s.Nagle },
 		Doc:   "Sends small packets at once. False lets TCP gather them.",
 	},

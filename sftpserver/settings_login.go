@@ -15,13 +15,13 @@ const promptLimit = 64
 // loginSettings are those of authentication.
 var loginSettings = []row{
 	{
-		Name: "DefaultAuthMethods", Aliases: []string{"AuthMethods"}, Default: "password,publickey", ZeroIsDefault: true,
+		Name: "DefaultAuthMethods", GoName: "AuthMethods", Aliases: []string{"AuthMethods"}, Default: "password,publickey", ZeroIsDefault: true,
 		Choices: []settings.Choice{{Value: "none"}, {Value: "password"}, {Value: "publickey"}, {Value: "keyboard-interactive"}},
 		Field:   func(s *Server) any { return &s.AuthMethods },
 		Doc:     "The methods announced to clients, as a list.",
 	},
 	{
-		Name: "SSHPubKeyAuthSigAlgorithms", Aliases: []string{"PublicKeyAlgorithms"}, Valid: validList(ssh2.UserKeyAlgorithm),
+		Name: "SSHPubKeyAuthSigAlgorithms", GoName: "PublicKeyAlgorithms", Aliases: []string{"PublicKeyAlgorithms"}, Valid: validList(ssh2.UserKeyAlgorithm),
 		Field: func(s *Server) any { return (*string)(&s.PublicKeyAlgorithms) },
 		Doc:   "The signature algorithms taken from users. " + listDoc,
 	},
@@ -36,7 +36,7 @@ var loginSettings = []row{
 		Doc:   "Fires the UserAuth event once more, with the method sigstatus, when a signature was checked.",
 	},
 	{
-		Name: "DefaultConnectionTimeout", Aliases: []string{"LoginTimeout"}, Default: "0", Range: "0..", Unit: settings.Seconds,
+		Name: "DefaultConnectionTimeout", GoName: "LoginTimeout", Aliases: []string{"LoginTimeout"}, Default: "0", Range: "0..", Unit: settings.Seconds,
 		Field: func(s *Server) any { return &s.LoginTimeout },
 		Doc:   "How long a client may take to log in; 0 is 30 seconds for its ident, 60 for the key exchange and two minutes for the login.",
 	},

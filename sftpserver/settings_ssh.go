@@ -18,32 +18,32 @@ var sshSettings = []row{
 		Doc:   "What the lists of algorithms begin with.",
 	},
 	{
-		Name: "SSHEncryptionAlgorithms", Aliases: []string{"Ciphers"}, Valid: validList(ssh2.Cipher),
+		Name: "SSHEncryptionAlgorithms", GoName: "Ciphers", Aliases: []string{"Ciphers"}, Valid: validList(ssh2.Cipher),
 		Field: func(s *Server) any { return (*string)(&s.Ciphers) },
 		Doc:   "The ciphers to offer, most preferred first. " + listDoc,
 	},
 	{
-		Name: "SSHMacAlgorithms", Aliases: []string{"MACs"}, Valid: validList(ssh2.MAC),
+		Name: "SSHMacAlgorithms", GoName: "MACs", Aliases: []string{"MACs"}, Valid: validList(ssh2.MAC),
 		Field: func(s *Server) any { return (*string)(&s.MACs) },
 		Doc:   "The message authentication codes to offer, most preferred first. " + listDoc,
 	},
 	{
-		Name: "SSHKeyExchangeAlgorithms", Aliases: []string{"KeyExchanges"}, Valid: validList(ssh2.KeyExchange),
+		Name: "SSHKeyExchangeAlgorithms", GoName: "KeyExchanges", Aliases: []string{"KeyExchanges"}, Valid: validList(ssh2.KeyExchange),
 		Field: func(s *Server) any { return (*string)(&s.KeyExchanges) },
 		Doc:   "The key exchange methods to offer, most preferred first. " + listDoc,
 	},
 	{
-		Name: "SSHPublicKeyAlgorithms", Aliases: []string{"HostKeyAlgorithms"}, Valid: validList(ssh2.HostKeyAlgorithm),
+		Name: "SSHPublicKeyAlgorithms", GoName: "HostKeyAlgorithms", Aliases: []string{"HostKeyAlgorithms"}, Valid: validList(ssh2.HostKeyAlgorithm),
 		Field: func(s *Server) any { return (*string)(&s.HostKeyAlgorithms) },
 		Doc:   "The host key algorithms to offer, as far as there are keys for them, most preferred first. " + listDoc,
 	},
 	{
-		Name: "SSHCompressionAlgorithms", Aliases: []string{"Compression"}, Valid: validList(ssh2.Compression),
+		Name: "SSHCompressionAlgorithms", GoName: "Compression", Aliases: []string{"Compression"}, Valid: validList(ssh2.Compression),
 		Field: func(s *Server) any { return (*string)(&s.Compression) },
 		Doc:   "The compression methods to offer. Empty is none alone; +zlib@openssh.com and +zlib allow them.",
 	},
 	{
-		Name: "UseStrictKeyExchange", Aliases: []string{"StrictKex"}, Default: "1",
+		Name: "UseStrictKeyExchange", GoName: "StrictKex", Aliases: []string{"StrictKex"}, Default: "1",
 		Choices: []settings.Choice{
 			{Value: "0", Word: "off", Doc: "not offered"},
 			{Value: "1", Word: "offer", Doc: "used with clients that offer it too"},
@@ -69,12 +69,12 @@ var sshSettings = []row{
 		Doc:   "How many such questions may go unanswered.",
 	},
 	{
-		Name: "ServerSSHVersionString", Aliases: []string{"ServerVersion"}, Default: identPrefix + ssh2.Version, ZeroIsDefault: true, Valid: validIdent,
+		Name: "ServerSSHVersionString", GoName: "ServerVersion", Aliases: []string{"ServerVersion"}, Default: identPrefix + ssh2.Version, ZeroIsDefault: true, Valid: validIdent,
 		Field: func(s *Server) any { return &s.ServerVersion },
 		Doc:   "What the server calls itself, beginning with " + identPrefix + ".",
 	},
 	{
-		Name: "SSHVersionPattern", Aliases: []string{"ClientVersionPatterns"}, Repeat: true, Default: "*SSH-1.99-*,*SSH-2.0-*,*SSH-2.99-*", ZeroIsDefault: true,
+		Name: "SSHVersionPattern", GoName: "ClientVersionPatterns", Aliases: []string{"ClientVersionPatterns"}, Repeat: true, Default: "*SSH-1.99-*,*SSH-2.0-*,*SSH-2.99-*", ZeroIsDefault: true,
 		Field: func(s *Server) any { return &s.ClientVersionPatterns },
 		Doc:   "What a client may call itself, with * for any text.",
 	},

@@ -29,11 +29,11 @@ var notText = map[string]string{
 // TestSettingsFields: every exported field of Options has exactly one row with its pointer.
 func TestSettingsFields(t *testing.T) {
 	s := New()
-	rows := map[uintptr][]string{}
+	rows := map[uintptr][]*row{}
 	for r := range Settings().Rows() {
 		if r.Field != nil {
 			p := reflect.ValueOf(r.Field(s)).Pointer()
-			rows[p] = append(rows[p], r.Name)
+			rows[p] = append(rows[p], r)
 		}
 	}
 	fields := 0
@@ -51,8 +51,11 @@ func TestSettingsFields(t *testing.T) {
 				walk(full, v.Field(i))
 			default:
 				fields++
-				if names := rows[v.Field(i).Addr().Pointer()]; len(names) != 1 {
-					t.Errorf("Options.%s has the rows %q, want one", full, names)
+				switch has := rows[v.Field(i).Addr().Pointer()]; {
+				case len(has) != 1:
+					t.Errorf("Options.%s has %d rows, want one: add it to a table in settings_*.go, or to notText", full, len(has))
+				case has[0].Name != full && has[0].GoName != full, has[0].Name == full && has[0].GoName != "":
+					t.Errorf("Options.%s: the GoName of row %s is %q", full, has[0].Name, has[0].GoName)
 				}
 			}
 		}
