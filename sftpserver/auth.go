@@ -1,34 +1,214 @@
 package sftpserver
 
 import (
+	"bytes"
 	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
 
 	gossh "golang.org/x/crypto/ssh"
 
 	"github.com/fairlead-ssh/fairlead/ssh2"
 )
 
-// newAuth makes the authentication that asks the UserAuth event.
+// MethodSigStatus is the UserAuthEvent.Method of the call after a signature was checked.
+const MethodSigStatus = "sigstatus"
+
+// defaultAuthMethods are announced if Options.AuthMethods is nil.
+var defaultAuthMethods = []string{ssh2.MethodPassword, ssh2.MethodPublicKey}
+
+// logins asks the UserAuth event who may log in.
+type logins struct {
+	s       *Server
+	ask     func(*UserAuthEvent)
+	methods []string
+}
+
+// newAuth makes the authentication that asks the UserAuth event. Without one nobody gets in.
 func (s *Server) newAuth() (ssh2.ServerAuth, error) {
-	f := s.UserAuth
-	if f == nil {
+	l := &logins{s: s, ask: s.UserAuth, methods: s.AuthMethods}
+	if l.methods == nil {
+		l.methods = defaultAuthMethods
+	}
+	for _, m := range l.methods {
+		switch m {
+		case ssh2.MethodNone, ssh2.MethodPassword, ssh2.MethodPublicKey, ssh2.MethodInteractive:
+		default:
+			return ssh2.ServerAuth{}, fmt.Errorf("sftpserver: authentication methods: %q: none, password, publickey and keyboard-interactive are possible", m)
+		}
+	}
+	if err := checkPrompts(s.KeyboardInteractivePrompts); err != nil {
+		return ssh2.ServerAuth{}, err
+	}
+	if l.ask == nil {
 		return ssh2.ServerAuth{}, nil
 	}
-	ask := func(ctx context.Context, a *ssh2.AuthAttempt, param string) ssh2.Verdict {
-		c := connectionOf(ctx)
-		ev := &UserAuthEvent{Event: Event{c}, User: a.User, Service: a.Service, Method: a.Method, Param: param, KeyAlgorithm: a.Algorithm, Done: a.Done}
-		ok := c.fire(func() { f(ev) }) && ev.Accept
-		ev.complete()
-		if ok {
-			c.restrict(ev.Policy)
-		}
-		return ssh2.Verdict{OK: ok}
+	a := ssh2.ServerAuth{
+		MaxTries:            s.MaxAuthAttempts,
+		PublicKeyAlgorithms: s.PublicKeyAlgorithms,
+		Methods:             l.methods,
+		None:                func(ctx context.Context, a *ssh2.AuthAttempt) ssh2.Verdict { return l.once(ctx, a, "") },
+		Password:            l.once,
+		PublicKey:           l.publicKey,
+		Interactive:         l.interactive,
 	}
-	return ssh2.ServerAuth{
-		MaxTries: s.MaxAuthAttempts,
-		Password: ask,
-		PublicKey: func(ctx context.Context, a *ssh2.AuthAttempt, key gossh.PublicKey) ssh2.Verdict {
-			return ask(ctx, a, string(key.Marshal()))
-		},
-	}, nil
+	if s.FireAuthRequestAfterSig {
+		a.Signature = l.signature
+	}
+	return a, nil
+}
+
+// A decision is what the events of one request have come to so far.
+type decision struct {
+	accept, partial bool
+	login           login
+	banner          string
+	limits          ssh2.Limits
+}
+
+// good tells whether the factor counts.
+func (d *decision) good() bool { return d.accept || d.partial }
+
+// fire asks the event, which finds what earlier events left, and takes over what is left in it.
+func (l *logins) fire(c *Connection, a *ssh2.AuthAttempt, d *decision, method, param string) {
+	before, banner := d.login, d.banner
+	e := &UserAuthEvent{
+		Event: Event{c},
+		User:  a.User, Service: a.Service, Method: method, Param: param, KeyAlgorithm: a.Algorithm, Done: a.Done,
+		Accept: d.accept, PartialSuccess: d.partial,
+		AvailableMethods: slices.Clone(before.methods),
+		HomeDir:          before.home, RootDirectory: before.root, RestrictToHomeDir: before.restrict,
+		Prompts: slices.Clone(before.prompts), Banner: banner,
+		Limits: d.limits, Policy: before.policy,
+	}
+	c.auth.begin(d)
+	ok := c.fire(func() { l.ask(e) })
+	c.auth.finish(d)
+	// A setting that was made by a method of the connection holds unless the
+	// event says something else.
+	take(&d.login.home, before.home, e.HomeDir)
+	take(&d.login.root, before.root, e.RootDirectory)
+	take(&d.login.restrict, before.restrict, e.RestrictToHomeDir)
+	take(&d.login.policy, before.policy, e.Policy)
+	if !slices.Equal(before.prompts, e.Prompts) {
+		d.login.prompts = e.Prompts
+	}
+	if len(e.AvailableMethods) > 0 {
+		d.login.methods = e.AvailableMethods
+	}
+	take(&d.banner, banner, e.Banner)
+	d.limits = e.Limits
+	d.accept, d.partial = ok && e.Accept, ok && e.PartialSuccess && !e.Accept
+	if err := d.login.check(a.User); d.good() && err != nil {
+		d.accept, d.partial = false, false
+		c.engine.report(c, err)
+	}
+}
+
+// take sets to to what an event has now, if that is not what it had before.
+func take[T comparable](to *T, before, now T) {
+	if now != before {
+		*to = now
+	}
+}
+
+// verdict ends a request.
+func (l *logins) verdict(c *Connection, a *ssh2.AuthAttempt, d *decision) ssh2.Verdict {
+	c.auth.judged(a, d)
+	login := d.login
+	return ssh2.Verdict{
+		OK: d.accept, Partial: d.partial,
+		// "none" can always be asked again: that is how clients find out.
+		Methods:  append(slices.Clone(login.methods), ssh2.MethodNone),
+		Banner:   d.banner,
+		Limits:   d.limits,
+		Identity: &login, // of the factor that succeeds last, once all have
+	}
+}
+
+// once is a request that takes one event.
+func (l *logins) once(ctx context.Context, a *ssh2.AuthAttempt, param string) ssh2.Verdict {
+	c := connectionOf(ctx)
+	d := c.auth.request(l, a)
+	l.fire(c, a, d, a.Method, param)
+	return l.verdict(c, a, d)
+}
+
+// An offer is what was said of a key whose signature is still to be checked.
+type offer struct {
+	user string
+	key  []byte
+	decision
+}
+
+// publicKey is asked once for a key that is offered, and twice for one with a signature, before and after that
+// was checked; the event is fired at the first of these.
+func (l *logins) publicKey(ctx context.Context, a *ssh2.AuthAttempt, key gossh.PublicKey) ssh2.Verdict {
+	c := connectionOf(ctx)
+	blob := key.Marshal()
+	if o := c.auth.offer; a.Verified && o != nil && o.user == a.User && bytes.Equal(o.key, blob) {
+		c.auth.offer = nil
+		return l.verdict(c, a, &o.decision)
+	}
+	d := c.auth.request(l, a)
+	l.fire(c, a, d, a.Method, string(blob))
+	c.auth.offer = &offer{a.User, blob, *d}
+	return l.verdict(c, a, d)
+}
+
+// signature tells how a signature was found. A good one leaves the last word to the handler, which finds its first
+// word in the event; a bad one is refused.
+func (l *logins) signature(ctx context.Context, a *ssh2.AuthAttempt, key gossh.PublicKey, err error) {
+	c := connectionOf(ctx)
+	o := c.auth.offer
+	if o == nil {
+		return
+	}
+	if err != nil {
+		c.auth.offer = nil
+		d := o.decision
+		d.accept, d.partial = false, false
+		l.fire(c, a, &d, MethodSigStatus, "0")
+		return
+	}
+	l.fire(c, a, &o.decision, MethodSigStatus, "1")
+}
+
+// interactive asks all prompts at once, and then the event about one answer at a time. It stops at the first that
+// is not accepted.
+func (l *logins) interactive(ctx context.Context, a *ssh2.AuthAttempt, ask ssh2.Asker) ssh2.Verdict {
+	c := connectionOf(ctx)
+	d := c.auth.request(l, a)
+	prompts := d.login.prompts
+	if len(prompts) == 0 {
+		prompts = l.s.KeyboardInteractivePrompts
+	}
+	if len(prompts) == 0 {
+		// Nothing asked is nothing proven, whatever a handler makes of the closing call.
+		v := l.verdict(c, a, d)
+		v.Reason = errors.New("no prompts")
+		return v
+	}
+	answers, err := ask(ctx, &ssh2.Challenge{Instruction: l.s.KeyboardInteractiveMessage, Prompts: prompts})
+	if err != nil {
+		return ssh2.Verdict{Reason: err} // which does not count any more
+	}
+	half := false
+	for i := range len(answers) + 1 {
+		method, param := ssh2.MethodInteractive, ""
+		if i < len(answers) {
+			method, param = method+"-"+strconv.Itoa(i+1), answers[i]
+		}
+		d.accept, d.partial = false, false
+		if l.fire(c, a, d, method, param); !d.good() {
+			break
+		}
+		half = half || d.partial
+	}
+	if d.good() && half {
+		d.accept, d.partial = false, true
+	}
+	return l.verdict(c, a, d)
 }

@@ -32,24 +32,19 @@ type Connection struct {
 	mu    sync.Mutex
 	ssh   *ssh2.Conn // once logged in
 	value any
-	login login
+	login login // of the user who is in
 	// dirList is the event that is being delivered; nil for none.
 	dirList *DirListEvent
 
-	configured configured             // by Server.Config, for the login
-	fileData   atomic.Pointer[[]byte] // of the FileRead or FileWrite event that is being delivered
-}
+	fileData atomic.Pointer[[]byte] // of the FileRead or FileWrite event that is being delivered
 
-// login is what the UserAuth event said of the user.
-type login struct {
-	home, root string
-	restrict   bool
-	policy     *sftp.Policy
+	auth authState
 }
 
 func newConnection(e *engine, id string, nc net.Conn) *Connection {
 	c := &Connection{engine: e, id: id, nc: nc}
 	c.lines.engine, c.lines.conn = e, c
+	c.auth.base.restrict = e.RestrictUserToHomeDir
 	return c
 }
 
@@ -95,13 +90,9 @@ func (c *Connection) loggedIn(conn *ssh2.Conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ssh = conn
-}
-
-// restrict notes what UserAuth said of the user.
-func (c *Connection) restrict(p *sftp.Policy) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.login.policy = p
+	if g, ok := conn.Info().Identity.(*login); ok {
+		c.login = g.clean()
+	}
 }
 
 func (c *Connection) policy() *sftp.Policy {

@@ -169,6 +169,15 @@ func (s *Server) newSSH(e *engine) (*ssh2.Server, error) {
 	if ssh.Auth, err = s.newAuth(); err != nil {
 		return nil, err
 	}
+	if ssh.VersionPattern, err = versionPattern(s.ClientVersionPatterns); err != nil {
+		return nil, err
+	}
+	if len(ssh.HostKeys) == 0 {
+		return ssh, nil // they come with the connections, and so cannot be checked now
+	}
+	if err := ssh.Check(); err != nil {
+		return nil, err
+	}
 	return ssh, nil
 }
 

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/fairlead-ssh/fairlead/settings"
-	"github.com/fairlead-ssh/fairlead/ssh2"
 )
 
 // connectionSettings are those of connections that there are. Their index is the connection's id.
@@ -94,17 +93,19 @@ var connectionSettings = []row{
 			return nil
 		}),
 	loginRow(row{Name: "KeyboardInteractivePrompts", Type: "text", Doc: "What keyboard-interactive asks on this connection: " + promptDoc},
-		func(l *configured) **promptList { return &l.prompts },
-		func(s *Server) promptList { return s.KeyboardInteractivePrompts }),
-	loginRow(row{Name: "UserAuthBanner", Type: "text", Doc: "Shown to this client with the answer to the attempt whose UserAuth event sets it."},
-		func(l *configured) **string { return &l.banner },
-		func(s *Server) string { return s.UserAuthBanner }),
+		func(c *Connection) promptList {
+			if p := c.KeyboardInteractivePrompts(); p != nil {
+				return p
+			}
+			return c.engine.KeyboardInteractivePrompts
+		},
+		func(c *Connection, p promptList) error { return c.SetKeyboardInteractivePrompts(p) }),
+	loginRow(row{Name: "UserAuthBanner", Type: "text", Doc: "Shown to this client with the answer to the attempt whose UserAuth event sets it; set outside of that event it is an error."},
+		(*Connection).UserAuthBanner, (*Connection).SetUserAuthBanner),
 	loginRow(row{Name: "UserRootDirectory", Type: "text", Doc: "The local directory that this user sees as /."},
-		func(l *configured) **string { return &l.root },
-		func(s *Server) string { return s.RootDirectory }),
+		func(c *Connection) string { return or(c.UserRootDirectory(), c.engine.RootDirectory) }, (*Connection).SetUserRootDirectory),
 	loginRow(row{Name: "RestrictUserToHomeDir", Type: "True or False", Doc: "Confines this user to the home directory and what is below."},
-		func(l *configured) **bool { return &l.restrict },
-		func(s *Server) bool { return s.RestrictUserToHomeDir }),
+		(*Connection).RestrictUserToHomeDir, (*Connection).SetRestrictUserToHomeDir),
 }
 
 var errNoData = errors.New("sftpserver: no FileRead or FileWrite event is being delivered on the connection")
@@ -134,64 +135,19 @@ func connectionRow(r row, get func(*Connection) string, set func(c *Connection, 
 	return r
 }
 
-// configured are what settings say of one login; nil is what the server has for all.
-type configured struct {
-	prompts      *promptList
-	banner, root *string
-	restrict     *bool
-}
-
-// errLateSetting answers settings of logins that come too late.
-var errLateSetting = errors.New("sftpserver: the user is logged in already: set it in the UserAuth event")
-
 // loginRow completes a row of a login that has not succeeded yet.
-func loginRow[V any](r row, at func(*configured) **V, def func(*Server) V) row {
+func loginRow[V any](r row, get func(*Connection) V, set func(*Connection, V) error) row {
 	r.Doc += " For the UserAuth event: once the user is logged in it cannot be set."
 	return connectionRow(r,
 		func(c *Connection) string {
-			c.mu.Lock()
-			defer c.mu.Unlock()
-			if v := *at(&c.configured); v != nil {
-				return settings.Print(v, settings.NoUnit)
-			}
-			v := def(c.engine.Server)
+			v := get(c)
 			return settings.Print(&v, settings.NoUnit)
 		},
 		func(c *Connection, value string) error {
-			v := new(V)
-			if err := settings.Scan(v, settings.NoUnit, value); err != nil {
+			var v V
+			if err := settings.Scan(&v, settings.NoUnit, value); err != nil {
 				return err
 			}
-			c.mu.Lock()
-			defer c.mu.Unlock()
-			if c.ssh != nil {
-				return errLateSetting
-			}
-			*at(&c.configured) = v
-			return nil
+			return set(c, v)
 		})
-}
-
-// complete gives an event, once its handler has returned, what the handler said through settings and not through
-// the event itself.
-func (e *UserAuthEvent) complete() {
-	c := e.Conn
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	l := &c.configured
-	if l.prompts != nil && e.Prompts == nil {
-		e.Prompts = []ssh2.Prompt(*l.prompts)
-	}
-	if l.root != nil && e.RootDirectory == "" {
-		e.RootDirectory = *l.root
-	}
-	if l.restrict != nil {
-		e.RestrictToHomeDir = *l.restrict
-	}
-	if l.banner != nil {
-		if e.Banner == "" {
-			e.Banner = *l.banner
-		}
-		l.banner = nil // it is shown once
-	}
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/fairlead-ssh/fairlead/ssh2"
 )
 
-// promptLimit bounds the prompts of keyboard-interactive: more than anybody answers.
-const promptLimit = 64
+// promptLimit bounds the prompts of keyboard-interactive, which are asked all at once: what ssh2 asks in one round.
+const promptLimit = 32
 
 // loginSettings are those of authentication.
 var loginSettings = []row{

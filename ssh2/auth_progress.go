@@ -24,6 +24,9 @@ type authProgress struct {
 func (s *authServer) flush(user, service string) {
 	s.progress = authProgress{user: user, service: service, userErr: checkUser(user)}
 	pr := &s.progress
+	if s.auth.Methods != nil {
+		pr.methods = append(slices.Clone(s.auth.Methods), MethodNone)
+	}
 	for _, m := range serverMethods {
 		if s.offers(&m) {
 			pr.all = append(pr.all, m.name)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"slices"
 	"strings"
@@ -84,6 +85,10 @@ func authenticate(ctx context.Context, c *Config, sa *ServerAuth, t *transport.C
 		a.keyex, a.keyexOID = gc, oid
 	}
 	res, err = a.run(ctx)
+	if d, ok := errors.AsType[*DisconnectError](err); a.failures > 0 && (errors.Is(err, io.EOF) || ok && d.Remote) {
+		// The client has given up before we did.
+		err = &AuthError{User: a.progress.user, Tried: a.tried, Done: a.progress.done, Err: err}
+	}
 	return res, a.failures > 0, err
 }
 

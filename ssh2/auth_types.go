@@ -128,7 +128,7 @@ type Verdict struct {
 	// let in; others are refused unheard. They hold for this user and service
 	// until another Verdict names others. What is not configured, or by
 	// ServerAuth.Require does not lead on, stays out. Empty leaves them as they
-	// are: at first all that is configured. The Verdict on a key that is only
+	// are: at first those of ServerAuth.Methods. The Verdict on a key that is only
 	// offered counts for this when it refuses, since nothing is proven when it
 	// does not.
 	Methods []string
@@ -233,6 +233,10 @@ type ServerAuth struct {
 	// configured method enough.
 	Require func(user string) [][]string
 
+	// Methods are those that lead on at first, of those that are configured; nil
+	// means all. None, if configured, is asked besides. A Verdict may name others.
+	Methods []string
+
 	// Banner returns text to show before login, empty for none. Lines end with CR LF.
 	Banner func(context.Context, ConnMeta) string
 
@@ -266,8 +270,9 @@ type authResult struct {
 	Limits   Limits
 }
 
-// AuthError means that authentication failed. On a server it says when the
-// client had used up its tries; on a client, why no method was left.
+// AuthError means that authentication failed. On a server it says that the
+// client had used up its tries, or has left after one that failed; on a client,
+// why no method was left.
 type AuthError struct {
 	User      string   // the name in the last request
 	Tried     []string // methods, in order, without repetition

@@ -345,3 +345,29 @@ func TestCVE_2_7_LateObserver(t *testing.T) {
 		}
 	})
 }
+
+// What leads on at first may be less than what is configured, for each user
+// anew; "none" is asked all the same and never listed.
+func TestServerAuthMethods(t *testing.T) {
+	none := 0
+	l := authRun{auth: ServerAuth{
+		Methods: []string{"password", "hostbased"},
+		None:    func(context.Context, *AuthAttempt) Verdict { none++; return Verdict{} },
+		Password: func(_ context.Context, a *AuthAttempt, _ string) Verdict {
+			return Verdict{Methods: []string{"publickey"}}
+		},
+		PublicKey: anyKey,
+	}}
+	key := reqSigned(t, "alice", edKey("a"))
+	expectAuth(t, l.run(t, key, reqNone("alice"), reqPassword("bob", "x"), key, reqPassword("alice", "x"), reqNone("alice")),
+		"failure password", "failure password", "failure publickey", "failure password", "failure publickey", "disconnect 14")
+	if none != 1 {
+		t.Errorf("none was asked %d times", none)
+	}
+	expectAuth(t, l.run(t, reqPassword("alice", "x"), key), "failure publickey", "success")
+	l.auth.Methods = []string{}
+	expectAuth(t, l.run(t, reqNone("alice"), reqPassword("alice", "x"), key), "failure ", "failure ", "failure ")
+	l.auth.Require = func(string) [][]string { return [][]string{{"password", "publickey"}} }
+	l.auth.Methods = []string{"publickey"}
+	expectAuth(t, l.run(t, reqNone("alice"), key, reqPassword("alice", "x")), "failure publickey", "partial ", "failure ")
+}

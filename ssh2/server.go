@@ -56,7 +56,8 @@ type Server struct {
 	AlgorithmsFor func(ConnMeta) (*AlgorithmLists, error)
 
 	// HostKeys sign key exchanges: one per algorithm, certificates included.
-	// At least one is required, unless ServerAuth.GSSAPI exchanges keys.
+	// At least one is required, unless ServerAuth.GSSAPI exchanges keys or Prepare
+	// brings some.
 	// SetHostKeys replaces them later.
 	HostKeys []gossh.Signer
 	// NoHostKeyUpdates keeps the server from telling clients, once they are
@@ -172,6 +173,10 @@ func (s *Server) prepare() error {
 	return s.bad
 }
 
+// Check says what is wrong with the configuration, as the first Serve or ServeConn
+// would: call it once the fields are set, to know beforehand.
+func (s *Server) Check() error { return s.prepare() }
+
 func (s *Server) configure() error {
 	if err := s.Sources.check(); err != nil {
 		return err
@@ -182,7 +187,7 @@ func (s *Server) configure() error {
 	}
 	s.channels, s.requests = s.forwardHandlers(&s.forward)
 	own := s.connConfig()
-	s.tcfg, err = s.transportFor(&own)
+	s.tcfg, err = s.transportFor(&own, s.Prepare != nil)
 	return err
 }
 

@@ -35,8 +35,9 @@ func (s *Server) connConfig() ConnConfig {
 	return ConnConfig{Config: s.Config, Greeting: s.Greeting, VersionPattern: s.VersionPattern, Auth: s.Auth}
 }
 
-// transportFor checks a configuration and returns the transport's part of it.
-func (s *Server) transportFor(c *ConnConfig) (*transport.Config, error) {
+// transportFor checks a configuration and returns the transport's part of it. Host
+// keys may come later if Prepare can bring them.
+func (s *Server) transportFor(c *ConnConfig, later bool) (*transport.Config, error) {
 	if err := c.Auth.GSSAPI.check(); err != nil {
 		return nil, err
 	}
@@ -45,7 +46,7 @@ func (s *Server) transportFor(c *ConnConfig) (*transport.Config, error) {
 		signers = func() []gossh.Signer { return c.HostKeys }
 	}
 	gss := c.Auth.GSSAPI.keyExchange()
-	if err := checkHostKeys(signers()); err != nil && (len(signers()) > 0 || len(gss) == 0) {
+	if err := checkHostKeys(signers()); err != nil && (len(signers()) > 0 || len(gss) == 0 && !later) {
 		return nil, err
 	}
 	o, err := c.resolve(gss...)
@@ -88,7 +89,7 @@ func (s *Server) prepareConn(ctx context.Context, sv *served, nc net.Conn) error
 		return err
 	}
 	var err error
-	if p.tcfg, err = s.transportFor(&p.ConnConfig); err != nil {
+	if p.tcfg, err = s.transportFor(&p.ConnConfig, false); err != nil {
 		return err
 	}
 	sv.prepared = p

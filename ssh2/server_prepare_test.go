@@ -301,3 +301,37 @@ func TestFarewellOfOthers(t *testing.T) {
 		})
 	}
 }
+
+// Host keys may come with each connection; without any it is refused.
+func TestPrepareBringsHostKeys(t *testing.T) {
+	leakCheck(t)
+	s := testServer(nil)
+	s.HostKeys = nil
+	if err := s.Check(); err == nil {
+		t.Error("a server without host keys is fine")
+	}
+	s = testServer(nil)
+	s.HostKeys = nil
+	bring := true
+	s.Prepare = func(_ context.Context, _ net.Conn, c *ConnConfig) error {
+		if bring {
+			c.HostKeys = []gossh.Signer{testHostKey}
+		}
+		return nil
+	}
+	if err := s.Check(); err != nil {
+		t.Fatal(err)
+	}
+	p := dialPair(t, s, testClient(), netsim.Link{}, netsim.Link{})
+	_ = p.close(t)
+	bring = false
+	var ce *ConfigError
+	if _, err := refusedBoth(t, s, testClient()); !errors.As(err, &ce) {
+		t.Error(err)
+	}
+	s = testServer(nil)
+	s.HostKeys, s.Prepare, s.Ciphers = nil, func(context.Context, net.Conn, *ConnConfig) error { return nil }, "rot13"
+	if err := s.Check(); !errors.As(err, &ce) {
+		t.Error(err)
+	}
+}
