@@ -216,6 +216,12 @@ func (s *Server) newSFTP(e *engine) (*sftp.Server, error) {
 	if s.PlainDates {
 		files.Dates = sftp.DatesISO
 	}
+	if s.CodePage != 0 {
+		var err error
+		if files.Charset, err = sftp.CodePage(uint32(s.CodePage)); err != nil {
+			return nil, fmt.Errorf("sftpserver: code page: %w", err)
+		}
+	}
 	if files.MaxVersion == 0 {
 		files.MaxVersion = defaultVersion
 	}

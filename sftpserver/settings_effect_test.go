@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -125,5 +127,24 @@ func TestDirListBufferSizeSetting(t *testing.T) {
 		if err := d.Close(t.Context()); err != nil || most != step.most || all != 8 {
 			t.Errorf("DirListBufferSize[id]=%d: %d entries, at most %d in one reply, want %d; %v", step.set, all, most, step.most, err)
 		}
+	}
+}
+
+// TestCodePageSetting: with a code page, clients of version 3 write names in it, and files here have them in UTF-8.
+func TestCodePageSetting(t *testing.T) {
+	root := t.TempDir()
+	s := sftpserver.New()
+	configure(t, s, "RootDirectory="+root, "CodePage=1252")
+	start(t, s)
+	if err := connect(t, s).Mkdir(t.Context(), "/gr\xfc\xdfe", nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(root, "grüße")); err != nil {
+		t.Error(err)
+	}
+	bad := sftpserver.New()
+	bad.CodePage, bad.HostKeys = 1, s.HostKeys
+	if err := bad.Start(t.Context()); !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("code page 1: %v", err)
 	}
 }
