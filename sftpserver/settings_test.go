@@ -291,3 +291,42 @@ func TestConnectionSettings(t *testing.T) {
 		t.Error("the client was not told")
 	}
 }
+
+// TestLoginSettings: settings of a login, made by the UserAuth handler through Config, hold for that login and no
+// other, and read back afterwards.
+func TestLoginSettings(t *testing.T) {
+	s := sftpserver.New()
+	s.RootDirectory = t.TempDir()
+	own := t.TempDir()
+	first := true
+	s.UserAuth = func(e *sftpserver.UserAuthEvent) {
+		accept(e)
+		if id := e.ConnectionID(); first && e.Method == "password" {
+			for _, expr := range []string{"UserRootDirectory[" + id + "]=" + own, "RestrictUserToHomeDir[" + id + "]=yes", "UserAuthBanner[" + id + "]=Ahoy", "KeyboardInteractivePrompts[" + id + "]=Code,echo=on"} {
+				if _, err := s.Config(expr); err != nil {
+					t.Error(err)
+				}
+			}
+			if got, err := s.Config("UserAuthBanner[" + id + "]"); got != "Ahoy" || err != nil {
+				t.Errorf("banner %q, %v", got, err)
+			}
+		}
+	}
+	start(t, s)
+	for i, want := range []map[string]string{
+		{"UserRootDirectory": own, "RestrictUserToHomeDir": "True", "KeyboardInteractivePrompts": "Code,echo=True"},
+		{"UserRootDirectory": s.RootDirectory, "RestrictUserToHomeDir": "False", "KeyboardInteractivePrompts": ""},
+	} {
+		dial(t, s)
+		first = false
+		id, err := s.Config(fmt.Sprintf("ConnectionUID[%d]", i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, value := range want {
+			if got, err := s.Config(name + "[" + id + "]"); got != value || err != nil {
+				t.Errorf("connection %d: %s = %q, %v, want %q", i, name, got, err, value)
+			}
+		}
+	}
+}
