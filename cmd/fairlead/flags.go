@@ -23,11 +23,15 @@ type options struct {
 	profile        ssh2.Profile
 	logFormat      string
 	logLevel       slog.Level
+	config         string
+	given          map[string]bool // the flags that were there
 }
 
 // Defaults that are shown and compared with.
 const (
 	defaultRoot   = "fairlead-data"
+	defaultHost   = "127.0.0.1"
+	defaultPort   = 2022
 	defaultListen = "127.0.0.1:2022"
 	defaultUser   = "fairlead"
 )
@@ -41,6 +45,7 @@ func parseFlags(args []string, stdout io.Writer) (*options, error) {
 	var help bool
 	f := flag.NewFlagSet("serve", flag.ContinueOnError)
 	f.SetOutput(io.Discard)
+	f.StringVar(&o.config, "config", "", "read settings and users from this `FILE`, and again at SIGHUP; flags win over it, \"fairlead check FILE\" tells what is wrong with it")
 	f.StringVar(&o.root, "root", "", "serve this `DIR`, which must exist (default ./"+defaultRoot+", created)")
 	f.StringVar(&o.listen, "listen", defaultListen, "listen on `HOST:PORT`; port 0 takes a free one")
 	f.Func("host-key", "private host key `FILE`, with FILE-cert.pub if there is one; may be repeated (default: one made and kept)", func(s string) error {
@@ -73,6 +78,8 @@ func parseFlags(args []string, stdout io.Writer) (*options, error) {
 	if err := noneEmpty(f); err != nil {
 		return nil, err
 	}
+	o.given = make(map[string]bool)
+	f.Visit(func(g *flag.Flag) { o.given[g.Name] = true })
 	switch {
 	case len(dirs) > 1:
 		return nil, fmt.Errorf("more than one directory: %q", dirs)

@@ -171,7 +171,10 @@ func makeHostKey(name string) error {
 }
 
 // readSmall reads a file that is never large.
-func readSmall(name string) ([]byte, error) {
+func readSmall(name string) ([]byte, error) { return readUpTo(name, maxKeyFile) }
+
+// readUpTo reads a file of at most so many octets.
+func readUpTo(name string, most int64) ([]byte, error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, err
@@ -181,12 +184,12 @@ func readSmall(name string) ([]byte, error) {
 		return nil, fmt.Errorf("%s: is not a file", name)
 	}
 	var b bytes.Buffer
-	n, err := b.ReadFrom(io.LimitReader(f, maxKeyFile+1))
+	n, err := b.ReadFrom(io.LimitReader(f, most+1))
 	if err != nil {
 		return nil, err
 	}
-	if n > maxKeyFile {
-		return nil, fmt.Errorf("%s: is larger than %d octets", name, maxKeyFile)
+	if n > most {
+		return nil, fmt.Errorf("%s: is larger than %d octets", name, most)
 	}
 	return b.Bytes(), nil
 }

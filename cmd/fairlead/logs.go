@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -9,6 +10,45 @@ import (
 	"unicode/utf16"
 	"unicode/utf8"
 )
+
+// newLog makes the log of the process.
+func newLog(format string, level slog.Leveler, w io.Writer) *slog.Logger {
+	h := &slog.HandlerOptions{Level: level, ReplaceAttr: addrText}
+	w = escaper{w}
+	if format == "json" {
+		return slog.New(slog.NewJSONHandler(w, h))
+	}
+	return slog.New(slog.NewTextHandler(w, h))
+}
+
+// notes keeps what is logged before it is known how and where.
+type notes struct{ records []slog.Record }
+
+// Enabled implements slog.Handler: everything is kept.
+func (n *notes) Enabled(context.Context, slog.Level) bool { return true }
+
+// Handle implements slog.Handler.
+func (n *notes) Handle(_ context.Context, r slog.Record) error {
+	n.records = append(n.records, r.Clone())
+	return nil
+}
+
+// WithAttrs and WithGroup implement slog.Handler; nobody uses them.
+func (n *notes) WithAttrs([]slog.Attr) slog.Handler { return n }
+
+// WithGroup implements slog.Handler.
+func (n *notes) WithGroup(string) slog.Handler { return n }
+
+// to logs what was kept.
+func (n *notes) to(log *slog.Logger) {
+	ctx := context.Background()
+	for _, r := range n.records {
+		if log.Enabled(ctx, r.Level) {
+			_ = log.Handler().Handle(ctx, r)
+		}
+	}
+	n.records = nil
+}
 
 // addrText makes the text of a network address its value in the log, which in
 // JSON would be an object with parts.

@@ -18,7 +18,7 @@ func TestCVE_9_1_LogLines(t *testing.T) {
 			"a\r\nb", "\x1b[2J", "\u009b2J", "\u202egnp", "x\u2028y\u0085z", "\U000e0041", "\x00", "\x7f", `"q\`, "größe", "%s%n", "bad\xff",
 		} {
 			var out bytes.Buffer
-			newLog(&options{logFormat: format}, &out).Info("sftp open", "path", hostile)
+			newLog(format, slog.LevelInfo, &out).Info("sftp open", "path", hostile)
 			line, rest, _ := strings.Cut(out.String(), "\n")
 			if rest != "" {
 				t.Errorf("%s: %q: more than one line: %q", format, hostile, out.String())
@@ -44,7 +44,7 @@ func TestCVE_9_1_LogLines(t *testing.T) {
 func TestAddressesInTheLog(t *testing.T) {
 	for _, format := range []string{"json", "text"} {
 		var out bytes.Buffer
-		newLog(&options{logFormat: format, logLevel: slog.LevelInfo}, &out).Info("x", "remote", &net.TCPAddr{IP: net.IPv6loopback, Port: 22})
+		newLog(format, slog.LevelInfo, &out).Info("x", "remote", &net.TCPAddr{IP: net.IPv6loopback, Port: 22})
 		if !strings.Contains(out.String(), "[::1]:22") {
 			t.Errorf("%s: %s", format, out.String())
 		}

@@ -31,6 +31,8 @@ const usage = `usage: fairlead get [flags] SOURCE... [DIR]
        fairlead ls [flags] TARGET...
        fairlead serve [flags] [DIR]
        fairlead serve --stdio [flags]
+       fairlead check [flags] FILE
+       fairlead passwd [flags]
        fairlead version
 
 "fairlead get --help" lists the flags of get, and so on.
@@ -74,6 +76,10 @@ func (p *process) run(args []string) int {
 		err = p.put(args)
 	case "ls":
 		err = p.ls(args)
+	case "check":
+		err = p.check(args)
+	case "passwd":
+		err = p.passwd(args)
 	case "version", "--version":
 		_, err = fmt.Fprintln(stdout, "fairlead", version())
 	case "help", "-h", "-help", "--help":

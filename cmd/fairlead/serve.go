@@ -12,9 +12,10 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
+	"syscall"
 
-	"github.com/fairlead-ssh/fairlead/sftp"
-	"github.com/fairlead-ssh/fairlead/sftp/osfs"
+	"github.com/fairlead-ssh/fairlead/sftpserver"
 	"github.com/fairlead-ssh/fairlead/ssh2"
 )
 
@@ -27,83 +28,90 @@ func serve(args []string, stdout, stderr io.Writer, signals <-chan os.Signal) er
 	if err != nil {
 		return usageError{fmt.Errorf("serve: %w", err)}
 	}
-	log := newLog(o, stderr)
-	d, err := start(o, log)
+	d, err := start(o, stderr)
 	if err != nil {
 		return usageError{fmt.Errorf("serve: %w", err)}
 	}
-	defer d.fs.Close()
+	if o.config != "" {
+		var undo func()
+		signals, undo = withHangups(signals)
+		defer undo()
+	}
 	d.announce(stdout)
 	return d.run(signals)
 }
 
-func newLog(o *options, w io.Writer) *slog.Logger {
-	h := &slog.HandlerOptions{Level: o.logLevel, ReplaceAttr: addrText}
-	w = escaper{w}
-	if o.logFormat == "json" {
-		return slog.New(slog.NewJSONHandler(w, h))
-	}
-	return slog.New(slog.NewTextHandler(w, h))
-}
-
-// A daemon is a server about to run.
+// A daemon is a server that runs.
 type daemon struct {
+	*config  // that it started with
 	log      *slog.Logger
-	root     string
-	user     *user
-	fs       *osfs.FS
-	listener net.Listener
-	ssh      *ssh2.Server
-	sftp     *sftp.Server
+	level    *slog.LevelVar
+	accounts atomic.Pointer[accounts]
+	sessions sessions
+	quotas   quotas
 }
 
-// start opens everything that can fail, so that a wrong setting is told at
-// once.
-func start(o *options, log *slog.Logger) (*daemon, error) {
-	d := &daemon{log: log}
-	var err error
-	if d.user, err = newUser(o); err != nil {
-		return nil, err
-	}
-	hostKeys, err := loadHostKeys(o.hostKeys, log)
+// start starts the server, so that a wrong setting is told at once.
+func start(o *options, stderr io.Writer) (*daemon, error) {
+	c, err := newConfig(o)
+	d := newDaemon(c, stderr)
+	c.notes.to(d.log)
 	if err != nil {
 		return nil, err
 	}
-	if d.root, err = openRoot(o); err != nil {
-		return nil, err
-	}
-	for _, name := range append(o.hostKeys, keptHostKeyFile(), o.passwordFile, o.authorizedKeys) {
-		if name != "" && inside(d.root, name) {
-			log.Warn("a file of the server's own lies in the directory that is served: clients can read it, or change it", "file", name)
-		}
-	}
-	if d.fs, err = osfs.New(d.root, osfs.Options{ReadOnly: o.readOnly}); err != nil {
-		return nil, fmt.Errorf("root: %w", err)
+	s := d.server
+	if o.config != "" && !o.given["listen"] {
+		return d, s.Start(context.Background())
 	}
 	// SSH has its own keep-alive, which sees more than TCP's.
 	lc := net.ListenConfig{KeepAlive: -1}
-	if d.listener, err = lc.Listen(context.Background(), "tcp", o.listen); err != nil {
-		d.fs.Close()
+	l, err := lc.Listen(context.Background(), "tcp", o.listen)
+	if err != nil {
 		return nil, fmt.Errorf("--listen %q: %w", o.listen, bare(err))
 	}
-	d.sftp = &sftp.Server{
-		FS:       func(context.Context, sftp.SessionInfo) (sftp.FileSystem, error) { return d.fs, nil },
-		ReadOnly: o.readOnly,
-		Log:      log,
-	}
-	d.ssh = &ssh2.Server{
-		Config:   ssh2.Config{Log: log, Profile: o.profile},
-		HostKeys: hostKeys,
-		Auth:     d.user.auth(),
-		Session:  d.session,
+	if err := s.Serve(l); err != nil {
+		return nil, errors.Join(err, l.Close())
 	}
 	return d, nil
 }
 
+// newDaemon sets the server up.
+func newDaemon(c *config, stderr io.Writer) *daemon {
+	d := &daemon{config: c, level: new(slog.LevelVar)}
+	d.level.Set(c.logLevel)
+	d.log = newLog(c.logFormat, d.level, stderr)
+	d.accounts.Store(newAccounts(c))
+	s := c.server
+	s.Logger = d.log
+	if c.logLevel < slog.LevelInfo {
+		s.LogLevel = sftpserver.LogVerbose
+	}
+	s.UserAuth, s.WrapFileSystem = d.userAuth, d.wrap
+	s.AuthMethods = d.authMethods()
+	s.KeyboardInteractivePrompts = []ssh2.Prompt{{Text: "Password: "}}
+	return d
+}
+
+// authMethods are what clients are told to try. With a file they do not depend on its
+// users, who come and go.
+func (d *daemon) authMethods() []string {
+	if d.flags.config != "" {
+		return []string{"publickey", "password", "keyboard-interactive"}
+	}
+	var out []string
+	for _, u := range d.users { // there is one
+		for _, m := range u.methods() {
+			if out = append(out, m); m == "password" {
+				out = append(out, "keyboard-interactive")
+			}
+		}
+	}
+	return out
+}
+
 // openRoot returns the directory to serve. Only the default one is made: a
 // directory that was named and is missing is more likely a mistake.
-func openRoot(o *options) (string, error) {
-	root := o.root
+func openRoot(root string) (string, error) {
 	if root == "" {
 		root = defaultRoot
 		if err := os.Mkdir(root, 0o750); err != nil && !errors.Is(err, fs.ErrExist) {
@@ -156,7 +164,8 @@ func bare(err error) error {
 // announce tells a person how to use the server. It goes to standard output,
 // not to the log: a password made up for this run must not end up there.
 func (d *daemon) announce(w io.Writer) {
-	host, port, _ := net.SplitHostPort(d.listener.Addr().String())
+	addr := d.server.Addr()
+	host, port, _ := net.SplitHostPort(addr.String())
 	if ip, err := netip.ParseAddr(host); err != nil || ip.IsUnspecified() {
 		host = "127.0.0.1"
 	}
@@ -164,16 +173,23 @@ func (d *daemon) announce(w io.Writer) {
 		host = "[" + host + "]"
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "serving    %s\n", d.root)
-	b.WriteString(fingerprints(d.ssh.HostKeys))
-	if d.user.madeUp {
-		fmt.Fprintf(&b, "user       %s\npassword   %s (for this run only)\n", d.user.name, d.user.password)
+	if d.flags.config != "" {
+		fmt.Fprintf(&b, "serving    %s\n%s", plain(d.summary()), fingerprints(d.hostKeys))
+		fmt.Fprintf(&b, "\nlistening on %s\n", addr)
+		_, _ = io.WriteString(w, b.String())
+		return
 	}
-	to := shellWord(d.user.name) + "@" + host
-	if strings.ContainsAny(d.user.name, ":/@") || strings.HasPrefix(d.user.name, "-") {
-		to = "-o " + shellWord("User="+d.user.name) + " " + host // or sftp takes it apart
+	u := d.users[0]
+	fmt.Fprintf(&b, "serving    %s\n", d.server.RootDirectory)
+	b.WriteString(fingerprints(d.hostKeys))
+	if u.madeUp {
+		fmt.Fprintf(&b, "user       %s\npassword   %s (for this run only)\n", u.name, u.password)
 	}
-	fmt.Fprintf(&b, "\n    sftp -P %s %s\n\nlistening on %s\n", port, to, d.listener.Addr())
+	to := shellWord(u.name) + "@" + host
+	if strings.ContainsAny(u.name, ":/@") || strings.HasPrefix(u.name, "-") {
+		to = "-o " + shellWord("User="+u.name) + " " + host // or sftp takes it apart
+	}
+	fmt.Fprintf(&b, "\n    sftp -P %s %s\n\nlistening on %s\n", port, to, addr)
 	_, _ = io.WriteString(w, b.String())
 }
 
@@ -187,63 +203,32 @@ func shellWord(s string) string {
 	return s
 }
 
-// session serves the sftp subsystem and nothing else.
-func (d *daemon) session(ctx context.Context, s *ssh2.ServerSession) {
-	if s.Kind != ssh2.Subsystem || s.Subsystem != "sftp" {
-		s.Refuse()
-		return
-	}
-	s.Accept()
-	drain, stop := context.WithCancel(ctx)
-	defer stop()
-	s.OnShutdown(stop)
-	info := s.Conn().Info()
-	err := d.sftp.Serve(ctx, s, sftp.SessionInfo{
-		User:        s.User(),
-		RemoteAddr:  info.RemoteAddr,
-		LocalAddr:   info.LocalAddr,
-		ClientIdent: info.RemoteIdent,
-		SessionID:   info.SessionID,
-		Identity:    s.Identity(),
-		Drain:       drain,
-	})
-	var left *ssh2.DisconnectError
-	if err != nil && !errors.As(err, &left) { // a client that leaves ends the session so
-		s.Exit(1) // package sftp has logged why
-	}
-}
-
 // run serves until a signal, and drains then: sessions finish what they have
-// open. A second signal does not wait for that.
+// open. A second signal does not wait for that. SIGHUP reads the configuration again.
 func (d *daemon) run(signals <-chan os.Signal) error {
-	served := make(chan error, 1)
-	go func() { served <- d.ssh.Serve(d.listener) }()
-	select {
-	case err := <-served:
-		return fmt.Errorf("serve: %w", err)
-	case s := <-signals:
-		d.log.Info("draining; once more stops at once", "signal", s.String())
-	}
+	stop := d.reloads(signals)
+	d.log.Info("draining; once more stops at once", "signal", stop.String())
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	drained := make(chan error, 1)
-	go func() { drained <- d.ssh.Shutdown(ctx) }()
-	select {
-	case err := <-drained:
-		<-served //nolint:errcheck // it says that the server was shut down
-		if err != nil {
-			return fmt.Errorf("serve: %w", err)
-		}
-		d.log.Info("stopped")
-		return nil
-	case s := <-signals:
-		cancel()
-		_ = d.ssh.Close()
-		err := <-drained
-		<-served //nolint:errcheck // it says that the server was closed
-		if err == nil {
+	go func() { drained <- d.server.Shutdown(ctx) }()
+	for {
+		select {
+		case err := <-drained:
+			if err != nil {
+				return fmt.Errorf("serve: %w", err)
+			}
+			d.log.Info("stopped")
+			return nil
+		case s := <-signals:
+			if s == syscall.SIGHUP {
+				continue
+			}
+			cancel()
+			if err := <-drained; err != nil {
+				return fmt.Errorf("serve: %s: %w", s, err)
+			}
 			return nil
 		}
-		return fmt.Errorf("serve: %s: %w", s, err)
 	}
 }

@@ -157,5 +157,5 @@ func (o *stdioOptions) newLog(stderr io.Writer) (*slog.Logger, error) {
 			return nil, fmt.Errorf("-f: %w", err)
 		}
 	}
-	return newLog(&options{logFormat: o.logFormat, logLevel: o.logLevel.Level}, w), nil
+	return newLog(o.logFormat, o.logLevel.Level, w), nil
 }

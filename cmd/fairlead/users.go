@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -15,23 +14,15 @@ import (
 	"github.com/fairlead-ssh/fairlead/ssh2"
 )
 
-// A user is the one who may log in.
-type user struct {
-	name     string
-	password string // empty: no password is good
-	madeUp   bool   // password was made up for this run
-	keys     []authorizedKey
-}
-
 // An authorizedKey is one line of an authorized_keys file.
 type authorizedKey struct {
 	blob []byte
 	from []netip.Prefix // nil: from anywhere
 }
 
-// newUser reads what lets the user in, or makes up a password.
-func newUser(o *options) (*user, error) {
-	u := &user{name: o.user}
+// newUser reads what lets the user of the flags in, or makes up a password.
+func newUser(o *options) (*userConfig, error) {
+	u := &userConfig{name: o.user}
 	if o.passwordFile != "" {
 		data, err := readSmall(o.passwordFile)
 		if err != nil {
@@ -126,36 +117,4 @@ func (k *authorizedKey) restrict(opt string) error {
 		k.from = append(k.from, p)
 	}
 	return nil
-}
-
-// auth returns who may log in, for the SSH server.
-func (u *user) auth() ssh2.ServerAuth {
-	var a ssh2.ServerAuth
-	if u.password != "" {
-		a.Password = func(_ context.Context, t *ssh2.AuthAttempt, password string) ssh2.Verdict {
-			// Both comparisons are made for every name, so that time does not
-			// tell which names exist.
-			right := ssh2.CheckPassword(u.password, password)
-			return ssh2.Verdict{OK: right && t.User == u.name}
-		}
-		a.Interactive = func(ctx context.Context, t *ssh2.AuthAttempt, ask ssh2.Asker) ssh2.Verdict {
-			answers, err := ask(ctx, &ssh2.Challenge{Prompts: []ssh2.Prompt{{Text: "Password: "}}})
-			if err != nil {
-				return ssh2.Verdict{Reason: err}
-			}
-			right := ssh2.CheckPassword(u.password, answers[0])
-			return ssh2.Verdict{OK: right && t.User == u.name}
-		}
-	}
-	if len(u.keys) > 0 {
-		a.PublicKey = func(_ context.Context, t *ssh2.AuthAttempt, key gossh.PublicKey) ssh2.Verdict {
-			blob := key.Marshal()
-			i := slices.IndexFunc(u.keys, func(k authorizedKey) bool { return bytes.Equal(k.blob, blob) })
-			if i < 0 || t.User != u.name {
-				return ssh2.Verdict{}
-			}
-			return ssh2.Verdict{OK: true, Limits: ssh2.Limits{SourceAddress: u.keys[i].from}}
-		}
-	}
-	return a
 }
