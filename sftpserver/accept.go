@@ -1,16 +1,6 @@
 package sftpserver
 
-import (
-	"context"
-	"net"
-	"strconv"
-)
-
-// listen opens the listener that the settings describe.
-func (s *Server) listen(ctx context.Context) (net.Listener, error) {
-	var lc net.ListenConfig
-	return lc.Listen(ctx, s.IPFamily.network(), net.JoinHostPort(s.LocalHost, strconv.Itoa(s.LocalPort)))
-}
+import "net"
 
 // request asks whether the client may connect.
 func (e *engine) request(c *Connection) bool {

@@ -31,6 +31,7 @@ const (
 	CodeIO                = 2002 // reading, writing or another operation on files
 	CodeSetAttributes     = 2003 // attributes could not be set
 
+	codeInvalid  = 10022
 	codeAborted  = 10053 // what we broke off
 	codeReset    = 10054 // what the peer broke off
 	codeTimedOut = 10060
