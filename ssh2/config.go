@@ -117,6 +117,12 @@ type Timeouts struct {
 	Ident time.Duration // 0 means 30 s
 	Kex   time.Duration // each key exchange, from when our KEXINIT has left; 0 means 60 s
 	Auth  time.Duration // all of authentication; 0 means 2 min on servers, none on clients
+	// Stall ends a connection, with a *TimeoutError, whose peer for so long takes
+	// nothing of the output that waits for it, for its windows or in the
+	// network, or sends nothing more of a packet it began. It may be noticed half as
+	// much later. Over a connection that is no socket of the system, such as TLS, some hundred KiB
+	// of output count when all of it was taken. 0 means never.
+	Stall time.Duration
 	// Idle ends a connection, with a *TimeoutError, on which nothing of any
 	// channel has passed for so long; keepalives and key exchanges do not count.
 	// It may be noticed 1/16 later. 0 means never: a quiet session is no dead one.
@@ -204,6 +210,7 @@ func (c *Config) transport(role msg.Role, o offer) (*transport.Config, error) {
 		RekeyInterval: c.Rekey.Interval,
 		IdentTimeout:  c.Timeouts.Ident,
 		KexTimeout:    c.Timeouts.Kex,
+		StallTimeout:  max(c.Timeouts.Stall, 0),
 		Log:           c.Log,
 		PacketLog:     c.PacketLog,
 	}, nil

@@ -242,6 +242,9 @@ func (c *Conn) SetNoDelay(off bool) error {
 	return fmt.Errorf("ssh2: no delay: %w", errors.ErrUnsupported)
 }
 
+// SetStallTimeout changes Timeouts.Stall of this connection; 0 means never.
+func (c *Conn) SetStallTimeout(d time.Duration) { c.t.SetStallTimeout(d) }
+
 // User returns the name that the client logged in with.
 func (c *Conn) User() string { return c.auth.User }
 

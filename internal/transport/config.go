@@ -85,6 +85,7 @@ type Config struct {
 
 	IdentTimeout time.Duration // 0 means DefaultIdentTimeout
 	KexTimeout   time.Duration // 0 means DefaultKexTimeout
+	StallTimeout time.Duration // see Conn.SetStallTimeout; 0 means none
 
 	// Strict says what is made of strict key exchange.
 	Strict StrictKex

@@ -48,7 +48,8 @@ type Conn struct {
 	peerExt  bool // the peer takes EXT_INFO
 	zlib     inflation
 
-	out outbox
+	out   outbox
+	stall stall
 
 	signers []gossh.Signer // a server's host keys; not changed after Handshake began
 
@@ -142,6 +143,7 @@ func (c *Conn) Handshake(ctx context.Context) error {
 	c.in.Compact()
 	c.started.Store(true)
 	go c.out.write()
+	c.SetStallTimeout(c.cfg.StallTimeout)
 	ident := c.deadline(or(c.cfg.IdentTimeout, DefaultIdentTimeout), "ident")
 	err := c.checkConfig()
 	if err == nil {
@@ -238,6 +240,7 @@ func (c *Conn) fail(err error) {
 	c.out.fail(c.err)
 	_ = c.nc.Close()
 	c.stopRekeyTimer()
+	c.stall.end()
 }
 
 // Close ends the connection, unblocks everyone and waits for the writer to

@@ -64,7 +64,13 @@ func (f *Flow) write(b *packet.Buf, code uint32) error {
 		}
 		o.mu.Lock()
 		for o.err == nil && f.err == nil && (f.busy && !mine || f.window == 0 || !o.canOrder()) && !f.late() {
-			o.wait()
+			if f.window == 0 {
+				o.starved++
+				o.wait()
+				o.starved--
+			} else {
+				o.wait()
+			}
 		}
 		err := o.err
 		if err == nil {
@@ -164,6 +170,7 @@ func (f *Flow) order(b *packet.Buf, code uint32) *packet.Buf {
 		binary.BigEndian.PutUint32(h[9:], uint32(n))
 	}
 	f.window -= uint64(n)
+	f.c.out.moved++
 	f.c.out.order(b)
 	return rest
 }

@@ -78,6 +78,8 @@ type outbox struct {
 	mu      sync.Mutex
 	room    sync.Cond // the ring, the gate, a window or the error changed
 	waiting int       // goroutines in room.Wait
+	starved int       // those of them that wait for a window only
+	moved   uint64    // pieces of channel data ordered
 	slots   [ringSlots]slot
 	tail    uint64 // slots ordered; the writer's head is behind
 	bytes   int    // octets in the ring
@@ -465,7 +467,7 @@ func (o *outbox) write() {
 		zlib  deflater
 	)
 	for {
-		n, size, wire, packets := 0, 0, 0, 0
+		n, size, packets := 0, 0, 0
 		for n < batchSlots && size < batchBytes {
 			s := &o.slots[(head+uint64(n))%ringSlots]
 			if !s.ready.Load() {
@@ -482,7 +484,6 @@ func (o *outbox) write() {
 				}
 			}
 			vec[n] = s.buf.Bytes()
-			wire += len(vec[n])
 			n++
 			if !s.raw {
 				packets++
@@ -495,18 +496,11 @@ func (o *outbox) write() {
 			return
 		}
 		if !dead {
-			var err error
-			if n == 1 {
-				_, err = o.c.nc.Write(vec[0])
-			} else {
-				batch = vec[:n]
-				_, err = batch.WriteTo(o.c.nc)
-			}
-			if err != nil {
+			batch = vec[:n]
+			if err := o.put(&batch); err != nil {
 				dead = true
 				o.c.writeFailed(o.c.ioError(err))
 			}
-			o.c.bytesOut.Add(uint64(wire))
 			o.c.packetsOut.Add(uint64(packets))
 		}
 		for i := range n {
@@ -531,6 +525,25 @@ func (o *outbox) write() {
 		}
 		o.mu.Unlock()
 		o.seal(from, to)
+	}
+}
+
+// put writes a batch, in as many goes as stall.poke makes of it.
+func (o *outbox) put(batch *net.Buffers) error {
+	for {
+		var n int64
+		var err error
+		if b := *batch; len(b) == 1 {
+			var k int
+			k, err = o.c.nc.Write(b[0])
+			n, b[0] = int64(k), b[0][k:]
+		} else {
+			n, err = batch.WriteTo(o.c.nc)
+		}
+		o.c.bytesOut.Add(uint64(n))
+		if err == nil || !o.c.stall.interrupted(o.c, err) {
+			return err
+		}
 	}
 }
 

@@ -29,7 +29,14 @@ const (
 func (c *Conn) fill(need int) error {
 	for c.in.Len() < need {
 		c.makeRoom(need)
+		inside := c.in.Len() > 0
+		if inside {
+			c.stall.inside.Store(true)
+		}
 		n, err := c.nc.Read(c.in.Room())
+		if inside {
+			c.stall.inside.Store(false)
+		}
 		if n > 0 {
 			c.in.Extend(n)
 			c.bytesIn.Add(uint64(n))
