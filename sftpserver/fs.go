@@ -21,10 +21,10 @@ func (v *Events) filesObserved() bool {
 // each other, without a thought.
 func (v *Events) contentObserved() bool { return v.FileRead != nil || v.FileWrite != nil }
 
-// observe is what the events need of a session.
-func (e *engine) observe(c *Connection, info *sftp.SessionInfo) {
+// observeFiles is what the events need of a session.
+func (e *engine) observeFiles(c *Connection, info *sftp.SessionInfo) {
 	info.Serial = e.contentObserved() && !e.ConcurrentEvents
-	info.EveryRequest = e.SetAttributes != nil
+	info.EveryRequest = e.SetAttributes != nil || e.FileSystem == nil && c.localRoot() == "" // or else SETSTAT would succeed
 	info.Negotiated = func(v int) { c.version.Store(int32(v)) }
 	info.ListEntries = func() int {
 		if n := c.listing.Load(); n > 0 {
@@ -345,7 +345,7 @@ func (f *eventFS) attributes(ctx context.Context, path string, link bool, a *sft
 func (f *eventFS) SetStat(ctx context.Context, name string, a *sftp.Attrs, follow bool) error {
 	path, err := sftp.CleanPath(name)
 	set := func(divert string) error {
-		if a.Valid == 0 {
+		if a.Valid == 0 && !f.empty {
 			return nil // the server's settings left nothing of it
 		}
 		return f.FileSystem.SetStat(ctx, or(divert, name), a, follow)

@@ -335,7 +335,7 @@ func (e *engine) session(ctx context.Context, s *ssh2.ServerSession) {
 		Policy:      connectionOf(ctx).policy(),
 		Drain:       drain,
 	}
-	e.observe(connectionOf(ctx), &files)
+	e.observeFiles(connectionOf(ctx), &files)
 	err := e.sftp.Serve(ctx, s, files)
 	if err != nil && !plainEnd(err) {
 		e.report(connectionOf(ctx), err)
