@@ -13,7 +13,7 @@ type NameError struct {
 }
 
 func (e *NameError) Error() string {
-	text := fmt.Sprintf("settings: unknown setting %q", e.Name)
+	text := "settings: unknown setting " + quoted(e.Name)
 	if e.Near != "" {
 		text += "; did you mean " + e.Near + "?"
 	}

@@ -36,7 +36,7 @@ func parseLine(s string) (line, error) {
 	end := nameEnd(s)
 	l := line{name: s[:end]}
 	if l.name == "" {
-		return line{}, &SyntaxError{fmt.Sprintf("no name before %s", quoted(s))}
+		return line{}, &SyntaxError{"no name before ="}
 	}
 	rest := strings.TrimLeft(s[end:], blanks)
 	if strings.HasPrefix(rest, "=") {
@@ -65,7 +65,7 @@ func parseLine(s string) (line, error) {
 		return line{}, err
 	}
 	if rest = strings.TrimLeft(rest, blanks); rest != "" && rest[0] != '#' {
-		return line{}, &SyntaxError{fmt.Sprintf("%s stands behind the closing quote", quoted(rest))}
+		return line{}, &SyntaxError{"something stands behind the closing quote"} // not what: it may be half of a secret
 	}
 	l.given = true
 	return l, nil

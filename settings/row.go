@@ -82,7 +82,7 @@ type Row[T any] struct {
 	Choices []Choice
 	// Valid, if not nil, judges the text of a value before it is stored.
 	Valid func(value string) error
-	// Secret keeps the value out of errors and of what [Table.Print] writes.
+	// Secret keeps the value out of errors and of what [Table.Print] writes. Get returns it.
 	Secret bool
 	// Repeat lets a file name the setting on several lines: lists grow by each, and
 	// Set is called for each.

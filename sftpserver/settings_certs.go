@@ -15,7 +15,8 @@ import (
 // maxAltCerts bounds AltSSHCertCount: there are fewer algorithms than that.
 const maxAltCerts = 64
 
-// certSettings are those that load host keys. Options.HostKeys are used besides.
+// certSettings are those that load host keys. Options.HostKeys are used besides. A store may be a private key by
+// itself, and is a secret.
 var certSettings = []row{
 	{
 		Name: "SSHCert", Aliases: []string{"HostKey"}, Repeat: true,
@@ -25,13 +26,19 @@ var certSettings = []row{
 			if err := settings.Scan(&files, settings.NoUnit, value); err != nil {
 				return err
 			}
-			_, err := loadHostKeys(files)
-			return err
+			for _, name := range files {
+				c := hostKeyFile(name)
+				if err := c.load(); err != nil {
+					return err
+				}
+				c.change()
+			}
+			return nil
 		},
 		Doc: "Files of host keys that need no password, in any format that package certstore knows.",
 	},
 	certRow(row{Name: "SSHCertStoreType", Default: "0", Doc: storeTypeDoc}, setStoreType, getStoreType),
-	certRow(row{Name: "SSHCertStore", Doc: "The store of the host key: a file, the store itself as text, or a name, by SSHCertStoreType."}, setStore, getStore),
+	certRow(row{Name: "SSHCertStore", Secret: true, Doc: "The store of the host key: a file, the store itself as text, or a name, by SSHCertStoreType."}, setStore, getStore),
 	certRow(row{Name: "SSHCertStorePassword", Secret: true, Doc: "What opens that store."}, setStorePassword, getStorePassword),
 	certRow(row{Name: "SSHCertSubject", Doc: "Which host key of the store to take; * is the first. Set it last: it loads the key."}, setSubject, getSubject),
 	certRow(row{Name: "SSHCertEncoded", Doc: "A certificate in PEM or Base64; its private key is taken from the store in place of that of SSHCertSubject."}, setEncoded, getEncoded),
@@ -49,7 +56,7 @@ var certSettings = []row{
 		Doc: "How many more host keys there are, counted from 0. Clients get the one whose algorithm they ask for.",
 	},
 	certRow(row{Name: "AltSSHCertStoreType", Index: "number", Default: "0", Doc: storeTypeDoc}, setStoreType, getStoreType),
-	certRow(row{Name: "AltSSHCertStore", Index: "number", Doc: "The store of that host key."}, setStore, getStore),
+	certRow(row{Name: "AltSSHCertStore", Index: "number", Secret: true, Doc: "The store of that host key."}, setStore, getStore),
 	certRow(row{Name: "AltSSHCertStorePassword", Index: "number", Secret: true, Doc: "What opens that store."}, setStorePassword, getStorePassword),
 	certRow(row{Name: "AltSSHCertSubject", Index: "number", Doc: "Which host key of that store to take; * is the first. Set it last: it loads the key."}, setSubject, getSubject),
 }
@@ -159,14 +166,15 @@ func setEncoded(c *certSetting, value string) error {
 
 // configuredHostKeys are all that the server has: those of Options.HostKeys and those that settings load.
 func (s *Server) configuredHostKeys() ([]gossh.Signer, error) {
-	all, err := loadHostKeys(s.stash.hostKeyFiles)
-	if err != nil {
-		return nil, err
+	sources := append([]*certSetting{&s.stash.cert}, pointers(s.stash.altCerts)...)
+	for _, name := range s.stash.hostKeyFiles {
+		c := hostKeyFile(name)
+		sources = append(sources, &c)
 	}
-	all = append(slices.Clip(s.HostKeys), all...)
-	for _, c := range append([]*certSetting{&s.stash.cert}, pointers(s.stash.altCerts)...) {
+	all := slices.Clip(s.HostKeys)
+	for _, c := range sources {
 		if c.source.Store == "" && c.loaded == nil {
-			continue
+			continue // not configured
 		}
 		if err := c.load(); err != nil {
 			return nil, err
@@ -176,16 +184,9 @@ func (s *Server) configuredHostKeys() ([]gossh.Signer, error) {
 	return all, nil
 }
 
-// loadHostKeys loads files of host keys.
-func loadHostKeys(files []string) (all []gossh.Signer, err error) {
-	for _, name := range files {
-		c := certSetting{source: certstore.Source{Type: certstore.Auto, Store: name}}
-		if err := c.load(); err != nil {
-			return nil, fmt.Errorf("sftpserver: host key: %w", err)
-		}
-		all = append(all, c.signers...)
-	}
-	return all, nil
+// hostKeyFile is a file of host keys.
+func hostKeyFile(name string) certSetting {
+	return certSetting{source: certstore.Source{Type: certstore.Auto, Store: name}}
 }
 
 // item is the place of a list that an index names.

@@ -165,7 +165,12 @@ func TestHostKeySettingsFail(t *testing.T) {
 	if got, err := s.Config("AltSSHCertStorePassword[0]"); got != "hunter2" || err != nil {
 		t.Errorf("%q, %v", got, err)
 	}
-	configure(t, s, "AltSSHCertCount=0")
+	configure(t, s, "AltSSHCertCount=0", "SSHCertStorePassword=hunter2", "SSHCertStore=hunter3")
+	var printed strings.Builder
+	if err := sftpserver.Settings().Print(s, &printed); err != nil || strings.Contains(printed.String(), "hunter") {
+		t.Errorf("%v: printed:\n%s", err, printed.String())
+	}
+	configure(t, s, "SSHCertStore=")
 	if err := s.Start(t.Context()); !errors.Is(err, sftpserver.ErrNoHostKey) {
 		t.Errorf("start: %v", err)
 	}
