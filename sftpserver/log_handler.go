@@ -81,7 +81,7 @@ func (h *lineHandler) Handle(ctx context.Context, r slog.Record) error {
 // add adds an attribute as data. Where a line comes from is known of its
 // connection.
 func (h *lineHandler) add(to []slog.Attr, c *Connection, a slog.Attr) []slog.Attr {
-	if c != nil && a.Key == "remote" {
+	if c != nil && h.group == "" && a.Key == "remote" {
 		return to
 	}
 	return append(to, slog.Attr{Key: h.group + a.Key, Value: data(a.Value)})

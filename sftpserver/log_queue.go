@@ -9,8 +9,8 @@ import (
 
 const (
 	// maxLines and maxOctets bound what waits in a queue; as much again may be
-	// in delivery. A quarter of the lines is kept for what is not about packets,
-	// of which there may be very many.
+	// in delivery. A quarter is kept for what is not about packets, of which there
+	// may be very many.
 	maxLines  = 1024
 	maxOctets = 256 << 10
 	// endWait is how long the end of a connection waits for what is queued.
@@ -20,8 +20,8 @@ const (
 )
 
 // A LostLinesError tells that what is reported by the events SSHStatus, Log and
-// Error came faster than their handlers took it: so much is missing at this
-// place.
+// Error came faster than their handlers took it: so much is missing before
+// this place.
 type LostLinesError struct {
 	Lines int // how many
 }
@@ -57,7 +57,7 @@ type queue struct {
 	mu      sync.Mutex
 	lines   []line // that wait
 	octets  int    // what they take
-	lost    int    // behind them
+	lost    int    // found no room among them
 	batch   []line // in delivery
 	next    int    // in batch
 	running bool
@@ -76,13 +76,12 @@ func (q *queue) push(l line) {
 		q.engine.lines.push(l)
 		return
 	}
-	most := maxLines
+	lines, octets := maxLines, maxOctets
 	if l.packet != nil {
-		most -= maxLines / 4
+		lines, octets = lines-lines/4, octets-octets/4
 	}
-	size := l.size()
-	if q.lost > 0 || len(q.lines) >= most || q.octets+size > maxOctets {
-		q.lost++ // what comes later stays behind the gap
+	if size := l.size(); len(q.lines) >= lines || q.octets+size > octets {
+		q.lost++
 	} else {
 		q.lines = append(q.lines, l)
 		q.octets += size
@@ -201,8 +200,8 @@ func (q *queue) call(l *line, to outlet, f func()) {
 	defer func() {
 		if p := recover(); p != nil {
 			bad := errorLine(l.conn, &PanicError{Value: p, Stack: debug.Stack()})
-			bad.skip = to
 			l.skip |= to
+			bad.skip = l.skip // or two that panic would keep each other busy for ever
 			if c := q.conn; c != nil {
 				q.dead |= to
 				_ = c.nc.Close()
