@@ -3,6 +3,7 @@ package sftpserver
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"slices"
@@ -10,6 +11,7 @@ import (
 
 	gossh "golang.org/x/crypto/ssh"
 
+	"github.com/fairlead-ssh/fairlead/keys"
 	"github.com/fairlead-ssh/fairlead/ssh2"
 )
 
@@ -53,6 +55,10 @@ func (s *Server) newAuth() (ssh2.ServerAuth, error) {
 		Password:            l.once,
 		PublicKey:           l.publicKey,
 		Interactive:         l.interactive,
+		// Listened to if its algorithms are named. Like a bare key it is the handler's to know.
+		X509: &ssh2.X509Users{Unverified: true, Accept: func(ctx context.Context, a *ssh2.AuthAttempt, key *keys.X509PublicKey, _ [][]*x509.Certificate) ssh2.Verdict {
+			return l.publicKey(ctx, a, key)
+		}},
 	}
 	if s.FireAuthRequestAfterSig {
 		a.Signature = l.signature
@@ -128,10 +134,18 @@ func (l *logins) verdict(c *Connection, a *ssh2.AuthAttempt, d *decision) ssh2.V
 	}
 }
 
+// begin begins a request.
+func (l *logins) begin(c *Connection, a *ssh2.AuthAttempt) *decision {
+	c.mu.Lock()
+	c.ident = a.Meta.ClientIdent
+	c.mu.Unlock()
+	return c.auth.request(l, a)
+}
+
 // once is a request that takes one event.
 func (l *logins) once(ctx context.Context, a *ssh2.AuthAttempt, param string) ssh2.Verdict {
 	c := connectionOf(ctx)
-	d := c.auth.request(l, a)
+	d := l.begin(c, a)
 	l.fire(c, a, d, a.Method, param)
 	return l.verdict(c, a, d)
 }
@@ -152,7 +166,7 @@ func (l *logins) publicKey(ctx context.Context, a *ssh2.AuthAttempt, key gossh.P
 		c.auth.offer = nil
 		return l.verdict(c, a, &o.decision)
 	}
-	d := c.auth.request(l, a)
+	d := l.begin(c, a)
 	l.fire(c, a, d, a.Method, string(blob))
 	c.auth.offer = &offer{a.User, blob, *d}
 	return l.verdict(c, a, d)
@@ -180,7 +194,7 @@ func (l *logins) signature(ctx context.Context, a *ssh2.AuthAttempt, key gossh.P
 // is not accepted.
 func (l *logins) interactive(ctx context.Context, a *ssh2.AuthAttempt, ask ssh2.Asker) ssh2.Verdict {
 	c := connectionOf(ctx)
-	d := c.auth.request(l, a)
+	d := l.begin(c, a)
 	prompts := d.login.prompts
 	if len(prompts) == 0 {
 		prompts = l.s.KeyboardInteractivePrompts

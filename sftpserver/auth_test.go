@@ -3,20 +3,26 @@ package sftpserver_test
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
+	"math/big"
 	"net"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	gossh "golang.org/x/crypto/ssh"
 
 	"github.com/fairlead-ssh/fairlead/internal/msg"
 	"github.com/fairlead-ssh/fairlead/internal/transport"
 	"github.com/fairlead-ssh/fairlead/internal/wire"
+	"github.com/fairlead-ssh/fairlead/keys"
 	"github.com/fairlead-ssh/fairlead/sftpserver"
 	"github.com/fairlead-ssh/fairlead/ssh2"
 )
@@ -70,7 +76,7 @@ func (r *authRecord) last() sftpserver.UserAuthEvent {
 func login(tb testing.TB, s *sftpserver.Server, user string, auth ...ssh2.AuthMethod) (banners []string, info ssh2.ConnInfo, err error) {
 	tb.Helper()
 	c, err := ssh2.Dial(tb.Context(), "tcp", s.Addr().String(), &ssh2.ClientConfig{
-		User: user, Auth: auth, HostKey: gossh.InsecureIgnoreHostKey(),
+		User: user, Auth: auth, HostKey: gossh.InsecureIgnoreHostKey(), PublicKeyAlgorithms: "+x509v3-sign-rsa",
 		Banner: func(text, _ string) { banners = append(banners, text) },
 	})
 	if err != nil {
@@ -341,6 +347,56 @@ func TestUserAuthKeyAlgorithm(t *testing.T) {
 		t.Error("an unknown algorithm is no error")
 		_ = s2.Close()
 	}
+}
+
+// TestUserAuthX509: a key inside an X.509 certificate is for the handler to know, once its algorithm is named.
+func TestUserAuthX509(t *testing.T) {
+	t.Parallel()
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	plain := signer(t, key, err)
+	var keysOf []gossh.Signer
+	for i := range int64(2) {
+		tmpl := &x509.Certificate{SerialNumber: big.NewInt(i), NotBefore: time.Now(), NotAfter: time.Now().Add(time.Hour)}
+		der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, key.Public(), key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cert, err := x509.ParseCertificate(der)
+		if err != nil {
+			t.Fatal(err)
+		}
+		public, err := keys.NewX509Key("x509v3-sign-rsa", []*x509.Certificate{cert}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := keys.NewX509Signer(public, plain)
+		if err != nil {
+			t.Fatal(err)
+		}
+		keysOf = append(keysOf, s)
+	}
+	s := sftpserver.New()
+	r := recordAuth(s, func(e *sftpserver.UserAuthEvent) {
+		e.Accept = e.Method == "publickey" && e.Param == string(keysOf[0].PublicKey().Marshal())
+	})
+	s.PublicKeyAlgorithms = "+x509v3-sign-rsa"
+	start(t, s)
+	if _, _, err := login(t, s, "alice", ssh2.PublicKeys(keysOf[0])); err != nil {
+		t.Error(err)
+	}
+	if e := r.last(); e.KeyAlgorithm != "x509v3-sign-rsa" || e.Method != "publickey" {
+		t.Errorf("%+v", e)
+	}
+	if _, _, err := login(t, s, "alice", ssh2.PublicKeys(keysOf[1])); err == nil {
+		t.Error("let in by another certificate of the same key")
+	}
+	s = sftpserver.New()
+	r = recordAuth(s, func(e *sftpserver.UserAuthEvent) { e.Accept = e.Method == "publickey" })
+	start(t, s)
+	if _, _, err := login(t, s, "alice", ssh2.PublicKeys(keysOf[0])); err == nil {
+		t.Error("let in by an algorithm that was not named")
+	}
+	expect(t, "events", r.take(), "none")
 }
 
 // TestUserAuthSigStatus: with FireAuthRequestAfterSig the event is fired once more with 1 or 0. A bad signature is
@@ -769,6 +825,67 @@ func TestSSHVersionPattern(t *testing.T) {
 	s.HostKeys = []gossh.Signer{newKey(t)}
 	if err := s.Start(t.Context()); err == nil {
 		t.Error("started with an empty pattern")
+	}
+}
+
+// TestClientSSHVersionString: it can be read in the authentication event and later.
+func TestClientSSHVersionString(t *testing.T) {
+	t.Parallel()
+	s := sftpserver.New()
+	var seen []string
+	r := recordAuth(s, func(e *sftpserver.UserAuthEvent) {
+		got, err := s.Config("ClientSSHVersionString[" + e.ConnectionID() + "]")
+		if err != nil || got != e.Conn.ClientVersion() {
+			t.Errorf("%q, %v", got, err)
+		}
+		seen = append(seen, got)
+		accept(e)
+	})
+	s.Connected = func(e *sftpserver.ConnectedEvent) { seen = append(seen, e.Conn.ClientVersion()) }
+	start(t, s)
+	c := dial(t, s)
+	want := c.Info().LocalIdent
+	expect(t, "idents", seen, "", want, want)
+	expect(t, "events", r.take(), "none", "password secret")
+	for conn := range s.Connections() {
+		if conn.ClientVersion() != want {
+			t.Errorf("%q", conn.ClientVersion())
+		}
+	}
+}
+
+// TestDisconnectBeforeLogin: the client is told, and it is no failed login.
+func TestDisconnectBeforeLogin(t *testing.T) {
+	t.Parallel()
+	s := sftpserver.New()
+	r := recordAuth(s, func(e *sftpserver.UserAuthEvent) {
+		e.Accept = true // too late
+		if err := s.Disconnect(e.ConnectionID()); err != nil {
+			t.Error(err)
+		}
+	})
+	ended := make(chan *sftpserver.DisconnectedEvent, 2)
+	s.Disconnected = func(e *sftpserver.DisconnectedEvent) { ended <- e }
+	start(t, s)
+	p := rawClient(t, s)
+	p.password("alice", "x")
+	p.want("disconnect 11")
+	p = rawClient(t, s)
+	for c := range s.Connections() {
+		if c.Connected() {
+			_ = c.Disconnect()
+		}
+	}
+	p.want("disconnect 11")
+	for range 2 {
+		if e := <-ended; e.Conn.Connected() || e.StatusCode == 1300 {
+			t.Errorf("%+v", e)
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.errs) != 0 {
+		t.Errorf("told of %v", r.errs)
 	}
 }
 

@@ -38,13 +38,18 @@ type Connection struct {
 
 	fileData atomic.Pointer[[]byte] // of the FileRead or FileWrite event that is being delivered
 
-	auth authState
+	auth  authState
+	ident string // the client's, once it asks to log in
+
+	ctx  context.Context // of all that is done for the connection
+	stop context.CancelCauseFunc
 }
 
 func newConnection(e *engine, id string, nc net.Conn) *Connection {
 	c := &Connection{engine: e, id: id, nc: nc}
 	c.lines.engine, c.lines.conn = e, c
 	c.auth.base.restrict = e.RestrictUserToHomeDir
+	c.ctx, c.stop = context.WithCancelCause(withConnection(context.Background(), c))
 	return c
 }
 
@@ -152,8 +157,12 @@ func (c *Connection) Info() ssh2.ConnInfo {
 // ProtocolVersion is the version of SFTP agreed on; 0 before.
 func (c *Connection) ProtocolVersion() int { return int(c.version.Load()) }
 
-// ClientVersion is the ident that the client sent; empty before login.
-func (c *Connection) ClientVersion() string { return c.Info().RemoteIdent }
+// ClientVersion is the ident that the client sent; empty before the first UserAuth event. It is text of the client.
+func (c *Connection) ClientVersion() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.ident
+}
 
 // StrictKex tells whether strict key exchange is in force.
 func (c *Connection) StrictKex() bool { return c.Info().Strict }
@@ -172,12 +181,13 @@ func (c *Connection) SetValue(v any) {
 	c.value = v
 }
 
-// Disconnect ends the connection: with DISCONNECT by application if the user is logged in. It does not wait.
+// Disconnect ends the connection: the client is told DISCONNECT by application, unless not even idents were exchanged.
 func (c *Connection) Disconnect() error {
 	if conn := c.conn(); conn != nil {
 		return conn.Disconnect(ssh2.DisconnectByApplication, "")
 	}
-	return c.nc.Close()
+	c.stop(&ssh2.DisconnectError{Reason: uint32(ssh2.DisconnectByApplication)})
+	return nil
 }
 
 // ExchangeKeys has new keys exchanged and returns when they are in use, or with an error when ctx ends. Before

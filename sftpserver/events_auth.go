@@ -16,7 +16,8 @@ type UserAuthEvent struct {
 	// for each answer, "keyboard-interactive" once all were accepted, or "sigstatus" when the signature of a
 	// publickey login was checked (see Options.FireAuthRequestAfterSig).
 	Method string
-	// Param is the password, the public key (its wire form), the answer, "" for the
+	// Param is the password, the public key (its wire form, see keys.ParseBlob; for an x509v3 algorithm it has a
+	// certificate that nobody verified: compare the whole, believe no name in it), the answer, "" for the
 	// closing call of keyboard-interactive, or "1" and "0" for a good and a bad signature.
 	Param string
 	// KeyAlgorithm is the signature algorithm (publickey, sigstatus).

@@ -296,10 +296,11 @@ func (e *engine) serve(c *Connection) {
 	err := e.connected(c)
 	if err == nil {
 		c.step("connected", slog.String("remote", c.RemoteAddr().String()))
-		err = e.ssh.ServeConn(withConnection(context.Background(), c), c.nc)
+		err = e.ssh.ServeConn(c.ctx, c.nc)
 	} else {
 		_ = c.nc.Close()
 	}
+	c.stop(nil)
 	c.end()
 	e.over(c, start, err)
 	c.lines.end()

@@ -220,3 +220,25 @@ func TestCVE_10_6_X509SmallAuthority(t *testing.T) {
 		}
 	}
 }
+
+// Unverified leaves it to Accept which certificates it knows; the signature is verified all the same.
+func TestX509Unverified(t *testing.T) {
+	ca := newX509CA(t)
+	key := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
+	known := ca.signer(t, "x509v3-ecdsa-sha2-nistp256", key, func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) })
+	other := ca.signer(t, "x509v3-ecdsa-sha2-nistp256", must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)), nil)
+	users := &X509Users{Unverified: true, Accept: func(_ context.Context, _ *AuthAttempt, k *keys.X509PublicKey, chains [][]*x509.Certificate) Verdict {
+		if chains != nil {
+			t.Error("chains of what nobody verified")
+		}
+		return Verdict{OK: string(k.Marshal()) == string(known.PublicKey().Marshal())}
+	}}
+	l := authRun{auth: ServerAuth{X509: users, PublicKeyAlgorithms: "+x509v3-ecdsa-sha2-nistp256"}}
+	forged := must(sign(other, rowOf(other), signedData(testSession, "alice", serviceConnection, "x509v3-ecdsa-sha2-nistp256", known.PublicKey().Marshal())))
+	expectAuth(t, l.run(t, reqSigned(t, "alice", other), reqSig("alice", "x509v3-ecdsa-sha2-nistp256", known.PublicKey().Marshal(), forged), reqSigned(t, "alice", known)),
+		"failure publickey", "failure publickey", "success")
+	users.Unverified = false
+	expectAuth(t, l.run(t, reqSigned(t, "alice", known)), "failure ")
+	*users = X509Users{Unverified: true}
+	expectAuth(t, l.run(t, reqSigned(t, "alice", known)), "failure ")
+}
