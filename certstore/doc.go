@@ -14,6 +14,20 @@
 // is a place to load one from, as settings have it. Single keys are read by
 // package keys, in all of its formats.
 //
+// Keys in a token are used through the library of its maker, and only with a
+// build that has cgo. The location of such a store ([PKCS11]) is the absolute
+// path of the library, if it has one token, or a URI of RFC 7512:
+//
+//	pkcs11:token=My%20token;object=host%20key?module-path=/usr/lib/softhsm/libsofthsm2.so&pin-source=/etc/ssh/pin
+//
+// In front of the question mark are what token and objects must have: token,
+// serial, manufacturer, model, slot-id, slot-description, slot-manufacturer,
+// library-description, library-manufacturer, library-version, and of objects
+// object (the label), id and type (cert, private, public). Behind it are
+// module-path and, if [Options] has no password, pin-value or pin-source, a
+// file. module-name is not known, programs as a source are not run, and
+// attributes that begin with x- are passed over.
+//
 // Stores are taken for hostile: at most 16 MiB are read, what they may ask to
 // spend on a password has limits, and nothing descends further than the form
 // that it expects. No certificate is verified: to hold one proves nothing.

@@ -33,8 +33,8 @@ func TestParseToken(t *testing.T) {
 		lib:                          {nil, "", lib},
 		"pkcs11:?module-path=" + lib: {nil, "", "pkcs11:?module-path=" + lib},
 		"PKCS11:token=My%20token;object=k;x-vendor=1?pin-value=12%2034&module-path=" + lib: {map[string]string{"token": "My token", "object": "k"}, "12 34", "PKCS11:token=My%20token;object=k;x-vendor=1?module-path=" + lib},
-		"pkcs11:id=%00%ff;type=cert;slot-id=7?module-path=" + lib + "&pin-source=" + pin:  {map[string]string{"id": "\x00\xff", "type": "cert", "slot-id": "7"}, "12 34", "pkcs11:id=%00%ff;type=cert;slot-id=7?module-path=" + lib + "&pin-source=" + pin},
-		"pkcs11:serial=1?module-path=" + lib + "&pin-source=file://" + pin:                {map[string]string{"serial": "1"}, "12 34", "pkcs11:serial=1?module-path=" + lib + "&pin-source=file://" + pin},
+		"pkcs11:id=%00%ff;type=cert;slot-id=7?module-path=" + lib + "&pin-source=" + pin:   {map[string]string{"id": "\x00\xff", "type": "cert", "slot-id": "7"}, "12 34", "pkcs11:id=%00%ff;type=cert;slot-id=7?module-path=" + lib + "&pin-source=" + pin},
+		"pkcs11:serial=1?module-path=" + lib + "&pin-source=file://" + pin:                 {map[string]string{"serial": "1"}, "12 34", "pkcs11:serial=1?module-path=" + lib + "&pin-source=file://" + pin},
 	} {
 		if runtime.GOOS == "windows" && strings.Contains(location, "file://") {
 			continue // a drive is not a path behind a host

@@ -23,7 +23,7 @@ type Store struct {
 
 // Open opens the store of type t at location: the path of a file, for types in
 // memory the contents as text, for those of the system a name, for tokens the
-// path of a library. With [Auto], and with [User] where location is not the
+// path of a library or a URI (see the overview). With [Auto], and with [User] where location is not the
 // name of a store of Windows, it is a path or, if there is no such file, the
 // contents, and their form is found by looking.
 //

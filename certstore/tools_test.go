@@ -53,6 +53,8 @@ var toolStores = []toolStore{
 	{"pfx/key-only.p12", "PFX", "testing", []string{"|ec||0"}},
 	{"pfx/empty-password.p12", "PFX", "", []string{"empty password|ec|ec.example.com|0"}},
 	{"pfx/unicode-password.p12", "PFX", "gr\u00fc\u00dfe", []string{"umlaut|ec|ec.example.com|0"}},
+	{"pfx/emoji-password.p12", "PFX", "\U0001F511", []string{"beyond|ec|ec.example.com|0"}},
+	{"pfx/latin1-password.p12", "PFX", "\xe9t\xe9", []string{"latin 1|ec|ec.example.com|0"}},
 	{"pfx/java*.p12", "PFX", "testing", []string{
 		"rsa|rsa|rsa.example.com|2", "CN=Fairlead test issuer||Fairlead test issuer|1", "CN=Fairlead test CA||Fairlead test CA|0",
 		"ec|ec|ec.example.com|2", "CN=Fairlead test issuer||Fairlead test issuer|1", "CN=Fairlead test CA||Fairlead test CA|0", "root||Fairlead test CA|0",

@@ -47,7 +47,7 @@ const (
 	inMemory                  // the location is the contents
 	inEither                  // either: see [Open]
 	inSystem                  // the location is the name of a store of the system
-	inToken                   // the location is the path of a library
+	inToken                   // the location is the path of a library, or a URI
 )
 
 // typeRow is a type of store.
@@ -83,7 +83,7 @@ var types = []typeRow{
 	{JWKBlob, "cstJWKBlob", inMemory, []string{"JWK"}, "The same in memory."},
 	{BCFKSFile, "cstBCFKSFile", inFile, []string{"BCFKS"}, "Bouncy Castle FIPS key store file."},
 	{BCFKSBlob, "cstBCFKSBlob", inMemory, []string{"BCFKS"}, "The same in memory, binary or Base64."},
-	{PKCS11, "cstPKCS11", inToken, []string{"PKCS11"}, "Token that a PKCS#11 library reaches: the location is the library's path, the password is the PIN."},
+	{PKCS11, "cstPKCS11", inToken, []string{"PKCS11"}, "Token that a PKCS#11 library reaches: the location is the library's path or a URI of RFC 7512 with it, pkcs11:token=NAME;object=KEY?module-path=/path/of/library.so, the password is the PIN. Needs cgo."},
 	{Auto, "cstAuto", inEither, nil, "Found by looking: a path, or the contents themselves."},
 }
 

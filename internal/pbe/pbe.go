@@ -17,6 +17,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"unicode/utf16"
+	"unicode/utf8"
 )
 
 // ErrPassword means that a password does not open the data, or that the data is
@@ -77,11 +79,21 @@ func Text(text []byte) Password {
 	return Password{Text: text, BMP: append(BMP(text), 0, 0)}
 }
 
-// BMP encodes a text as UTF-16, big end first.
+// BMP encodes a text as UTF-16, big end first. As with OpenSSL and Java, what is
+// beyond the basic plane becomes two units, although BMPString has no such; and
+// as with OpenSSL, octets that are not UTF-8 are taken for Latin 1.
 func BMP(text []byte) []byte {
-	out := make([]byte, 0, 2*len(text)+2)
-	for _, r := range string(text) {
-		out = append(out, byte(r>>8), byte(r)) // beyond the basic plane nothing is defined
+	var units []uint16
+	if utf8.Valid(text) {
+		units = utf16.Encode([]rune(string(text)))
+	} else {
+		for _, c := range text {
+			units = append(units, uint16(c))
+		}
+	}
+	out := make([]byte, 0, 2*len(units)+2)
+	for _, u := range units {
+		out = append(out, byte(u>>8), byte(u))
 	}
 	return out
 }

@@ -3,6 +3,7 @@
 # libnss3-tools, Bouncy Castle 1.78 (bcprov-jdk18on) as $BCPROV and its
 # FIPS library 2.1 (bc-fips) as $BCFIPS. All passwords are "testing" unless the name says otherwise.
 set -euo pipefail
+export LC_ALL=C.UTF-8
 cd "$(dirname "$0")"
 rm -rf p7b jks bcfks pfx/[!r]* && mkdir -p pfx p7b jks bcfks # the vectors of RFC 9579 stay in pfx
 tmp=$(mktemp -d)
@@ -46,6 +47,8 @@ for s in RC4-128 RC4-40 3DES 2DES RC2-128 RC2-40; do p12 "PBE-SHA1-$s" ec -keypb
 openssl pkcs12 -export -nokeys -in ca.crt -certfile issuer.crt "${pass[@]}" -out pfx/certificates-only.p12
 openssl pkcs12 -export -inkey "$tmp/ec.key" -in ec.crt -name 'empty password' -passout pass: -out pfx/empty-password.p12
 openssl pkcs12 -export -inkey "$tmp/ec.key" -in ec.crt -name 'umlaut' -passout pass:$'gr\u00fc\u00dfe' -macalg sha256 -out pfx/unicode-password.p12
+openssl pkcs12 -export -inkey "$tmp/ec.key" -in ec.crt -name 'beyond' -passout pass:$'\U0001f511' -macalg sha256 -out pfx/emoji-password.p12
+openssl pkcs12 -export -inkey "$tmp/ec.key" -in ec.crt -name 'latin 1' -passout pass:$'\xe9t\xe9' -keypbe PBE-SHA1-3DES -certpbe PBE-SHA1-3DES -macalg sha256 -out pfx/latin1-password.p12
 openssl pkcs12 -export -inkey "$tmp/ec.key" -in ec.crt -nocerts "${pass[@]}" -out pfx/key-only.p12
 
 # Java's own, with two keys and a trusted certificate; old algorithms on request.
