@@ -1,13 +1,16 @@
 package sftpserver_test
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/pem"
 	"errors"
+	"math/big"
 	"net"
 	"os"
 	"path/filepath"
@@ -173,5 +176,35 @@ func TestHostKeySettingsFail(t *testing.T) {
 	configure(t, s, "SSHCertStore=")
 	if err := s.Start(t.Context()); !errors.Is(err, sftpserver.ErrNoHostKey) {
 		t.Errorf("start: %v", err)
+	}
+}
+
+// TestHostKeyEncoded: of two keys in a store, that of the certificate given is taken.
+func TestHostKeyEncoded(t *testing.T) {
+	one, two := pemKey(t, gossh.KeyAlgoED25519), pemKey(t, gossh.KeyAlgoECDSA256)
+	block, _ := pem.Decode([]byte(two))
+	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "host"}}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.(crypto.Signer).Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := sftpserver.New()
+	s.UserAuth = accept
+	s.LocalHost, s.LocalPort = "127.0.0.1", 0
+	cert := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+	configure(t, s, "SSHCertStoreType=7", "SSHCertStore="+one+two, "SSHCertEncoded="+cert)
+	if got, err := s.Config("SSHCertEncoded"); got != cert || err != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+	if err := s.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if got := hostKeyOf(t, s, gossh.KeyAlgoED25519+","+gossh.KeyAlgoECDSA256); got != gossh.KeyAlgoECDSA256 {
+		t.Errorf("host key %s", got)
 	}
 }

@@ -10,8 +10,11 @@ import (
 	"strings"
 	"testing"
 
+	gossh "golang.org/x/crypto/ssh"
+
 	"github.com/fairlead-ssh/fairlead/sftp"
 	"github.com/fairlead-ssh/fairlead/sftpserver"
+	"github.com/fairlead-ssh/fairlead/ssh2"
 )
 
 // TestErrorMessageSetting: the text goes with the next failure, and with that one only.
@@ -146,5 +149,107 @@ func TestCodePageSetting(t *testing.T) {
 	bad.CodePage, bad.HostKeys = 1, s.HostKeys
 	if err := bad.Start(t.Context()); !errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("code page 1: %v", err)
+	}
+}
+
+// TestSecureConnectionSettings: what a client can see of the settings of SSH.
+func TestSecureConnectionSettings(t *testing.T) {
+	for _, c := range []struct {
+		expr, want string
+		see        func(i ssh2.ConnInfo) string
+	}{
+		{"SSHEncryptionAlgorithms=aes192-ctr", "aes192-ctr", func(i ssh2.ConnInfo) string { return i.In.Cipher }},
+		{"SSHMacAlgorithms=hmac-sha2-512", "hmac-sha2-512", func(i ssh2.ConnInfo) string { return i.In.MAC }},
+		{"SSHKeyExchangeAlgorithms=ecdh-sha2-nistp384", "ecdh-sha2-nistp384", func(i ssh2.ConnInfo) string { return i.Kex }},
+		{"SSHPublicKeyAlgorithms=ssh-ed25519", "ssh-ed25519", func(i ssh2.ConnInfo) string { return i.HostKeyAlgorithm }},
+		{"SSHCompressionAlgorithms=zlib", "zlib", func(i ssh2.ConnInfo) string { return i.In.Compression }},
+		{"SSHPubKeyAuthSigAlgorithms=ssh-rsa,rsa-sha2-256", "ssh-rsa,rsa-sha2-256", func(i ssh2.ConnInfo) string { return string(i.Extensions["server-sig-algs"]) }},
+		{"UseStrictKeyExchange=1", "true", func(i ssh2.ConnInfo) string { return fmt.Sprint(i.Strict) }},
+		{"UseStrictKeyExchange=0", "false", func(i ssh2.ConnInfo) string { return fmt.Sprint(i.Strict) }},
+		{"ServerSSHVersionString=SSH-2.0-Harbour_7", "SSH-2.0-Harbour_7", func(i ssh2.ConnInfo) string { return i.RemoteIdent }},
+	} {
+		s := sftpserver.New()
+		s.RootDirectory = t.TempDir()
+		configure(t, s, c.expr)
+		start(t, s)
+		client, err := ssh2.Dial(t.Context(), "tcp", s.Addr().String(), &ssh2.ClientConfig{
+			Config: ssh2.Config{Profile: ssh2.Legacy, Compression: "zlib,none", Ciphers: "-*gcm*,chacha20-poly1305@openssh.com"},
+			User:   "alice", Auth: []ssh2.AuthMethod{ssh2.Password("secret")}, HostKey: gossh.InsecureIgnoreHostKey(),
+		})
+		if err != nil {
+			t.Errorf("%s: %v", c.expr, err)
+			continue
+		}
+		if got := c.see(client.Info()); got != c.want {
+			t.Errorf("%s: the client sees %q", c.expr, got)
+		}
+		_ = client.Close()
+	}
+}
+
+// TestStrictKexSettings: 3 refuses a client without strict key exchange, 1 and 2 take one whose algorithms bear it.
+func TestStrictKexSettings(t *testing.T) {
+	for _, c := range []struct {
+		mode, cipher string
+		ok           bool
+	}{{"1", "chacha20-poly1305@openssh.com", true}, {"2", "chacha20-poly1305@openssh.com", false}, {"2", "aes128-gcm@openssh.com", true}, {"3", "aes128-gcm@openssh.com", false}} {
+		s := sftpserver.New()
+		s.RootDirectory = t.TempDir()
+		configure(t, s, "UseStrictKeyExchange="+c.mode)
+		start(t, s)
+		client, err := ssh2.Dial(t.Context(), "tcp", s.Addr().String(), &ssh2.ClientConfig{
+			Config: ssh2.Config{StrictKex: ssh2.StrictKexOff, Ciphers: ssh2.AlgList(c.cipher)},
+			User:   "alice", Auth: []ssh2.AuthMethod{ssh2.Password("secret")}, HostKey: gossh.InsecureIgnoreHostKey(),
+		})
+		if (err == nil) != c.ok {
+			t.Errorf("UseStrictKeyExchange=%s with %s: %v", c.mode, c.cipher, err)
+		}
+		if err == nil {
+			_ = client.Close()
+		}
+	}
+}
+
+// TestKeyRenegotiationThresholdSetting: keys are exchanged anew when so much has passed.
+func TestKeyRenegotiationThresholdSetting(t *testing.T) {
+	for _, c := range []struct {
+		expr string
+		anew bool
+	}{{"KeyRenegotiationThreshold=256k", true}, {"KeyRenegotiationThreshold=524288000", false}} {
+		s := sftpserver.New()
+		s.RootDirectory = t.TempDir()
+		configure(t, s, c.expr)
+		start(t, s)
+		client := connect(t, s)
+		if _, err := client.Put(t.Context(), "/f", bytes.NewReader(make([]byte, 2<<20)), sftp.TransferOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		for conn := range s.Connections() {
+			if n := conn.Info().KeyExchanges; (n > 1) != c.anew {
+				t.Errorf("%s: %d key exchanges", c.expr, n)
+			}
+		}
+	}
+}
+
+// TestFileSettings: what a client sees of settings of files.
+func TestFileSettings(t *testing.T) {
+	s := sftpserver.New()
+	s.RootDirectory = t.TempDir()
+	configure(t, s, "ProtocolVersion=6", "ServerEOL=\r\n", "ReadOnly=yes", "Extensions=newline,copy-data")
+	start(t, s)
+	c := connect(t, s)
+	if c.Version() != 6 || c.ServerInfo().Newline != "\r\n" {
+		t.Errorf("version %d, newline %q", c.Version(), c.ServerInfo().Newline)
+	}
+	if err := c.Mkdir(t.Context(), "/d", nil); err == nil {
+		t.Error("a read-only server made a directory")
+	}
+	id, err := s.Config("ConnectionUID[0]")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.Config("SFTPConnectionProtocolVersion[" + id + "]"); got != "6" || err != nil {
+		t.Errorf("SFTPConnectionProtocolVersion = %q, %v", got, err)
 	}
 }

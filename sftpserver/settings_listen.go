@@ -1,10 +1,6 @@
 package sftpserver
 
-import (
-	"net"
-
-	"github.com/fairlead-ssh/fairlead/settings"
-)
+import "github.com/fairlead-ssh/fairlead/settings"
 
 // listenSettings are those of addresses, sockets and who may connect.
 var listenSettings = []row{
@@ -48,12 +44,12 @@ var listenSettings = []row{
 		Doc:   "The most connections at a time.",
 	},
 	{
-		Name: "AllowedClients", Repeat: true, Default: "*", ZeroIsDefault: true, Valid: validClients,
+		Name: "AllowedClients", Repeat: true, Default: "*", ZeroIsDefault: true, Valid: validClients("AllowedClients"),
 		Field: func(s *Server) any { return &s.AllowedClients },
 		Doc:   "Who may connect: addresses, networks such as 10.0.0.0/8, host names, with * for any text. The ConnectionRequest event has the last word. Names cost a reverse look-up for each connection.",
 	},
 	{
-		Name: "BlockedClients", Repeat: true, Valid: validClients,
+		Name: "BlockedClients", Repeat: true, Valid: validClients("BlockedClients"),
 		Field: func(s *Server) any { return &s.BlockedClients },
 		Doc:   "Who may not connect, even if AllowedClients has them.",
 	},
@@ -99,21 +95,14 @@ var listenSettings = []row{
 	},
 }
 
-// validClients checks a list of clients: what looks like a network must be one.
-func validClients(value string) error {
-	var list []string
-	if err := settings.Scan(&list, settings.NoUnit, value); err != nil {
+// validClients checks a list of clients.
+func validClients(setting string) func(string) error {
+	return func(value string) error {
+		var list []string
+		err := settings.Scan(&list, settings.NoUnit, value)
+		if err == nil {
+			_, err = parseClients(setting, list)
+		}
 		return err
 	}
-	for _, c := range list {
-		for i := range len(c) {
-			if c[i] == '/' {
-				if _, _, err := net.ParseCIDR(c); err != nil {
-					return err
-				}
-				break
-			}
-		}
-	}
-	return nil
 }
