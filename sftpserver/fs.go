@@ -192,15 +192,10 @@ func (e *FileEvent) LocalPath() (path string, ok bool) {
 
 // localRoot is the directory that the user sees as "/"; "" if it is no local one.
 func (c *Connection) localRoot() string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	switch {
-	case c.engine.FileSystem != nil:
+	if c.engine.FileSystem != nil {
 		return ""
-	case c.login.root != "":
-		return c.login.root
 	}
-	return c.engine.RootDirectory
+	return or(c.UserRootDirectory(), c.engine.RootDirectory)
 }
 
 // everyAttr are the attributes that a client can set, and everyBit the attribute bits.
@@ -216,6 +211,7 @@ func (f *eventFS) Capabilities() sftp.Capabilities {
 	if !f.empty {
 		return caps
 	}
+	caps.StartDir = f.c.HomeDir()
 	caps.Features |= sftp.FeatureWrite
 	caps.Attrs, caps.Bits = everyAttr, everyBit
 	for _, row := range [...]struct {

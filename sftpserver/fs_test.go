@@ -1429,3 +1429,27 @@ func TestProtocolVersionOfConnection(t *testing.T) {
 		}
 	}
 }
+
+// TestHomeDirWithoutRoot: relative names begin in the home directory also where handlers have all the files.
+func TestHomeDirWithoutRoot(t *testing.T) {
+	s := sftpserver.New()
+	s.UserAuth = func(e *sftpserver.UserAuthEvent) {
+		if accept(e); e.Accept {
+			e.HomeDir = "/home/" + e.User
+		}
+	}
+	r := record(s)
+	start(t, s)
+	c := connect(t, s)
+	r.take("")
+	if got, err := c.RealPath(t.Context(), "."); got != "/home/alice" || err != nil {
+		t.Errorf("%q %v", got, err)
+	}
+	check(t, r.take("ResolvePath"), params{"path": "/home/alice", "originalPath": ".", "realPath": "/home/alice", "controlFlags": "0"})
+	if _, err := c.Stat(t.Context(), "x"); err == nil {
+		t.Error("there")
+	}
+	if got := r.take("GetAttributes"); len(got) != 1 || got[0]["path"] != "/home/alice/x" {
+		t.Errorf("%v", got)
+	}
+}
