@@ -10,11 +10,13 @@ import (
 	"net"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode/utf8"
 
 	gossh "golang.org/x/crypto/ssh"
 
@@ -408,4 +410,21 @@ func newHostKey(t *testing.T) gossh.Signer {
 		t.Fatal(err)
 	}
 	return signer
+}
+
+// Whatever text it is given, clean returns one line that prints, and text that
+// does already as it is.
+func FuzzClean(f *testing.F) {
+	for _, s := range []string{"", "plain", "two\nlines", "\x1b[2J", "\u202e", "\xff", strings.Repeat("x", 2*maxText)} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		got := clean(s)
+		if strings.ContainsFunc(got, func(r rune) bool { return !strconv.IsPrint(r) }) || !utf8.ValidString(got) || len(got) > 4*maxText+8 {
+			t.Errorf("%q became %q", s, got)
+		}
+		if got != s && clean(got) != got && len(s) <= maxText/5 {
+			t.Errorf("%q became %q, and that %q", s, got, clean(got))
+		}
+	})
 }

@@ -110,6 +110,43 @@ func of(event string, all []told) (texts []string) {
 	return texts
 }
 
+// What each of the three events has in its fields.
+func TestReportFields(t *testing.T) {
+	s := sftpserver.New()
+	s.RootDirectory = t.TempDir()
+	begin := time.Now()
+	over := make(chan bool)
+	var status, log, errs int
+	// One at a time, so without locks.
+	s.SSHStatus = func(e *sftpserver.SSHStatusEvent) {
+		if status++; e.ConnectionID() != "1" || e.Conn.ID() != "1" || e.Message == "" || e.Time.Before(begin) || time.Now().Before(e.Time) {
+			t.Errorf("status %+v", e)
+		}
+	}
+	s.Log = func(e *sftpserver.LogEvent) {
+		if log++; e.ConnectionID() != "1" || e.Level != sftpserver.LogInfo || e.Message == "" || e.Type != "" || e.Time.Before(begin) {
+			t.Errorf("log %+v", e)
+		}
+	}
+	s.Error = func(e *sftpserver.ErrorEvent) {
+		if errs++; e.ConnectionID() != "1" || e.Code != sftpserver.ErrorCode(e.Err) || e.Code != 1300 || e.Description != e.Err.Error() || e.Time.Before(begin) {
+			t.Errorf("error %+v", e)
+		}
+	}
+	s.Disconnected = func(*sftpserver.DisconnectedEvent) { close(over) }
+	start(t, s)
+	_, err := ssh2.Dial(t.Context(), "tcp", s.Addr().String(), &ssh2.ClientConfig{
+		User: "alice", Auth: []ssh2.AuthMethod{ssh2.Password("wrong")}, HostKey: gossh.InsecureIgnoreHostKey(),
+	})
+	if err == nil {
+		t.Fatal("got in")
+	}
+	<-over
+	if status < 4 || log <= status || errs != 1 {
+		t.Errorf("%d steps, %d lines, %d errors", status, log, errs)
+	}
+}
+
 // What SSHStatus tells of a connection from its first step to its last, and
 // that all of it comes before Disconnected.
 func TestSSHStatus(t *testing.T) {
@@ -298,8 +335,9 @@ func TestCVE_9_1_LogMasksSecrets(t *testing.T) {
 		wrong    = "Tr0ub4dor&3-which-is-wrong"
 		cookie   = "d00dfeedd00dfeedd00dfeedd00dfeed"
 		variable = "token-of-the-environment"
+		answer   = "answer-that-only-alice-knows"
 	)
-	secrets := []string{password, wrong, cookie, variable}
+	secrets := []string{password, wrong, cookie, variable, answer}
 	for _, tt := range []struct {
 		level sftpserver.LogLevel
 		show  bool
@@ -317,7 +355,20 @@ func TestCVE_9_1_LogMasksSecrets(t *testing.T) {
 			s := sftpserver.New()
 			s.RootDirectory, s.LogLevel, s.LogSecrets, s.Logger = t.TempDir(), tt.level, tt.show, out.logger()
 			l := listen(s)
-			s.UserAuth = func(e *sftpserver.UserAuthEvent) { e.Accept = e.Method == "password" && e.Param == password }
+			s.AuthMethods = []string{ssh2.MethodPassword, ssh2.MethodInteractive}
+			s.KeyboardInteractivePrompts = []ssh2.Prompt{{Text: "Name of the pet: "}}
+			s.UserAuth = func(e *sftpserver.UserAuthEvent) {
+				switch e.Method {
+				case "password":
+					if e.PartialSuccess = e.Param == password; e.PartialSuccess {
+						e.AvailableMethods = []string{ssh2.MethodInteractive}
+					}
+				case "keyboard-interactive-1":
+					e.Accept = e.Param == answer
+				case "keyboard-interactive":
+					e.Accept = true
+				}
+			}
 			start(t, s)
 			tries := []string{wrong, password}
 			c, err := ssh2.Dial(t.Context(), "tcp", s.Addr().String(), &ssh2.ClientConfig{
@@ -326,6 +377,11 @@ func TestCVE_9_1_LogMasksSecrets(t *testing.T) {
 					p := tries[0]
 					tries = tries[1:]
 					return p, nil
+				}), ssh2.Interactive(func(_ context.Context, c *ssh2.Challenge) ([]string, error) {
+					if len(tries) > 0 {
+						return nil, errors.New("not before the password")
+					}
+					return []string{answer}, nil
 				})},
 			})
 			if err != nil {
@@ -339,7 +395,11 @@ func TestCVE_9_1_LogMasksSecrets(t *testing.T) {
 			_ = ch.Request(t.Context(), "env", true, wire.Append(nil, &msg.Env{Name: "LC_TOKEN", Value: variable}))
 			_ = ch.Request(t.Context(), "x11-req", true, wire.Append(nil, &msg.X11Req{Protocol: "MIT-MAGIC-COOKIE-1", Cookie: cookie}))
 			_ = s.Disconnect("1")
-			all := everything(l.end(t, "1"))
+			told := l.end(t, "1")
+			if !slices.ContainsFunc(of("status", told), func(s string) bool { return strings.Contains(s, "passed password,keyboard-interactive") }) {
+				t.Errorf("no step names both methods: %q", of("status", told))
+			}
+			all := everything(told)
 			logged := out.String()
 			for _, secret := range secrets {
 				shown := leaks(all, secret)

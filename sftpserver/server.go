@@ -290,7 +290,7 @@ func (e *engine) serve(c *Connection) {
 	start := time.Now()
 	if !e.request(c) {
 		_ = c.nc.Close()
-		e.note(c, "connection refused")
+		e.note(c, "connection refused", slog.String("remote", c.RemoteAddr().String()))
 		return
 	}
 	err := e.connected(c)

@@ -70,3 +70,24 @@ func TestOnIdent(t *testing.T) {
 		t.Errorf("told of %q and %q", client, server)
 	}
 }
+
+// Whatever a peer sends, what is shown of it is the front of it, and what is
+// printed is one line.
+func FuzzPacketEvent(f *testing.F) {
+	for _, r := range msg.Rows() {
+		f.Add(msg.Append(nil, r.New()))
+	}
+	f.Add(msg.Append(nil, &msg.UserauthRequest{Method: "password", Fields: []byte("secret")}))
+	f.Fuzz(func(t *testing.T, p []byte) {
+		if len(p) == 0 {
+			return
+		}
+		e := &PacketEvent{Number: p[0], Length: len(p), payload: p}
+		if shown := e.Public(); len(shown) == 0 || !bytes.HasPrefix(p, shown) {
+			t.Errorf("%x is shown of %x", shown, p)
+		}
+		if s := e.String(); strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > '~' }) {
+			t.Errorf("printed as %q", s)
+		}
+	})
+}
