@@ -231,7 +231,7 @@ func (b *bcfks) private(e *Entry, data []byte) error {
 		if err != nil {
 			return nil, err
 		}
-		return pkcs8(der)
+		return b.in.pkcs8(der)
 	})
 	return err
 }

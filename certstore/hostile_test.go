@@ -5,7 +5,9 @@ import (
 	"crypto/sha1"
 	"encoding/asn1"
 	"encoding/binary"
+	"encoding/pem"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -351,4 +353,46 @@ func bcfksPlain(t testing.TB, name string) []byte {
 	}
 	t.Fatal(name, ": does not open")
 	return nil
+}
+
+// CVE list 6.12: keys in the clear, whose check is the cost, and keys that are
+// encrypted, of which each has limits to itself.
+func TestCVE_6_12_KeysOfAStoreAreCapped(t *testing.T) {
+	key := storeFile(t, "rsa.pkcs8")
+	bag := der(t, func(b *cryptobyte.Builder) {
+		b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
+			b.AddASN1ObjectIdentifier(oidKeyBag)
+			b.AddASN1(explicit0, func(b *cryptobyte.Builder) { b.AddBytes(key) })
+		})
+	})
+	many := der(t, func(b *cryptobyte.Builder) {
+		b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) { b.AddBytes(bytes.Repeat(bag, maxPrivate/len(key)+1)) })
+	})
+	refused(t, "private keys", pfxOf(t, safeOf(t, many), nil), Options{})
+	text := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})
+	refused(t, "private keys", bytes.Repeat(text, maxPrivate/len(text)+1), Options{})
+
+	in := &input{limits: keys.Limits{}.OrDefault()}
+	sum := 0
+	for in.opened = 1; in.opened <= maxEncrypted; in.opened++ {
+		sum += in.share().PBKDF2Iterations
+	}
+	if most := 7 * in.limits.PBKDF2Iterations; sum > most {
+		t.Errorf("%d keys may cost %d iterations together, want at most %d", maxEncrypted, sum, most)
+	}
+	in.limits = keys.Limits{PBKDF2Iterations: 1, BcryptRounds: 1, Memory: 1, MemoryPasses: 1}
+	if got := in.share(); got != in.limits {
+		t.Errorf("a small share is %+v", got)
+	}
+}
+
+// Where no MAC tells a wrong password, what it makes of the contents does.
+func TestWrongPasswordWithoutMAC(t *testing.T) {
+	data := storeFile(t, "pfx/no-mac.p12")
+	for n := range 700 { // one in 256 fits the padding
+		_, err := OpenBytes(PFXBlob, data, Options{Password: fmt.Appendf(nil, "wrong %d", n)})
+		if e, ok := errors.AsType[*PasswordError](err); !ok || !e.Wrong {
+			t.Fatalf("password %d: %v", n, err)
+		}
+	}
 }

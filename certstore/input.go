@@ -1,6 +1,8 @@
 package certstore
 
 import (
+	"fmt"
+
 	"github.com/fairlead-ssh/fairlead/keys"
 )
 
@@ -10,6 +12,10 @@ const maxStore = 16 << 20
 // maxEncrypted bounds the encrypted keys in a store. Each may cost what
 // Options.Limits allow, and that is seconds.
 const maxEncrypted = 256
+
+// maxPrivate bounds the octets of all private keys in a store. To check one of
+// RSA takes time by the cube of its size: with this bound half a minute at most.
+const maxPrivate = 256 << 10
 
 // maxEntries bounds the entries of a store.
 const maxEntries = 1 << 16
@@ -41,6 +47,7 @@ type input struct {
 	onClose  []func() error
 	asked    error // what Ask returned, once it failed
 	opened   int   // keys that a password was wanted for
+	private  int   // octets of the private keys that were read
 }
 
 // password returns what opens the store, empty if there is none.
@@ -80,3 +87,24 @@ func (in *input) ask(alias string) (p keys.Passphrase, err error) {
 
 // closeWith has f called when the store is closed.
 func (in *input) closeWith(f func() error) { in.onClose = append(in.onClose, f) }
+
+var errPrivate = fmt.Errorf("private keys of more than %d octets", maxPrivate)
+
+// charge counts a private key of n octets.
+func (in *input) charge(n int) error {
+	if in.private += n; in.private > maxPrivate {
+		return &FormatError{Err: errPrivate}
+	}
+	return nil
+}
+
+// share is what the next encrypted key may cost that has limits to itself: of
+// all the n-th has an n-th part, so that many together cost a few times what
+// one may.
+func (in *input) share() keys.Limits {
+	l, n := in.limits, max(in.opened, 1)
+	l.BcryptRounds = max(l.BcryptRounds/n, 1) // 0 would be the default
+	l.PBKDF2Iterations = max(l.PBKDF2Iterations/n, 1)
+	l.MemoryPasses = max(l.MemoryPasses/int64(n), 1)
+	return l
+}

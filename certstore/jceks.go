@@ -6,7 +6,6 @@ import (
 	"crypto/des" // the format names it
 	"crypto/md5" // and this
 	"encoding/asn1"
-	"errors"
 	"slices"
 	"strings"
 
@@ -25,7 +24,7 @@ var oidJCEKSKey = asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 42, 2, 19, 1}
 
 // jceksKey opens a key of JCEKS: triple DES in CBC mode, whose key and vector
 // come from MD5 over each half of the salt.
-func jceksKey(l *pbe.Limits, alias string, der []byte, pass keys.Passphrase) (*keys.PrivateKey, error) {
+func jceksKey(in *input, l *pbe.Limits, alias string, der []byte, pass keys.Passphrase) (*keys.PrivateKey, error) {
 	a, data, err := encryptedKey(der)
 	if err != nil {
 		return nil, err
@@ -72,9 +71,9 @@ func jceksKey(l *pbe.Limits, alias string, der []byte, pass keys.Passphrase) (*k
 	if pad < 1 || pad > des.BlockSize || !bytes.Equal(out[len(out)-pad:], slices.Repeat([]byte{byte(pad)}, pad)) {
 		return nil, wrong(alias)
 	}
-	k, err := pkcs8(out[:len(out)-pad])
-	if err != nil && !errors.Is(err, errors.ErrUnsupported) {
-		return nil, wrong(alias) // the padding fitted by chance
+	k, err := in.pkcs8(out[:len(out)-pad])
+	if byChance(err) {
+		return nil, wrong(alias)
 	}
 	return k, err
 }

@@ -32,7 +32,7 @@ var (
 )
 
 // javaKey opens the private key of an entry with one password.
-type javaKey func(l *pbe.Limits, alias string, der []byte, pass keys.Passphrase) (*keys.PrivateKey, error)
+type javaKey func(in *input, l *pbe.Limits, alias string, der []byte, pass keys.Passphrase) (*keys.PrivateKey, error)
 
 // The kinds of entries.
 const (
@@ -115,7 +115,7 @@ func javaEntry(in *input, s *cryptobyte.String, version uint32, l *pbe.Limits, o
 				e.Chain = append(e.Chain, c.Cert)
 			}
 		}
-		e.Key, err = in.openKey(e.Alias, func(pass keys.Passphrase) (*keys.PrivateKey, error) { return open(l, e.Alias, der, pass) })
+		e.Key, err = in.openKey(e.Alias, func(pass keys.Passphrase) (*keys.PrivateKey, error) { return open(in, l, e.Alias, der, pass) })
 	case javaTrusted:
 		var c Entry
 		c, err = javaCert(s, version)
@@ -153,7 +153,7 @@ func javaCert(s *cryptobyte.String, version uint32) (Entry, error) {
 
 // jksKey opens a key of JKS: a salt, the key under a stream of chained SHA-1,
 // and a digest of it.
-func jksKey(_ *pbe.Limits, alias string, der []byte, text keys.Passphrase) (*keys.PrivateKey, error) {
+func jksKey(in *input, _ *pbe.Limits, alias string, der []byte, text keys.Passphrase) (*keys.PrivateKey, error) {
 	a, data, err := encryptedKey(der)
 	if err != nil {
 		return nil, err
@@ -181,5 +181,5 @@ func jksKey(_ *pbe.Limits, alias string, der []byte, text keys.Passphrase) (*key
 	if !hmac.Equal(hash(key), sum) {
 		return nil, wrong(alias)
 	}
-	return pkcs8(key)
+	return in.pkcs8(key)
 }

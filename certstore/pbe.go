@@ -110,8 +110,17 @@ func encryptedKey(der []byte) (a pkix.AlgorithmIdentifier, data []byte, err erro
 	return a, octets, nil
 }
 
+// byChance tells whether what came out of a decryption was no key: where
+// nothing but padding tells a wrong password, one in 256 gives that.
+func byChance(err error) bool {
+	return err != nil && !errors.Is(err, errors.ErrUnsupported) && !errors.Is(err, errPrivate)
+}
+
 // pkcs8 leaves a private key in the clear to package keys, which checks its
 // numbers before anything is computed with them.
-func pkcs8(der []byte) (*keys.PrivateKey, error) {
+func (in *input) pkcs8(der []byte) (*keys.PrivateKey, error) {
+	if err := in.charge(len(der)); err != nil {
+		return nil, err
+	}
 	return keys.Parse(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil)
 }

@@ -97,7 +97,10 @@ func keyEntry(in *input, data []byte) (Entry, error) {
 		if askErr != nil {
 			return Entry{}, askErr
 		}
-		k, err = keys.ParseLimited(data, pass, in.limits)
+		k, err = keys.ParseLimited(data, pass, in.share())
+	}
+	if err == nil {
+		err = in.charge(len(data))
 	}
 	if err != nil {
 		return Entry{}, err

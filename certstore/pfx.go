@@ -212,7 +212,12 @@ func (p *pfx) authenticatedSafe(data []byte) error {
 		return at("authenticated safe", complete("", err))
 	}
 	for n := 1; !s.Empty(); n++ {
-		safe, err := p.content(&s)
+		safe, encrypted, err := p.content(&s)
+		if err == nil && encrypted && !p.verified {
+			if _, noise := sequence(safe); noise != nil {
+				err = wrong("") // the padding fitted by chance
+			}
+		}
 		if err == nil {
 			p.safes = append(p.safes, pfxSafe{safe, 0})
 			for len(p.safes) > 0 && err == nil {
@@ -228,39 +233,40 @@ func (p *pfx) authenticatedSafe(data []byte) error {
 	return nil
 }
 
-// content opens the next SafeContents.
-func (p *pfx) content(s *cryptobyte.String) ([]byte, error) {
+// content opens the next SafeContents, and tells whether it was encrypted.
+func (p *pfx) content(s *cryptobyte.String) (safe []byte, encrypted bool, err error) {
 	oid, content, ok := contentInfo(s)
 	var octets, seq, info cryptobyte.String
 	switch {
 	case !ok:
-		return nil, errPFX
+		return nil, false, errPFX
 	case oid.Equal(oidData):
 		if !content.ReadASN1(&octets, asn1.OCTET_STRING) || !content.Empty() {
-			return nil, errPFX
+			return nil, false, errPFX
 		}
-		return octets, nil
+		return octets, false, nil
 	case oid.Equal(oidEnvelopedData):
-		return nil, unsupported("", "contents encrypted for a certificate")
+		return nil, false, unsupported("", "contents encrypted for a certificate")
 	case !oid.Equal(oidEncryptedData):
-		return nil, unsupported("", "contents "+oid.String())
+		return nil, false, unsupported("", "contents "+oid.String())
 	}
 	// EncryptedData (RFC 2315 section 13).
 	var inner encasn1.ObjectIdentifier
 	ok = content.ReadASN1(&seq, asn1.SEQUENCE) && content.Empty() && seq.SkipASN1(asn1.INTEGER) &&
 		seq.ReadASN1(&info, asn1.SEQUENCE) && info.ReadASN1ObjectIdentifier(&inner) && inner.Equal(oidData)
 	if !ok {
-		return nil, errPFX
+		return nil, false, errPFX
 	}
 	a, ok := readAlgorithm(&info)
 	if !ok {
-		return nil, errPFX
+		return nil, false, errPFX
 	}
 	data, err := implicitOctets(&info)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	return openPBE(a, data, p.purse, "", p.password)
+	safe, err = openPBE(a, data, p.purse, "", p.password)
+	return safe, true, err
 }
 
 // implicitOctets reads an octet string with the tag 0, which in BER may be in
@@ -305,7 +311,7 @@ func (p *pfx) safeContents(safe pfxSafe) error {
 		ok := true
 		switch {
 		case oid.Equal(oidKeyBag):
-			e.Key, err = pkcs8(value)
+			e.Key, err = p.in.pkcs8(value)
 		case oid.Equal(oidShroudedBag):
 			err = p.shrouded(&e, value)
 		case oid.Equal(oidCertBag):
@@ -341,9 +347,9 @@ func (p *pfx) shrouded(e *Entry, value []byte) error {
 		if err != nil {
 			return nil, err
 		}
-		k, err := pkcs8(der)
-		if err != nil && (!p.verified || len(p.in.opts.KeyPassword) != 0) {
-			return nil, wrong(e.Alias) // the padding fitted by chance, or there is none
+		k, err := p.in.pkcs8(der)
+		if byChance(err) && (!p.verified || len(p.in.opts.KeyPassword) != 0) {
+			return nil, wrong(e.Alias)
 		}
 		return k, err
 	}

@@ -87,7 +87,7 @@ func contents(t testing.TB, s *Store) []string {
 		if e.Key != nil {
 			key = e.Key.Type()
 			for _, name := range []string{"rsa", "ec", "ed", "dsa"} {
-				k, err := pkcs8(storeFile(t, name+".pkcs8"))
+				k, err := new(input).pkcs8(storeFile(t, name+".pkcs8"))
 				if err != nil {
 					t.Fatal(err)
 				}
