@@ -223,7 +223,8 @@ func asked(v int, typ sftp.Type) (*sftp.Attrs, params) {
 	a.SetMillis(sftp.AttrAtime, 1_000_000_000_000)
 	a.SetMillis(sftp.AttrMtime, 1_100_000_000_000)
 	a.SetOwner("7", "8")
-	want := params{"fileType": "1", "filePermissions": "640", "fileATime": "1000000000000", "fileMTime": "1100000000000", "fileOwner": "7", "fileGroup": "8"}
+	a.SetSize(123)
+	want := params{"fileSize": "123", "fileType": "1", "filePermissions": "640", "fileATime": "1000000000000", "fileMTime": "1100000000000", "fileOwner": "7", "fileGroup": "8"}
 	if v == sftp.Version3 {
 		return &a, want
 	}
@@ -471,16 +472,25 @@ func TestGetAttributesEvent(t *testing.T) {
 		return record(s)
 	}, func(t *testing.T, c *sftp.Client, v int, r *recorder) {
 		put(t, c, "/f", "0123")
-		a, want := asked(v, sftp.TypeRegular)
-		a.Valid &^= sftp.AttrBitsSet
+		// Prefilled is all that the file system says, whatever the client's version.
+		a, _ := asked(sftp.Version6, sftp.TypeRegular)
+		a.Valid &^= sftp.AttrAllocation
 		if err := served.SetStat(t.Context(), "/f", a, true); err != nil {
 			t.Fatal(err)
 		}
-		// Prefilled is all that the file system says, whatever the client's version.
-		for _, name := range []string{"fileAttribBits", "fileAttribBitsValid", "otherAttributes", "fileCreateTime", "flags"} {
-			want[name] = "*"
+		a, err := served.Stat(t.Context(), "/f", sftp.StatOpt{})
+		if err != nil {
+			t.Fatal(err)
 		}
-		want = and(want, params{"path": "/f", "fileSize": "4", "link": "false"})
+		want := and(attrParams(a), params{"path": "/f", "link": "false", "flags": "*"})
+		for name, value := range map[string]string{
+			"fileType": "1", "fileSize": "123", "fileOwner": "7", "fileGroup": "8", "filePermissions": "640", "fileATime": "1000000000000",
+			"fileCreateTime": "900000000000", "fileMTime": "1100000000000", "fileAttribBits": "4", "FileMimeType": "text/x-test",
+		} {
+			if want[name] != value {
+				t.Fatalf("%s of the file is %q, want %q", name, want[name], value)
+			}
+		}
 		r.take("")
 		if _, err := c.Stat(t.Context(), "/./f"); err != nil {
 			t.Fatal(err)
@@ -517,8 +527,7 @@ func TestSetAttributesEvent(t *testing.T) {
 	eachVersion(t, observed, func(t *testing.T, c *sftp.Client, v int, r *recorder) {
 		put(t, c, "/f", "x")
 		a, want := asked(v, sftp.TypeUnknown)
-		a.SetSize(123)
-		want["fileSize"], want["path"] = "123", "/f"
+		want["path"] = "/f"
 		if v > sftp.Version3 {
 			want["fileType"] = "*"
 		}

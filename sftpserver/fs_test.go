@@ -1453,3 +1453,40 @@ func TestHomeDirWithoutRoot(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 }
+
+// TestEventsFromRequestToDisconnected: the events of a connection come in the order in which things happen.
+func TestEventsFromRequestToDisconnected(t *testing.T) {
+	s := sftpserver.New()
+	tree(s)
+	var mu sync.Mutex
+	var names []string
+	add := func(name string) {
+		mu.Lock()
+		defer mu.Unlock()
+		names = append(names, name)
+	}
+	gone := make(chan struct{})
+	s.ConnectionRequest = func(*sftpserver.ConnectionRequestEvent) { add("ConnectionRequest") }
+	s.Connected = func(*sftpserver.ConnectedEvent) { add("Connected") }
+	s.UserAuth = func(e *sftpserver.UserAuthEvent) { accept(e); add("UserAuth " + e.Method) }
+	s.FileOpen = func(e *sftpserver.FileOpenEvent) { add("FileOpen") }
+	s.FileClose = func(e *sftpserver.FileCloseEvent) { add("FileClose") }
+	s.Disconnected = func(*sftpserver.DisconnectedEvent) { add("Disconnected"); close(gone) }
+	start(t, s)
+	conn := dial(t, s)
+	ch, err := conn.Subsystem(t.Context(), "sftp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := sftp.NewClient(t.Context(), ch, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(t, c, "/f", "x")
+	_ = conn.Close()
+	<-gone
+	want := "ConnectionRequest Connected UserAuth none UserAuth password FileOpen FileOpen FileClose Disconnected"
+	if got := strings.Join(names, " "); got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
