@@ -72,12 +72,14 @@ func newKey(tb testing.TB) gossh.Signer {
 
 func listen(tb testing.TB) net.Listener {
 	tb.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := loopback()
 	if err != nil {
 		tb.Fatal(err)
 	}
 	return l
 }
+
+func loopback() (net.Listener, error) { return net.Listen("tcp", "127.0.0.1:0") }
 
 func (f *field) startOurs(tb testing.TB) {
 	tb.Helper()
