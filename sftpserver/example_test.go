@@ -1,0 +1,199 @@
+package sftpserver_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+
+	gossh "golang.org/x/crypto/ssh"
+
+	"github.com/fairlead-ssh/fairlead/keys"
+	"github.com/fairlead-ssh/fairlead/sftp"
+	"github.com/fairlead-ssh/fairlead/sftp/osfs"
+	"github.com/fairlead-ssh/fairlead/sftpserver"
+	"github.com/fairlead-ssh/fairlead/ssh2"
+)
+
+// The code of docs/embedding.md stands here word for word, and runs.
+
+func serveDirectory(ctx context.Context, dir string, hostKey gossh.Signer) error {
+	s := sftpserver.New()
+	s.LocalPort = 2022
+	s.RootDirectory = dir
+	s.HostKeys = []gossh.Signer{hostKey}
+	s.UserAuth = func(e *sftpserver.UserAuthEvent) {
+		e.Accept = e.Method == "password" && e.User == "ann" && ssh2.CheckPassword("secret", e.Param)
+	}
+	return s.ListenAndServe(ctx) // until ctx ends; transfers that run then may finish
+}
+
+// virtual serves texts that are in no directory.
+func virtual(s *sftpserver.Server, texts map[string]string) {
+	attrs := func(text string) sftp.Attrs {
+		return sftp.Attrs{Valid: sftp.AttrMode | sftp.AttrSize, Mode: sftp.ModeRegular | 0o444, Size: uint64(len(text))}
+	}
+	s.DirList = func(e *sftpserver.DirListEvent) {
+		if !e.Before || e.Path != "/" {
+			return
+		}
+		e.Entries = []sftp.Entry{}
+		for name, text := range texts {
+			e.Entries = append(e.Entries, sftp.Entry{Name: strings.TrimPrefix(name, "/"), Attrs: attrs(text)})
+		}
+	}
+	s.GetAttributes = func(e *sftpserver.GetAttributesEvent) {
+		if e.Path == "/" {
+			e.Attrs = sftp.Attrs{Valid: sftp.AttrMode, Mode: sftp.ModeDir | 0o555}
+			e.Status = sftp.CodeOK
+		} else if text, ok := texts[e.Path]; ok {
+			e.Attrs = attrs(text)
+			e.Status = sftp.CodeOK
+		} else {
+			e.Status = sftp.CodeNoSuchFile
+		}
+	}
+	s.FileOpen = func(e *sftpserver.FileOpenEvent) {
+		if !e.Before {
+			return
+		}
+		text, ok := texts[e.Path]
+		switch {
+		case !ok:
+			e.Status = sftp.CodeNoSuchFile
+		case e.How.Modifies():
+			e.Status, e.Message = sftp.CodePermissionDenied, "these files are to be read"
+		default:
+			e.File = sftp.Stream(e.Context(), strings.NewReader(text), nil, 0)
+		}
+	}
+}
+
+// twoFactors wants a key that is known and then a code.
+func twoFactors(s *sftpserver.Server, keys map[string]gossh.PublicKey, code func(user string) string) {
+	s.AuthMethods = []string{"publickey"}
+	s.KeyboardInteractivePrompts = []ssh2.Prompt{{Text: "Code: "}}
+	s.UserAuth = func(e *sftpserver.UserAuthEvent) {
+		switch key := keys[e.User]; {
+		case e.Method == "publickey" && key != nil && e.Param == string(key.Marshal()):
+			e.PartialSuccess = true // the server verifies the signature itself
+			e.AvailableMethods = []string{"keyboard-interactive"}
+		case e.Method == "keyboard-interactive-1":
+			e.Accept = ssh2.CheckPassword(code(e.User), e.Param)
+		case e.Method == "keyboard-interactive": // once all answers were accepted
+			e.Accept = true
+		}
+	}
+}
+
+// ownRoots gives each user the directory of that name below base.
+func ownRoots(s *sftpserver.Server, base string, passwords map[string]string) {
+	s.UserAuth = func(e *sftpserver.UserAuthEvent) {
+		password, known := passwords[e.User]
+		if e.Method == "password" && ssh2.CheckPassword(password, e.Param) && known && filepath.IsLocal(e.User) {
+			e.RootDirectory = filepath.Join(base, e.User)
+			e.Accept = true
+		}
+	}
+}
+
+// uploads calls done for each file that a client has written and closed, and never for one that was cut off.
+func uploads(s *sftpserver.Server, done func(user, path string, octets int64)) {
+	s.FileClose = func(e *sftpserver.FileCloseEvent) {
+		if e.Written > 0 && e.Complete {
+			done(e.User, e.Path, e.Written)
+		}
+	}
+}
+
+// noPrograms refuses to make files of some kinds, and to give others such names.
+func noPrograms(s *sftpserver.Server) {
+	refused := func(name string) bool {
+		return strings.EqualFold(path.Ext(name), ".exe")
+	}
+	s.FileOpen = func(e *sftpserver.FileOpenEvent) {
+		if e.Before && e.How.Modifies() && refused(e.Path) {
+			e.Status, e.Message = sftp.CodePermissionDenied, "no programs here"
+		}
+	}
+	s.FileRename = func(e *sftpserver.FileRenameEvent) {
+		if e.Before && refused(e.NewPath) {
+			e.Status, e.Message = sftp.CodePermissionDenied, "no programs here"
+		}
+	}
+}
+
+// limited serves dir and lets it hold so many octets.
+func limited(s *sftpserver.Server, dir string, octets int64) error {
+	tree, err := osfs.New(dir, osfs.Options{})
+	if err != nil {
+		return err
+	}
+	quota, err := sftp.NewQuota("/", sftp.Usage{Bytes: octets}, nil)
+	if err != nil {
+		return err
+	}
+	if err := quota.Scan(context.Background(), tree, 0); err != nil {
+		return err
+	}
+	s.FileSystem = func(context.Context, *sftpserver.Connection) (sftp.FileSystem, error) {
+		return quota.Wrap(tree), nil
+	}
+	return nil
+}
+
+// Example serves a directory that must not hold programs and tells what was uploaded.
+func Example() {
+	dir, err := os.MkdirTemp("", "files")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	hostKey, err := keys.Generate(context.Background(), keys.Ed25519, keys.GenerateOptions{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	s := sftpserver.New()
+	s.LocalHost, s.LocalPort = "127.0.0.1", 0
+	s.RootDirectory = dir
+	s.HostKeys = []gossh.Signer{hostKey.Signer}
+	s.UserAuth = func(e *sftpserver.UserAuthEvent) {
+		e.Accept = e.Method == "password" && e.User == "ann" && ssh2.CheckPassword("secret", e.Param)
+	}
+	noPrograms(s)
+	uploads(s, func(user, path string, octets int64) { fmt.Println(user, "has sent", path, octets) })
+	if err := s.Start(context.Background()); err != nil {
+		log.Fatal(err)
+	}
+
+	// A client.
+	ctx := context.Background()
+	conn, err := ssh2.Dial(ctx, "tcp", s.Addr().String(), &ssh2.ClientConfig{
+		User: "ann", Auth: []ssh2.AuthMethod{ssh2.Password("secret")}, HostKey: gossh.FixedHostKey(hostKey.PublicKey()),
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	ch, err := conn.Subsystem(ctx, "sftp")
+	if err != nil {
+		log.Fatal(err)
+	}
+	c, err := sftp.NewClient(ctx, ch, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	if _, err := c.Put(ctx, "/report.txt", strings.NewReader("all is well"), sftp.TransferOptions{}); err != nil {
+		log.Fatal(err)
+	}
+	_, err = c.Put(ctx, "/game.exe", io.LimitReader(strings.NewReader("MZ"), 2), sftp.TransferOptions{})
+	fmt.Println(err)
+	_ = conn.Close()
+	_ = s.Shutdown(ctx)
+	// Output:
+	// ann has sent /report.txt 11
+	// sftp: put /game.exe: no programs here
+}
