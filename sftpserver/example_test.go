@@ -21,7 +21,12 @@ import (
 
 // The code of docs/embedding.md stands here word for word, and runs.
 
-func serveDirectory(ctx context.Context, dir string, hostKey gossh.Signer) error {
+// serveDirectory lets ann use a directory until ctx ends.
+func serveDirectory(ctx context.Context, dir string) error {
+	hostKey, err := sftpserver.HostKeyFile("host_key") // made if there is none
+	if err != nil {
+		return err
+	}
 	s := sftpserver.New()
 	s.LocalPort = 2022
 	s.RootDirectory = dir
@@ -29,7 +34,7 @@ func serveDirectory(ctx context.Context, dir string, hostKey gossh.Signer) error
 	s.UserAuth = func(e *sftpserver.UserAuthEvent) {
 		e.Accept = e.Method == "password" && e.User == "ann" && ssh2.CheckPassword("secret", e.Param)
 	}
-	return s.ListenAndServe(ctx) // until ctx ends; transfers that run then may finish
+	return s.ListenAndServe(ctx) // transfers that run when ctx ends may finish
 }
 
 // virtual serves texts that are in no directory.
