@@ -200,5 +200,5 @@ func Example() {
 	_ = s.Shutdown(ctx)
 	// Output:
 	// ann has sent /report.txt 11
-	// sftp: put /game.exe: no programs here
+	// sftp: put "/game.exe": open: open /game.exe: sftp: no programs here
 }
