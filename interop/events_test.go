@@ -112,7 +112,7 @@ func TestEvents(t *testing.T) {
 					if why := c.reason("", needs(row)...); why != "" {
 						t.Skip(why)
 					}
-					rec := &recorder{event: event}
+					rec := &recorder{event: event, over: make(chan struct{})}
 					s, addr := eventServer(t, rec, row, kind == "vetoed")
 					j := eventJob(t, addr, row)
 					ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -121,6 +121,7 @@ func TestEvents(t *testing.T) {
 					if (err != nil) != row.fails {
 						t.Errorf("the client: %v", err)
 					}
+					rec.wait(ctx, t)
 					if err := s.Shutdown(ctx); err != nil {
 						t.Error(err)
 					}
@@ -239,6 +240,7 @@ type recorder struct {
 	secret string
 	mu     sync.Mutex
 	lines  []string
+	over   chan struct{} // closed by the last event
 }
 
 // chatty events are recorded in their own tests only.
@@ -254,6 +256,19 @@ func (r *recorder) add(name string, event reflect.Value) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.lines = append(r.lines, b.String())
+	if name == "Disconnected" || name == "ConnectionRequest" && !event.FieldByName("Accept").Bool() {
+		close(r.over) // there is one connection
+	}
+}
+
+// wait waits for the last event: clients leave before the server has noticed.
+func (r *recorder) wait(ctx context.Context, t *testing.T) {
+	t.Helper()
+	select {
+	case <-r.over:
+	case <-ctx.Done():
+		t.Error("the connection does not end")
+	}
 }
 
 // fields prints the exported fields that are not zero.
