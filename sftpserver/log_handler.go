@@ -78,10 +78,13 @@ func (h *lineHandler) Handle(ctx context.Context, r slog.Record) error {
 	return nil
 }
 
-// add adds an attribute as data. Where a line comes from is known of its
-// connection.
+// add adds an attribute as data, unless it says nothing: that there is no error,
+// or where a line comes from that is about a connection.
 func (h *lineHandler) add(to []slog.Attr, c *Connection, a slog.Attr) []slog.Attr {
 	if c != nil && h.group == "" && a.Key == "remote" {
+		return to
+	}
+	if a.Value.Kind() == slog.KindAny && a.Value.Any() == nil {
 		return to
 	}
 	return append(to, slog.Attr{Key: h.group + a.Key, Value: data(a.Value)})

@@ -322,7 +322,7 @@ func TestLineHandler(t *testing.T) {
 	c := newTestConnection(t, s)
 	log := slog.New(&lineHandler{engine: c.engine, conn: c}).With("base", 1).WithGroup("group").With("in", true)
 	octets := []byte("abc")
-	log.Info("message", "octets", octets, "empty", "", "err", errors.New("a\nb"), "remote", c.nc.RemoteAddr(), "time", 1234567*time.Nanosecond)
+	log.Info("message", "octets", octets, "empty", "", "none", nil, "err", errors.New("a\nb"), "remote", c.nc.RemoteAddr(), "time", 1234567*time.Nanosecond)
 	log.Debug("message", slog.Group("inner", "key", "value"))
 	log.Log(t.Context(), slog.LevelDebug-4, "message")
 	octets[0] = 'X'

@@ -541,6 +541,9 @@ func TestErrorLogin(t *testing.T) {
 	if n := strings.Count(strings.Join(of("status", all), "\n"), "authentication failure: user alice, method password"); n != 2 {
 		t.Errorf("%d failures among %q", n, of("status", all))
 	}
+	if s := strings.Join(of("status", all), "\n"); !strings.Contains(s, `reason ssh2: authentication: "alice" not accepted`) {
+		t.Errorf("the last step does not say why: %s", s)
+	}
 	if err := login("wrong", "secret"); err != nil {
 		t.Fatal(err)
 	}

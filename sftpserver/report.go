@@ -131,7 +131,10 @@ func (e *engine) over(c *Connection, start time.Time, err error) {
 
 // reason says why a connection ended.
 func reason(err error) string {
+	_, refused := errors.AsType[*ssh2.AuthError](err)
 	switch {
+	case refused: // more to say than that the client then left
+		return err.Error()
 	case err == nil, errors.Is(err, ssh2.ErrClosed):
 		return "closed"
 	case errors.Is(err, io.EOF):
