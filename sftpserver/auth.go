@@ -137,7 +137,7 @@ func (l *logins) verdict(c *Connection, a *ssh2.AuthAttempt, d *decision) ssh2.V
 // begin begins a request.
 func (l *logins) begin(c *Connection, a *ssh2.AuthAttempt) *decision {
 	c.mu.Lock()
-	c.ident = a.Meta.ClientIdent
+	c.ident, c.strict = a.Meta.ClientIdent, a.Meta.Strict
 	c.mu.Unlock()
 	return c.auth.request(l, a)
 }

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	gossh "golang.org/x/crypto/ssh"
+
 	"github.com/fairlead-ssh/fairlead/sftp"
 	"github.com/fairlead-ssh/fairlead/ssh2"
 )
@@ -18,6 +20,11 @@ type Connection struct {
 	engine *engine
 	id     string
 	nc     net.Conn
+	ctx    context.Context // ends with the connection; its cause may be why
+	stop   context.CancelCauseFunc
+
+	hostKeys []gossh.Signer // of the Connected event
+	timeout  atomic.Int64   // see SetTimeout
 
 	events  sync.Mutex // held while a handler runs, unless ConcurrentEvents
 	ended   atomic.Bool
@@ -29,27 +36,27 @@ type Connection struct {
 	lines    queue        // for SSHStatus, Log and Error
 	refusals atomic.Int32 // logins that failed
 
-	mu    sync.Mutex
-	ssh   *ssh2.Conn // once logged in
-	value any
-	login login // of the user who is in
+	mu     sync.Mutex
+	inSSH  bool       // ssh2 has it
+	strict bool       // strict key exchange is in force
+	ssh    *ssh2.Conn // once logged in
+	value  any
+	login  login // of the user who is in
 	// dirList is the event that is being delivered; nil for none.
 	dirList *DirListEvent
 
 	fileData atomic.Pointer[[]byte] // of the FileRead or FileWrite event that is being delivered
 
 	auth  authState
-	ident string // the client's, once it asks to log in
-
-	ctx  context.Context // of all that is done for the connection
-	stop context.CancelCauseFunc
+	ident string // the client's, once it asks to log in; under mu
 }
 
 func newConnection(e *engine, id string, nc net.Conn) *Connection {
 	c := &Connection{engine: e, id: id, nc: nc}
+	c.ctx, c.stop = context.WithCancelCause(withConnection(context.Background(), c))
+	c.timeout.Store(int64(e.DefaultTimeout))
 	c.lines.engine, c.lines.conn = e, c
 	c.auth.base.restrict = e.RestrictUserToHomeDir
-	c.ctx, c.stop = context.WithCancelCause(withConnection(context.Background(), c))
 	return c
 }
 
@@ -72,8 +79,9 @@ func (c *Connection) fire(f func()) (ok bool) {
 	}
 	defer func() {
 		if p := recover(); p != nil {
-			_ = c.nc.Close()
-			c.engine.report(c, &PanicError{Value: p, Stack: debug.Stack()})
+			err := &PanicError{Value: p, Stack: debug.Stack()}
+			c.cut(err)
+			c.engine.report(c, err)
 		}
 	}()
 	f()
@@ -93,11 +101,12 @@ func (e *PanicError) Error() string {
 
 func (c *Connection) loggedIn(conn *ssh2.Conn) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.ssh = conn
 	if g, ok := conn.Info().Identity.(*login); ok {
 		c.login = g.clean()
 	}
+	c.mu.Unlock()
+	conn.SetStallTimeout(c.stallTimeout()) // it may have changed
 }
 
 func (c *Connection) policy() *sftp.Policy {
@@ -164,8 +173,12 @@ func (c *Connection) ClientVersion() string {
 	return c.ident
 }
 
-// StrictKex tells whether strict key exchange is in force.
-func (c *Connection) StrictKex() bool { return c.Info().Strict }
+// StrictKex tells whether strict key exchange is in force; false before the first UserAuth event.
+func (c *Connection) StrictKex() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.strict
+}
 
 // Value is what SetValue kept, for the handlers' own use.
 func (c *Connection) Value() any {
@@ -181,12 +194,14 @@ func (c *Connection) SetValue(v any) {
 	c.value = v
 }
 
-// Disconnect ends the connection: the client is told DISCONNECT by application, unless not even idents were exchanged.
+// Disconnect ends the connection: with DISCONNECT by application where SSH has begun. It does not wait.
 func (c *Connection) Disconnect() error {
-	if conn := c.conn(); conn != nil {
-		return conn.Disconnect(ssh2.DisconnectByApplication, "")
-	}
 	c.stop(&ssh2.DisconnectError{Reason: uint32(ssh2.DisconnectByApplication)})
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.inSSH { // who has it hears of it by its context
+		return c.nc.Close()
+	}
 	return nil
 }
 

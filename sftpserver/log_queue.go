@@ -204,7 +204,7 @@ func (q *queue) call(l *line, to outlet, f func()) {
 			bad.skip = l.skip // or two that panic would keep each other busy for ever
 			if c := q.conn; c != nil {
 				q.dead |= to
-				_ = c.nc.Close()
+				c.cut(bad.err)
 			}
 			q.push(bad)
 		}

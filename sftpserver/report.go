@@ -147,6 +147,7 @@ func reason(err error) string {
 // one side left, or the network failed.
 func plainEnd(err error) bool {
 	_, said := errors.AsType[*ssh2.DisconnectError](err)
-	return said || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
+	_, told := errors.AsType[*PanicError](err) // where it happened
+	return said || told || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
 		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, ssh2.ErrServerClosed)
 }

@@ -9,9 +9,9 @@ import (
 	"maps"
 	"net"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	gossh "golang.org/x/crypto/ssh"
@@ -27,9 +27,12 @@ type Server struct {
 	Options
 	Events
 
+	starts  sync.Mutex    // held by Start
+	refused atomic.Uint64 // because of MaxConnections
+
 	mu      sync.Mutex
-	engine  *engine // of the last Start; nil before the first
-	engines []*engine
+	engine  *engine   // of the last Start; nil before the first
+	engines []*engine // those with connections, or a listener
 	conns   map[string]*Connection
 	lastID  uint64
 	stash   stash
@@ -55,7 +58,13 @@ type engine struct {
 	ssh      *ssh2.Server
 	sftp     *sftp.Server
 	roots    *roots
-	accepted chan struct{} // closed when the accept loop has ended
+	clients  clients
+	stopping chan struct{} // closed when the accept loop is to end
+	stopOnce sync.Once
+	accepted chan struct{} // closed when it has ended
+	done     chan struct{} // closed when all its connections have ended as well
+	live     int           // connections, and the accept loop; under Server.mu
+	refusing atomic.Int32  // clients that are being told that there are too many
 	out      outlets
 	lines    queue // what is reported of no connection, or of one that has ended
 }
@@ -64,49 +73,66 @@ type engine struct {
 // Close. ctx bounds the start only. A Server that listens already answers ErrAlreadyListening, one
 // without a host key ErrNoHostKey. After StopListening, Shutdown or Close it may start again.
 func (s *Server) Start(ctx context.Context) error {
-	return s.start(func() (net.Listener, error) { return s.listen(ctx) })
+	_, err := s.start(func() (net.Listener, error) { return s.listen(ctx) })
+	return err
 }
 
 // Serve is Start with a listener of the caller's, which it owns from then on. LocalHost,
 // LocalPort, IPFamily, ConnectionBacklog and ShareAddress do not apply.
 func (s *Server) Serve(l net.Listener) error {
-	return s.start(func() (net.Listener, error) { return l, nil })
+	_, err := s.start(func() (net.Listener, error) { return l, nil })
+	if err != nil {
+		_ = l.Close()
+	}
+	return err
 }
 
 // ListenAndServe starts, serves until ctx ends, and shuts down: for a minute it lets transfers come to
-// their end. It returns nil if all did.
+// their end. It returns nil if all did, also after Shutdown or Close.
 func (s *Server) ListenAndServe(ctx context.Context) error {
-	if err := s.Start(ctx); err != nil {
+	e, err := s.start(func() (net.Listener, error) { return s.listen(ctx) })
+	if err != nil {
 		return err
 	}
-	<-ctx.Done()
+	select {
+	case <-ctx.Done():
+	case <-e.done: // somebody else has ended it
+		return nil
+	}
 	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 	defer cancel()
 	return s.Shutdown(ending)
 }
 
-func (s *Server) start(listen func() (net.Listener, error)) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.listening() {
-		return ErrAlreadyListening
+func (s *Server) start(listen func() (net.Listener, error)) (*engine, error) {
+	if !s.starts.TryLock() { // to listen may take a look-up
+		return nil, ErrAlreadyListening
+	}
+	defer s.starts.Unlock()
+	if s.Listening() {
+		return nil, ErrAlreadyListening
 	}
 	e, err := s.newEngine()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if e.listener, err = listen(); err != nil {
 		e.roots.close()
-		return &Error{Code: ErrorCode(err), Op: "listen", Err: err}
+		return nil, &Error{Code: ErrorCode(err), Op: "listen", Err: err}
 	}
+	s.mu.Lock()
 	s.engine = e
 	s.engines = append(s.engines, e)
+	s.mu.Unlock()
 	go e.accept(e.listener)
-	return nil
+	return e, nil
 }
 
 // newEngine makes the servers below from the settings, and everything that can fail.
 func (s *Server) newEngine() (*engine, error) {
+	if err := s.checkListening(); err != nil {
+		return nil, err
+	}
 	hostKeys, err := s.configuredHostKeys()
 	if err != nil {
 		return nil, &Error{Code: ErrNoHostKey.Code, Op: ErrNoHostKey.Op, Err: err}
@@ -114,8 +140,14 @@ func (s *Server) newEngine() (*engine, error) {
 	if len(hostKeys) == 0 && s.Connected == nil {
 		return nil, ErrNoHostKey
 	}
-	e := &engine{Server: s, hostKeys: hostKeys, accepted: make(chan struct{}), out: newOutlets(s)}
+	e := &engine{
+		Server: s, hostKeys: hostKeys, out: newOutlets(s), live: 1,
+		stopping: make(chan struct{}), accepted: make(chan struct{}), done: make(chan struct{}),
+	}
 	e.lines.engine = e
+	if e.clients, err = newClients(&s.Options); err != nil {
+		return nil, err
+	}
 	if e.roots, err = newRoots(s); err != nil {
 		return nil, err
 	}
@@ -139,7 +171,7 @@ func (s *Server) newSSH(e *engine) (*ssh2.Server, error) {
 			StrictKex: s.StrictKex,
 			Rekey:     ssh2.RekeyLimits{Bytes: s.KeyRenegotiationThreshold},
 			KeepAlive: ssh2.KeepAlive{Interval: s.SSHKeepAliveInterval, Count: s.SSHKeepAliveCountMax},
-			Timeouts:  ssh2.Timeouts{Ident: s.LoginTimeout, Kex: s.LoginTimeout, Auth: s.LoginTimeout, Idle: s.DefaultIdleTimeout},
+			Timeouts:  s.timeouts(),
 		},
 		HostKeys: e.hostKeys,
 		Session:  e.session,
@@ -149,7 +181,7 @@ func (s *Server) newSSH(e *engine) (*ssh2.Server, error) {
 		},
 	}
 	ssh.Log = e.logger()
-	if !e.out.quiet() {
+	if !e.out.quiet() || s.Connected != nil {
 		ssh.Prepare = e.prepare
 	}
 	if ssh.Rekey.Bytes == 0 {
@@ -183,7 +215,11 @@ func (s *Server) newSSH(e *engine) (*ssh2.Server, error) {
 
 // prepare is how a connection differs from what newSSH says.
 func (e *engine) prepare(ctx context.Context, _ net.Conn, cfg *ssh2.ConnConfig) error {
-	connectionOf(ctx).observe(&cfg.Config)
+	c := connectionOf(ctx)
+	if !e.out.quiet() {
+		c.observe(&cfg.Config)
+	}
+	c.prepare(cfg)
 	return nil
 }
 
@@ -234,85 +270,6 @@ func (s *Server) newSFTP(e *engine) (*sftp.Server, error) {
 	return files, nil
 }
 
-// accept takes connections until the listener is closed.
-func (e *engine) accept(l net.Listener) {
-	defer close(e.accepted)
-	for wait := time.Duration(0); ; {
-		nc, err := l.Accept()
-		switch {
-		case errors.Is(err, net.ErrClosed):
-			return
-		case err != nil: // too many open files: some will be closed
-			e.report(nil, fmt.Errorf("sftpserver: accept: %w", err))
-			wait = min(max(2*wait, 5*time.Millisecond), time.Second)
-			time.Sleep(wait)
-			continue
-		}
-		wait = 0
-		if c := e.admit(nc); c != nil {
-			go e.serve(c)
-		} else {
-			_ = nc.Close()
-		}
-	}
-}
-
-// admit makes the connection known, unless there are too many.
-func (e *engine) admit(nc net.Conn) *Connection {
-	s := e.Server
-	most := s.MaxConnections
-	if most == 0 {
-		most = DefaultMaxConnections
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.conns) >= most {
-		return nil
-	}
-	s.lastID++
-	c := newConnection(e, strconv.FormatUint(s.lastID, 10), nc)
-	if s.conns == nil {
-		s.conns = make(map[string]*Connection)
-	}
-	s.conns[c.id] = c
-	return c
-}
-
-func (s *Server) forget(c *Connection) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.conns, c.id)
-}
-
-// serve runs a connection from its first event to its last.
-func (e *engine) serve(c *Connection) {
-	defer e.forget(c)
-	start := time.Now()
-	if !e.request(c) {
-		_ = c.nc.Close()
-		e.note(c, "connection refused", slog.String("remote", c.RemoteAddr().String()))
-		return
-	}
-	err := e.connected(c)
-	if err == nil {
-		c.step("connected", slog.String("remote", c.RemoteAddr().String()))
-		err = e.ssh.ServeConn(c.ctx, c.nc)
-	} else {
-		_ = c.nc.Close()
-	}
-	c.stop(nil)
-	c.end()
-	e.over(c, start, err)
-	c.lines.end()
-	if f := e.Disconnected; f != nil {
-		ev := &DisconnectedEvent{Event: Event{c}, Description: "OK", Err: err}
-		if err != nil {
-			ev.StatusCode, ev.Description = ErrorCode(err), err.Error()
-		}
-		c.fire(func() { f(ev) })
-	}
-}
-
 // session serves the subsystem sftp and nothing else.
 func (e *engine) session(ctx context.Context, s *ssh2.ServerSession) {
 	if s.Kind != ssh2.Subsystem || s.Subsystem != "sftp" {
@@ -353,31 +310,27 @@ func (s *Server) StopListening() error {
 	if e == nil {
 		return nil
 	}
-	err := e.listener.Close()
-	<-e.accepted
-	if errors.Is(err, net.ErrClosed) {
-		return nil
-	}
-	return err
+	return e.stopAccepting()
 }
 
 // Shutdown stops listening, lets what is being transferred come to its end, and
-// disconnects. When ctx ends first it cuts off the rest and returns a *ssh2.ShutdownError. Called by
-// a handler it waits for that handler's own session until ctx ends.
+// disconnects. It returns when the last Disconnected event was handled. When ctx ends first it cuts off the rest
+// and returns a *ssh2.ShutdownError. Called by a handler it waits for that handler's own connection until ctx
+// ends; one that is not to end itself should call it from another goroutine, or call Close.
 func (s *Server) Shutdown(ctx context.Context) error {
-	return s.stop(func(e *engine) error { return e.ssh.Shutdown(ctx) })
+	return s.stop(func(e *engine) error { return e.shutdown(ctx) })
 }
 
 // Close stops listening and ends every connection at once. It does not wait for handlers.
 func (s *Server) Close() error {
-	return s.stop(func(e *engine) error { return e.ssh.Close() })
+	return s.stop(func(e *engine) error { e.cut(); return nil })
 }
 
+// stop ends all that was ever started.
 func (s *Server) stop(end func(*engine) error) error {
 	err := s.StopListening()
 	s.mu.Lock()
-	engines := s.engines
-	s.engines = nil
+	engines := slices.Clone(s.engines)
 	s.mu.Unlock()
 	results := make(chan error, len(engines))
 	for _, e := range engines {

@@ -275,7 +275,10 @@ func TestConnectionSettings(t *testing.T) {
 	if _, err := s.Config("ConnectionUID[1]"); !errors.Is(err, sftpserver.ErrUnknownConnection) {
 		t.Error(err)
 	}
-	// What is of the login comes too late.
+	// What is of the login comes too late. The client knows before the server that it is over.
+	if _, err := client.Ping(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	for _, expr := range []string{"UserRootDirectory[" + id + "]=/", "RestrictUserToHomeDir[" + id + "]=True", "UserAuthBanner[" + id + "]=x", "KeyboardInteractivePrompts[" + id + "]=x"} {
 		if _, err := s.Config(expr); err == nil {
 			t.Errorf("%s after the login", expr)

@@ -67,6 +67,8 @@ type ConnMeta struct {
 	ClientIdent, ServerIdent string
 	// SessionID is the exchange hash of the first key exchange. Do not modify it.
 	SessionID []byte
+	// Strict says whether strict key exchange is in force.
+	Strict bool
 }
 
 // AuthAttempt describes one authentication request to the handlers of

@@ -117,6 +117,8 @@ type Timeouts struct {
 	Ident time.Duration // 0 means 30 s
 	Kex   time.Duration // each key exchange, from when our KEXINIT has left; 0 means 60 s
 	Auth  time.Duration // all of authentication; 0 means 2 min on servers, none on clients
+	// Login bounds all of them together, on servers; 0 means no bound but theirs.
+	Login time.Duration
 	// Stall ends a connection, with a *TimeoutError, whose peer for so long takes
 	// nothing of the output that waits for it, for its windows or in the
 	// network, or sends nothing more of a packet it began. It may be noticed half as

@@ -334,12 +334,18 @@ func (s *Server) admit(ctx context.Context, sv *served, nc net.Conn) (conn *Conn
 		}
 	}
 	cfg, sa := sv.config(s)
-	if err := sv.t.Handshake(ctx); err != nil {
+	whole := ctx
+	if limit := cfg.Timeouts.Login; limit > 0 {
+		var cancel context.CancelFunc
+		whole, cancel = context.WithTimeoutCause(ctx, limit, &TimeoutError{What: "login"})
+		defer cancel()
+	}
+	if err := sv.t.Handshake(whole); err != nil {
 		return nil, err
 	}
 	limit := cfg.Timeouts.Auth
 	orDefault(&limit, defaultServerAuthTimeout)
-	timed, cancel := context.WithTimeoutCause(ctx, limit, &TimeoutError{What: "authentication"})
+	timed, cancel := context.WithTimeoutCause(whole, limit, &TimeoutError{What: "authentication"})
 	defer cancel()
 	// A reader that waits for the client hears of the end of its time by the
 	// end of its connection.
@@ -356,7 +362,7 @@ func (s *Server) admit(ctx context.Context, sv *served, nc net.Conn) (conn *Conn
 	i := sv.t.Info()
 	auth, tried, err := authenticate(timed, cfg, sa, sv.t, ConnMeta{
 		RemoteAddr: nc.RemoteAddr(), LocalAddr: nc.LocalAddr(),
-		ClientIdent: i.RemoteIdent, ServerIdent: i.LocalIdent, SessionID: i.SessionID,
+		ClientIdent: i.RemoteIdent, ServerIdent: i.LocalIdent, SessionID: i.SessionID, Strict: i.Strict,
 	})
 	sv.tried = tried && err != nil
 	if err != nil {
