@@ -190,6 +190,7 @@ func TestCVE_2_1_HomeOfTheProvenKey(t *testing.T) {
 func TestCVE_2_3_HomeOfAnotherUser(t *testing.T) {
 	t.Parallel()
 	s := sftpserver.New()
+	s.MaxAuthAttempts = 20
 	s.KeyboardInteractivePrompts = []ssh2.Prompt{{Text: "of all"}}
 	r := recordAuth(s, func(e *sftpserver.UserAuthEvent) {
 		switch e.Method {
@@ -227,6 +228,11 @@ func TestCVE_2_3_HomeOfAnotherUser(t *testing.T) {
 	fresh("alice again")
 	p.password("alice", "x")
 	p.want("partial keyboard-interactive")
+	p.request("alice", "ssh-connection", "none", nil)
+	p.want("failure keyboard-interactive")
+	if e := r.last(); !slices.Equal(e.Done, []string{"password"}) || e.HomeDir != "/home/alice" {
+		t.Errorf("after a factor: %+v", e)
+	}
 	p.request("alice", "other", "none", nil) // without an event
 	p.want("failure publickey,password")
 	p.request("alice", "ssh-connection", "none", nil)

@@ -3,6 +3,7 @@ package ssh2
 import (
 	"context"
 	"errors"
+	mrand "math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -370,4 +371,135 @@ func TestServerAuthMethods(t *testing.T) {
 	l.auth.Require = func(string) [][]string { return [][]string{{"password", "publickey"}} }
 	l.auth.Methods = []string{"publickey"}
 	expectAuth(t, l.run(t, reqNone("alice"), key, reqPassword("alice", "x")), "failure publickey", "partial ", "failure ")
+}
+
+// Random verdicts, partial or not, with methods or not, with and without lists to fulfil: the answers are those of
+// a model that counts.
+func TestCVE_2_28_PartialAndMethods(t *testing.T) {
+	good := edKey("good")
+	configured := []string{MethodNone, MethodPublicKey, MethodPassword}
+	lists := [][]string{nil, nil, nil, {MethodPassword}, {MethodPublicKey}, {MethodPublicKey, MethodPassword}, {MethodNone}, {"hostbased"}}
+	type saying struct {
+		ok, partial bool
+		methods     []string
+	}
+	var next saying // what the handlers say to the request in hand
+	verdict := func(*AuthAttempt) Verdict { return Verdict{OK: next.ok, Partial: next.partial, Methods: next.methods} }
+	kinds := map[string]int{}
+	for seed := range uint64(2000) {
+		r := mrand.New(mrand.NewPCG(seed, 31))
+		var sets [][]string
+		auth := ServerAuth{
+			MaxTries:  1000,
+			None:      func(_ context.Context, a *AuthAttempt) Verdict { return verdict(a) },
+			Password:  func(_ context.Context, a *AuthAttempt, _ string) Verdict { return verdict(a) },
+			PublicKey: func(_ context.Context, a *AuthAttempt, _ gossh.PublicKey) Verdict { return verdict(a) },
+		}
+		sets = [][]string{{MethodNone}, {MethodPublicKey}, {MethodPassword}}
+		if r.IntN(2) == 0 {
+			sets = [][][]string{{{MethodPassword, MethodPublicKey}}, {{MethodPassword, MethodPassword}, {MethodPublicKey}}}[r.IntN(2)]
+			auth.Require = func(string) [][]string { return sets }
+		}
+		// The model.
+		count := func(list []string, m string) (n int) {
+			for _, x := range list {
+				if x == m {
+					n++
+				}
+			}
+			return n
+		}
+		within := func(a, b []string) bool { // all of a is in b, as often
+			return !slices.ContainsFunc(a, func(m string) bool { return count(a, m) > count(b, m) })
+		}
+		var done, restricted []string
+		user, partial := "", false
+		leads := func(m string) bool {
+			return (restricted == nil || slices.Contains(restricted, m)) && slices.ContainsFunc(sets, func(s []string) bool {
+				return (partial || within(done, s)) && (within(s, done) || count(s, m) > count(done, m))
+			})
+		}
+		fulfilled := func() bool {
+			return slices.ContainsFunc(sets, func(s []string) bool { return within(s, done) && (partial || within(done, s)) })
+		}
+		listed := func() string {
+			var l []string
+			for _, m := range configured[1:] {
+				if leads(m) {
+					l = append(l, m)
+				}
+			}
+			return strings.Join(l, ",")
+		}
+
+		var in [][]byte
+		var says []saying
+		var want []string
+		keyUsed := false
+		for range 2 + r.IntN(8) {
+			u := []string{"alice", "alice", "alice", "alice", "bob"}[r.IntN(5)]
+			if u != user {
+				user, done, restricted, partial, keyUsed = u, nil, nil, false, false
+			}
+			s := saying{ok: r.IntN(3) == 0, partial: r.IntN(3) == 0, methods: lists[r.IntN(len(lists))]}
+			kind := []string{"none", "password", "query", "signed", "forged"}[r.IntN(5)]
+			method := kind
+			switch kind {
+			case "none":
+				in = append(in, reqNone(u))
+			case "password":
+				in = append(in, reqPassword(u, "x"))
+			default:
+				method = MethodPublicKey
+				blob := good.PublicKey().Marshal()
+				in = append(in, map[string][]byte{
+					"query": reqQuery(u, "ssh-ed25519", blob), "signed": reqSigned(t, u, good), "forged": reqSig(u, "ssh-ed25519", blob, make([]byte, 83)),
+				}[kind])
+			}
+			says = append(says, s)
+			accepted := s.ok || s.partial
+			switch {
+			case !leads(method), method == MethodPublicKey && keyUsed:
+				want = append(want, "failure "+listed())
+			case !accepted:
+				if s.methods != nil {
+					restricted = s.methods
+				}
+				want = append(want, "failure "+listed())
+			case kind == "query":
+				want = append(want, "pkok")
+			case kind == "forged":
+				want = append(want, "failure "+listed())
+			default:
+				done, partial = append(done, method), partial || s.partial
+				if s.methods != nil {
+					restricted = s.methods
+				}
+				keyUsed = keyUsed || kind == "signed"
+				if s.partial || !fulfilled() {
+					want = append(want, "partial "+listed())
+				} else {
+					want = append(want, "success")
+				}
+			}
+			answer, _, _ := strings.Cut(want[len(want)-1], " ")
+			kinds[answer]++
+			if answer == "success" {
+				break
+			}
+		}
+		l := authRun{auth: auth, before: func(n int) {
+			if n > 0 && n <= len(says) {
+				next = says[n-1]
+			}
+		}}
+		if out := l.run(t, in...); !slices.Equal(out, want) {
+			t.Fatalf("seed %d: require %v\nsaid %+v\nanswers %q\nwant    %q", seed, auth.Require != nil, says, out, want)
+		}
+	}
+	for _, k := range []string{"failure", "partial", "success", "pkok"} {
+		if kinds[k] < 200 {
+			t.Errorf("%d answers are %s: the test tests too little", kinds[k], k)
+		}
+	}
 }
