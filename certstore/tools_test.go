@@ -2,6 +2,9 @@ package certstore
 
 import (
 	"bytes"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"os"
@@ -221,6 +224,107 @@ func TestKeyPasswords(t *testing.T) {
 		o = Options{Password: keys.Passphrase("testing"), Ask: func(string) (keys.Passphrase, error) { return nil, enough }}
 		if _, err := OpenBytes(Auto, data, o); !errors.Is(err, enough) {
 			t.Errorf("%s: %v, want the error of Ask", name, err)
+		}
+	}
+}
+
+// The types of these forms: a path, the octets, Base64 with line ends, armour.
+func TestStoreFilesAndBlobs(t *testing.T) {
+	for _, r := range []struct {
+		file, blob Type
+		name       string
+		armour     string
+		entries    int
+	}{
+		{PFXFile, PFXBlob, "pfx/modern.p12", "PKCS12", 3},
+		{PFXFile, PFXBlob, "pfx/nss.p12", "", 3},
+		{JKSFile, JKSBlob, "jks/two-keys.jks", "", 3},
+		{JKSFile, JKSBlob, "jks/two-keys.jceks", "", 3},
+		{JKSFile, JKSBlob, "pfx/java-legacy.p12", "", 7},
+		{P7BFile, P7BBlob, "p7b/certs.p7b", "PKCS7", 3},
+		{P7BFile, P7BBlob, "p7b/certs.pem", "", 3},
+		{BCFKSFile, BCFKSBlob, "bcfks/fips.bcfks", "", 2},
+	} {
+		o := Options{Password: testPass}
+		data := storeFile(t, r.name)
+		path := filepath.Join("testdata", "stores", filepath.FromSlash(r.name))
+		text := base64.StdEncoding.EncodeToString(data)
+		opens := map[string]func() (*Store, error){
+			"path":           func() (*Store, error) { return Open(r.file, path, o) },
+			"path, by look":  func() (*Store, error) { return Open(Auto, path, o) },
+			"zero type":      func() (*Store, error) { return Open(0, path, o) },
+			"octets":         func() (*Store, error) { return Open(r.blob, string(data), o) },
+			"octets as file": func() (*Store, error) { return OpenBytes(r.file, data, o) },
+			"Base64":         func() (*Store, error) { return Open(r.blob, text[:64]+"\r\n"+text[64:]+"\n", o) },
+			"Base64 by look": func() (*Store, error) { return Open(Auto, text, o) },
+		}
+		if r.armour != "" {
+			opens["armour"] = func() (*Store, error) {
+				return OpenBytes(r.blob, pem.EncodeToMemory(&pem.Block{Type: r.armour, Bytes: data}), o)
+			}
+		}
+		if strings.HasSuffix(r.name, ".pem") { // is text already
+			delete(opens, "Base64")
+			delete(opens, "Base64 by look")
+		}
+		for what, open := range opens {
+			s, err := open()
+			if err != nil {
+				t.Errorf("%s: %s: %v", r.name, what, err)
+			} else if s.Len() != r.entries {
+				t.Errorf("%s: %s: %d entries, want %d", r.name, what, s.Len(), r.entries)
+			}
+		}
+		for _, other := range []Type{PFXFile, P7BFile, BCFKSFile, PEMKeyFile, PPKFile, SSHPublicKeyFile} {
+			if other == r.file || other == PFXFile && strings.HasPrefix(r.name, "pfx/") {
+				continue
+			}
+			if _, err := Open(other, path, o); err == nil {
+				t.Errorf("%s is opened as %s", r.name, other)
+			} else {
+				typed(t, r.name, err)
+			}
+		}
+	}
+}
+
+// Keys out of each form sign, with their certificates beside them.
+func TestStoreKeysSign(t *testing.T) {
+	for name, subject := range map[string]string{
+		"pfx/modern.p12": "CN=rsa.example.com", "pfx/legacy.p12": "*", "pfx/modern-ec.p12": "CN=ec.example.com", "pfx/modern-ed.p12": "CN=ed.example.com",
+		"pfx/dsa.p12": "CN=dsa.example.com", "jks/two-keys.jks": "CN=rsa.example.com", "jks/two-keys.jceks": "CN=ec.example.com",
+		"bcfks/default.bcfks": "CN=ec.example.com", "bcfks/fips.bcfks": "*",
+	} {
+		c, err := Load(Auto, filepath.Join("testdata", "stores", filepath.FromSlash(name)), testPass, subject)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		signers, err := c.Signers()
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if len(signers) < 2 {
+			t.Errorf("%s: %d kinds of signers, want those of X.509 too", name, len(signers))
+		}
+		sig, err := signers[0].Sign(rand.Reader, []byte("data"))
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if err := signers[0].PublicKey().Verify([]byte("data"), sig); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// Text that is no store may be a secret all the same, and stays out of errors.
+func TestContentsStayOutOfErrors(t *testing.T) {
+	secret := strings.Repeat("c2VjcmV0", 100)
+	for _, typ := range []Type{Auto, User, PFXFile, PFXBlob} {
+		if _, err := Open(typ, secret, Options{}); err == nil || strings.Contains(err.Error(), "c2VjcmV0") {
+			t.Errorf("%s: %v", typ, err)
 		}
 	}
 }

@@ -12,6 +12,7 @@
 // does otherwise; one that no longer holds fails.
 // TestGSSOpenSSHClient and TestGSSOwnClient log in by tickets of MIT's KDC (Debian: krb5-kdc, krb5-admin-server, krb5-user),
 // with OpenSSH as Debian patches it.
+// TestSoftHSM uses keys in a token of SoftHSM through PKCS#11 (Debian: softhsm2, opensc).
 // Package bench, below, compares our server's speed with that of x/crypto/ssh and pkg/sftp.
 //
 //	go test ./...            # in this directory; -short moves 64 MiB instead of 1 GiB
