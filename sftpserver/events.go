@@ -14,6 +14,15 @@ import (
 // second event then), and after it, when Status is its result and what is left
 // in it becomes the answer. Those without it are fired once, after what the
 // server did by itself; Status is the result and may be replaced.
+//
+// A handler that did before what the client asked for says so with Handled, one that wants it done elsewhere
+// with DivertTo. Where an event has a result, such as Attrs, filling that makes a success of a failure
+// whose Status was left alone. Without a root directory the server itself can do nothing, so
+// what no handler handles or supplies is answered with sftp.CodeOpUnsupported; REALPATH alone is the
+// cleaned name then.
+//
+// Paths are text: symbolic links in them are not resolved. Who forbids a name should forbid links to it, too
+// (LinkCreate), or use Options.Policy, which looks at what a name leads to.
 type Events struct {
 	// ConnectionRequest: a client wants to connect.
 	ConnectionRequest func(*ConnectionRequestEvent)

@@ -156,6 +156,16 @@ func (f *eventFile) CopyRange(ctx context.Context, off int64, src sftp.File, src
 // dataFile is an eventFile whose content is told of: READ, WRITE, or how much of both there was.
 type dataFile struct{ *eventFile }
 
+// holdData lets SFTPConnectionFileData find data until the function that it answers is called: while the
+// handler runs, and no longer. Of events at the same time there is no telling whose data is meant.
+func (c *Connection) holdData(data *[]byte) (let func()) {
+	if c.engine.ConcurrentEvents {
+		return func() {}
+	}
+	c.fileData.Store(data)
+	return func() { c.fileData.Store(nil) }
+}
+
 // ReadAt is FileRead.
 func (d *dataFile) ReadAt(p []byte, off int64) (int, error) {
 	n, err := d.File.ReadAt(p, off)
@@ -185,9 +195,10 @@ func (d *dataFile) observeRead(p []byte, off int64, n int, err error) (int, erro
 	}
 	f := d.fs
 	ev := &FileReadEvent{FileEvent: f.about(f.ctx, d.path), Handle: d.handle, Offset: off, Length: len(p), Data: p[:n:len(p)]}
-	f.c.fileData.Store(&ev.Data)
-	end := once(f, f.FileRead, ev, &ev.FileEvent, result)
-	f.c.fileData.Store(nil)
+	end := once(f, func(ev *FileReadEvent) {
+		defer f.c.holdData(&ev.Data)()
+		f.FileRead(ev)
+	}, ev, &ev.FileEvent, result)
 	if end = supplied(&ev.FileEvent, result, end, len(ev.Data) > 0); end != nil {
 		return 0, end
 	}
@@ -218,9 +229,11 @@ func (d *dataFile) WriteAt(p []byte, off int64) (int, error) {
 func (d *dataFile) observeWrite(p []byte, off int64) (int, error) {
 	f := d.fs
 	ev := &FileWriteEvent{FileEvent: f.about(f.ctx, d.path), Handle: d.handle, Offset: off, Data: p}
-	f.c.fileData.Store(&ev.Data)
-	defer f.c.fileData.Store(nil)
-	err := twice(f, f.FileWrite, ev, &ev.FileEvent, &ev.Before, &ev.Handled, func() error {
+	handler := func(ev *FileWriteEvent) {
+		defer f.c.holdData(&ev.Data)()
+		f.FileWrite(ev)
+	}
+	err := twice(f, handler, ev, &ev.FileEvent, &ev.Before, &ev.Handled, func() error {
 		if len(ev.Data) == 0 {
 			return nil
 		}

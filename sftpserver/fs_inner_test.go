@@ -94,3 +94,43 @@ func TestEventsOfPhases(t *testing.T) {
 		t.Errorf("delivered twice, too: %v", twice)
 	}
 }
+
+// TestFileDataBelongsToItsHandler: the data of an event is found by name while its handler runs, and not by anybody
+// while events overlap.
+func TestFileDataBelongsToItsHandler(t *testing.T) {
+	for _, concurrent := range []bool{false, true} {
+		s := new(Server)
+		s.ConcurrentEvents = concurrent
+		e := &engine{Server: s, sftp: new(sftp.Server)}
+		c := newConnection(e, "1", nil)
+		events := 0
+		see := func(data *[]byte) {
+			events++
+			if got := c.fileData.Load(); (got == data) == concurrent {
+				t.Errorf("concurrent %v: data %v", concurrent, got)
+			}
+		}
+		s.FileRead = func(e *FileReadEvent) { see(&e.Data) }
+		s.FileWrite = func(e *FileWriteEvent) { see(&e.Data) }
+		f := &dataFile{&eventFile{File: idle{c: c, t: t}, fs: e.withEvents(context.Background(), c, "alice", sftp.Unsupported{}).(*eventFS)}}
+		_, _ = f.ReadAt(make([]byte, 1), 0)
+		_, _ = f.WriteAt(make([]byte, 1), 0)
+		if events != 3 || c.fileData.Load() != nil {
+			t.Errorf("%d events, data %v", events, c.fileData.Load())
+		}
+	}
+}
+
+// idle is a file during whose calls no handler runs.
+type idle struct {
+	sftp.UnsupportedFile
+	c *Connection
+	t *testing.T
+}
+
+func (f idle) WriteAt(p []byte, _ int64) (int, error) {
+	if f.c.fileData.Load() != nil {
+		f.t.Error("data of an event while no handler runs")
+	}
+	return len(p), nil
+}

@@ -1490,3 +1490,53 @@ func TestEventsFromRequestToDisconnected(t *testing.T) {
 		t.Errorf("%s, want %s", got, want)
 	}
 }
+
+// TestEventsWithRootDirectory: the server does it all, and events see paths from its root, never those of the host.
+func TestEventsWithRootDirectory(t *testing.T) {
+	root := t.TempDir()
+	s := sftpserver.New()
+	s.RootDirectory = root
+	r := record(s)
+	start(t, s)
+	c := connect(t, s)
+	r.take("")
+	if err := c.Mkdir(t.Context(), "/d", nil); err != nil {
+		t.Fatal(err)
+	}
+	put(t, c, "/d/f", "content")
+	if err := c.Rename(t.Context(), "/d/f", "../d/g", 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Chmod(t.Context(), "/d/g", 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("d", filepath.Join(root, "link")); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := get(t, c, "/link/../../link/g", 3); got != "con" || err != nil {
+		t.Errorf("%q %v", got, err)
+	}
+	if _, err := c.Lstat(t.Context(), "/d/none"); err == nil {
+		t.Error("there")
+	}
+	if got := list(t, c, "/d"); got != "g" {
+		t.Errorf("list %q", got)
+	}
+	if err := c.Remove(t.Context(), "/d/g"); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Rmdir(t.Context(), "/d"); err != nil {
+		t.Fatal(err)
+	}
+	const want = "+DirCreate(/d) -DirCreate(/d) " +
+		"+FileOpen(/d/f) -FileOpen(/d/f) +FileWrite(/d/f) -FileWrite(/d/f) FileClose(/d/f) " +
+		"+FileRename(/d/f) -FileRename(/d/f) +SetAttributes(/d/g) -SetAttributes(/d/g) " +
+		"+FileOpen(/link/g) -FileOpen(/link/g) FileRead(/link/g) FileClose(/link/g) GetAttributes(/d/none)=2 " +
+		"+DirList(/d) -DirList(/d) FileClose(/d) +FileRemove(/d/g) -FileRemove(/d/g) +DirRemove(/d) -DirRemove(/d)"
+	if got := r.names(); got != want {
+		t.Errorf("%s\nwant %s", got, want)
+	}
+	if left, err := os.ReadDir(root); err != nil || len(left) != 1 {
+		t.Errorf("%v %v", left, err)
+	}
+}
