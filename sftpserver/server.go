@@ -294,7 +294,9 @@ func (e *engine) session(ctx context.Context, s *ssh2.ServerSession) {
 		Drain:       drain,
 	}
 	e.observeFiles(connectionOf(ctx), &files)
-	err := e.sftp.Serve(ctx, s, files)
+	rooted, leave := e.roots.hold(ctx)
+	defer leave()
+	err := e.sftp.Serve(rooted, s, files)
 	if err != nil && !plainEnd(err) {
 		e.report(connectionOf(ctx), err)
 		s.Exit(1)

@@ -126,6 +126,30 @@ func New(dir string, o Options) (*FS, error) {
 	if err != nil {
 		return nil, err
 	}
+	return newFS(root, abs, o)
+}
+
+// Sub opens a directory of the tree as a tree of its own, in which nothing above it
+// can be reached. No link on the way to it leads out of s. Whether s is closed later does
+// not matter.
+func (s *FS) Sub(dir string, o Options) (*FS, error) {
+	rel, err := s.rel(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.enter(); err != nil {
+		return nil, err
+	}
+	defer s.leave()
+	root, err := s.root.OpenRoot(rel)
+	if err != nil {
+		return nil, err
+	}
+	return newFS(root, filepath.Join(s.root.Name(), filepath.FromSlash(rel)), o)
+}
+
+// newFS owns root, whose name on the host is abs.
+func newFS(root *os.Root, abs string, o Options) (*FS, error) {
 	base, err := root.Open(".")
 	if err != nil {
 		_ = root.Close()
