@@ -64,16 +64,18 @@ func (a *accounts) password(name, password string) bool {
 		right := ssh2.CheckPassword(a.plain.password, password)
 		return right && u == a.plain
 	}
-	h, exists := pwhash.Hash{}, u != nil && !u.hash.IsZero()
-	if exists {
-		h = u.hash
-	} else {
-		h = a.standIns[maphash.String(seed, name)%uint64(len(a.standIns))]
-	}
 	ctx, cancel := context.WithTimeout(context.Background(), hashTimeout)
 	defer cancel()
-	ok, err := h.Check(ctx, password)
-	return ok && err == nil && exists && !u.disabled
+	ok, err := a.hashOf(name).Check(ctx, password)
+	return ok && err == nil && a.admits(name) && !u.hash.IsZero()
+}
+
+// hashOf is the hash of a user's password, or what stands in for it.
+func (a *accounts) hashOf(name string) pwhash.Hash {
+	if u := a.byName[name]; u != nil && !u.hash.IsZero() {
+		return u.hash
+	}
+	return a.standIns[maphash.String(seed, name)%uint64(len(a.standIns))]
 }
 
 // key finds a key of a user, nil if it is none.

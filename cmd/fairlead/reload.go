@@ -91,6 +91,7 @@ func (d *daemon) reload() {
 	}
 	cut, left := d.removed(c.disconnectRemoved)
 	d.log.Info("configuration read", "file", d.flags.config, "users", len(c.users), "disconnected", cut, "connected without a block", left)
+	d.level.Set(c.logLevel) // last, so that what is told above is
 }
 
 // faultsOf are the single faults of an error.
@@ -131,7 +132,6 @@ func (d *daemon) adopt(before, c *config) (later []string) {
 	if was, is := fingerprints(d.hostKeys), fingerprints(c.hostKeys); was != is {
 		later = append(later, "HostKeyFile (the keys in the files)")
 	}
-	d.level.Set(c.logLevel)
 	return later
 }
 
