@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/fairlead-ssh/fairlead/settings"
 )
@@ -58,6 +59,22 @@ var connectionSettings = []row{
 		func(c *Connection) string { return strconv.Itoa(c.RemotePort()) }, nil),
 	connectionRow(row{Name: "SFTPConnectionProtocolVersion", Type: "number", Doc: "The version of SFTP agreed on; 0 before."},
 		func(c *Connection) string { return strconv.Itoa(c.ProtocolVersion()) }, nil),
+	connectionRow(row{Name: "SFTPConnectionTimeout", Type: "seconds", Unit: settings.Seconds, Range: "0..", Doc: "DefaultTimeout of this connection; 0 is without limit."},
+		func(c *Connection) string {
+			d := max(c.Timeout(), 0)
+			return settings.Print(&d, settings.Seconds)
+		},
+		func(c *Connection, value string) error {
+			var d time.Duration
+			if err := settings.Scan(&d, settings.Seconds, value); err != nil {
+				return err
+			}
+			if d == 0 {
+				d = -1
+			}
+			c.SetTimeout(d)
+			return nil
+		}),
 	connectionRow(row{Name: "ClientSSHVersionString", Type: "text", Doc: "What the client calls itself."}, (*Connection).ClientVersion, nil),
 	connectionRow(row{Name: "NegotiatedStrictKex", Type: "True or False", Doc: "Whether strict key exchange is in force."},
 		func(c *Connection) string { return printBool(c.StrictKex()) }, nil),

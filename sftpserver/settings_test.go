@@ -242,11 +242,19 @@ func TestConnectionSettings(t *testing.T) {
 		"SFTPConnectionConnected[" + id + "]": "True", "SFTPConnectionRemoteHost[" + id + "]": "127.0.0.1", "SFTPConnectionLocalAddress[" + id + "]": "127.0.0.1",
 		"SFTPConnectionRemotePort[" + id + "]": fmt.Sprint(conn.RemotePort()), "SFTPConnectionProtocolVersion[" + id + "]": "0",
 		"ClientSSHVersionString[" + id + "]": client.Info().LocalIdent, "NegotiatedStrictKex[" + id + "]": "True",
-		"DirListBufferSize[" + id + "]": "100",
+		"DirListBufferSize[" + id + "]": "100", "SFTPConnectionTimeout[" + id + "]": "60",
 	} {
 		if got, err := s.Config(name); got != want || err != nil {
 			t.Errorf("%s = %q, %v, want %q", name, got, err, want)
 		}
+	}
+	for value, want := range map[string]time.Duration{"7": 7 * time.Second, "0": -1, "1m": time.Minute} {
+		if _, err := s.Config("SFTPConnectionTimeout[" + id + "]=" + value); err != nil || conn.Timeout() != want {
+			t.Errorf("SFTPConnectionTimeout=%s: %v, %v", value, conn.Timeout(), err)
+		}
+	}
+	if got, err := s.Config("SFTPConnectionTimeout[" + id + "]"); err != nil || got != "0" && got != "7" && got != "60" {
+		t.Errorf("SFTPConnectionTimeout = %q, %v", got, err)
 	}
 	if _, err := s.Config("DirListBufferSize[" + id + "]=7"); err != nil {
 		t.Error(err)
