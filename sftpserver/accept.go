@@ -130,7 +130,7 @@ func (e *engine) serve(c *Connection) {
 	}
 	c.end()
 	why := c.outcome(err)
-	e.over(c, start, err)
+	e.over(c, start, err, why)
 	c.lines.end()
 	e.disconnected(c, why)
 }

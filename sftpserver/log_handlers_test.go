@@ -173,6 +173,9 @@ func TestLogHandlerPanics(t *testing.T) {
 			t.Errorf("Log was called again: %v", after)
 		}
 	}
+	if p, ok := errors.AsType[*sftpserver.PanicError](all[len(all)-1].err); !ok || p.Value != "handler" {
+		t.Errorf("Disconnected was told %+v", all[len(all)-1])
+	}
 	if _, err := one.Stat(t.Context(), "/"); err != nil {
 		t.Errorf("the other connection: %v", err)
 	}

@@ -199,7 +199,8 @@ func (q *queue) call(l *line, to outlet, f func()) {
 	}
 	defer func() {
 		if p := recover(); p != nil {
-			bad := errorLine(l.conn, &PanicError{Value: p, Stack: debug.Stack()})
+			err := &PanicError{Value: p, Stack: debug.Stack()}
+			bad := errorLine(l.conn, err)
 			l.skip |= to
 			bad.skip = l.skip // or two that panic would keep each other busy for ever
 			if c := q.conn; c != nil {

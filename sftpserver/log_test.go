@@ -541,7 +541,7 @@ func TestErrorLogin(t *testing.T) {
 	if n := strings.Count(strings.Join(of("status", all), "\n"), "authentication failure: user alice, method password"); n != 2 {
 		t.Errorf("%d failures among %q", n, of("status", all))
 	}
-	if s := strings.Join(of("status", all), "\n"); !strings.Contains(s, `reason ssh2: authentication: "alice" not accepted`) {
+	if s := strings.Join(of("status", all), "\n"); !strings.Contains(s, `ssh2: authentication: "alice" not accepted`) {
 		t.Errorf("the last step does not say why: %s", s)
 	}
 	if err := login("wrong", "secret"); err != nil {
@@ -594,6 +594,12 @@ func TestErrorConditions(t *testing.T) {
 	i := slices.IndexFunc(all, func(x told) bool { return x.event == "error" && x.conn == "2" })
 	if i < 0 || !errors.As(all[i].err, &p) || strings.Contains(all[i].text, "\n") {
 		t.Errorf("told %v", all)
+	}
+	if n := slices.IndexFunc(all[i+1:], func(x told) bool { return x.event == "error" && x.conn == "2" }); n >= 0 {
+		t.Errorf("told twice: %v", all)
+	}
+	if end := all[len(all)-1]; !errors.As(end.err, &p) {
+		t.Errorf("Disconnected was told %v", end)
 	}
 }
 

@@ -106,26 +106,21 @@ func (c *Connection) kexDone(k ssh2.KexInfo) {
 }
 
 // over tells of the end of a connection: err is what ServeConn returned, after
-// start.
-func (e *engine) over(c *Connection, start time.Time, err error) {
-	why, conn := err, c.conn()
-	if why == nil && conn != nil {
-		why = conn.Wait() // has ended already
-	}
+// start, and why what Disconnected is going to be told.
+func (e *engine) over(c *Connection, start time.Time, err, why error) {
 	var attrs []slog.Attr
+	conn := c.conn()
 	if conn != nil {
 		i := conn.Info()
 		attrs = append(attrs, slog.String("user", i.User), slog.Uint64("in", i.BytesIn), slog.Uint64("out", i.BytesOut))
+		err = conn.Wait() // has ended; ServeConn keeps some reasons to itself
 	}
-	attrs = append(attrs, slog.Duration("time", time.Since(start)), slog.String("reason", reason(why)))
-	c.step("disconnected", attrs...)
-	_, refused := errors.AsType[*ssh2.AuthError](err)
-	switch {
-	case err == nil:
-	case conn == nil && (refused || c.refusals.Load() > 0):
-		e.report(c, &Error{Code: CodeAuth, Op: "login", Err: err})
-	case !plainEnd(err):
-		e.report(c, err)
+	if why != nil {
+		err = why
+	}
+	c.step("disconnected", append(attrs, slog.Duration("time", time.Since(start)), slog.String("reason", reason(err)))...)
+	if why != nil && (ErrorCode(why) == CodeAuth || !plainEnd(why)) {
+		e.report(c, why)
 	}
 }
 
