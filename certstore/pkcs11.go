@@ -164,19 +164,3 @@ func (u *tokenURI) readPIN(query map[string]string) error {
 	u.pin = keys.Passphrase(strings.TrimRight(string(pin), "\r\n"))
 	return nil
 }
-
-// fits tells whether an attribute is not asked for, or is this.
-func (u *tokenURI) fits(name, value string) bool {
-	want, asked := u.path[name]
-	return !asked || want == value
-}
-
-// wants tells whether objects of a kind are asked for. Public keys alone are
-// only on request: with a private key or a certificate they say nothing more.
-func (u *tokenURI) wants(kind string) bool {
-	want, asked := u.path["type"]
-	if !asked {
-		return kind != "public"
-	}
-	return want == kind
-}

@@ -69,6 +69,22 @@ func readPKCS11(in *input) ([]Entry, error) {
 	return t.entries(t.home, u)
 }
 
+// fits tells whether an attribute is not asked for, or is this.
+func (u *tokenURI) fits(name, value string) bool {
+	want, asked := u.path[name]
+	return !asked || want == value
+}
+
+// wants tells whether objects of a kind are asked for. Public keys alone are
+// only on request: with a private key or a certificate they say nothing more.
+func (u *tokenURI) wants(kind string) bool {
+	want, asked := u.path["type"]
+	if !asked {
+		return kind != "public"
+	}
+	return want == kind
+}
+
 // findSlot returns the slot of the one token that the URI fits.
 func (m *module) findSlot(u *tokenURI) (slot, flags uint, err error) {
 	fail := func(where string, err error) (uint, uint, error) { return 0, 0, &FormatError{Where: where, Err: err} }

@@ -95,7 +95,7 @@ func readFile(name string) ([]byte, error) {
 	}
 	f, err := os.Open(name)
 	if err != nil {
-		const longest = 512 // of paths as people write them
+		const longest = 512                                 // of paths as people write them
 		if len(name) > longest || looksLikeContents(name) { // may be a secret
 			return nil, fmt.Errorf("certstore: open: not the path of a file: %w", os.ErrNotExist)
 		}
