@@ -3,14 +3,18 @@ package sftpserver_test
 import (
 	"bytes"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"math/big"
 	"net"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -349,6 +353,87 @@ func TestUserAuthKeyAlgorithm(t *testing.T) {
 	}
 }
 
+// TestUserAuthKeyAlgorithms: every algorithm of the specification, once it is named, is seen in the event.
+func TestUserAuthKeyAlgorithms(t *testing.T) {
+	t.Parallel()
+	data, err := os.ReadFile("../keys/testdata/x509/dsa.pem")
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, _ := pem.Decode(data)
+	dsaCert, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rsaCert := selfSigned(t, 1, private)
+	curve := func(c elliptic.Curve) any {
+		k, err := ecdsa.GenerateKey(c, rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return k.Public()
+	}
+	algorithms := []struct {
+		name string
+		key  any // public
+	}{
+		{"ssh-rsa", rsaCert.PublicKey},
+		{"rsa-sha2-256", rsaCert.PublicKey},
+		{"rsa-sha2-512", rsaCert.PublicKey},
+		{"ssh-dss", dsaCert.PublicKey},
+		{"ssh-ed25519", newKey(t).PublicKey().(gossh.CryptoPublicKey).CryptoPublicKey()},
+		{"ecdsa-sha2-nistp256", curve(elliptic.P256())},
+		{"ecdsa-sha2-nistp384", curve(elliptic.P384())},
+		{"ecdsa-sha2-nistp521", curve(elliptic.P521())},
+		{"x509v3-sign-rsa", rsaCert},
+		{"x509v3-sign-dss", dsaCert},
+	}
+	s := sftpserver.New()
+	var names []string
+	for _, a := range algorithms {
+		names = append(names, a.name)
+	}
+	s.PublicKeyAlgorithms = ssh2.AlgList(strings.Join(names, ","))
+	r := recordAuth(s, func(e *sftpserver.UserAuthEvent) { e.Accept = e.Method == "publickey" })
+	start(t, s)
+	p := rawClient(t, s)
+	for _, a := range algorithms {
+		var key gossh.PublicKey
+		if cert, ok := a.key.(*x509.Certificate); ok {
+			key, err = keys.NewX509Key(a.name, []*x509.Certificate{cert}, nil)
+		} else {
+			key, err = gossh.NewPublicKey(a.key)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.request("alice", "ssh-connection", "publickey", &msg.PublicKeyFields{Algorithm: a.name, Key: key.Marshal()})
+		p.want("pkok")
+		if e := r.last(); e.KeyAlgorithm != a.name || e.Param != string(key.Marshal()) {
+			t.Errorf("%s: %q", a.name, e.KeyAlgorithm)
+		}
+	}
+}
+
+// selfSigned makes a certificate of an RSA key.
+func selfSigned(tb testing.TB, serial int64, key *rsa.PrivateKey) *x509.Certificate {
+	tb.Helper()
+	tmpl := &x509.Certificate{SerialNumber: big.NewInt(serial), NotBefore: time.Now(), NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, key.Public(), key)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return cert
+}
+
 // TestUserAuthX509: a key inside an X.509 certificate is for the handler to know, once its algorithm is named.
 func TestUserAuthX509(t *testing.T) {
 	t.Parallel()
@@ -356,16 +441,7 @@ func TestUserAuthX509(t *testing.T) {
 	plain := signer(t, key, err)
 	var keysOf []gossh.Signer
 	for i := range int64(2) {
-		tmpl := &x509.Certificate{SerialNumber: big.NewInt(i), NotBefore: time.Now(), NotAfter: time.Now().Add(time.Hour)}
-		der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, key.Public(), key)
-		if err != nil {
-			t.Fatal(err)
-		}
-		cert, err := x509.ParseCertificate(der)
-		if err != nil {
-			t.Fatal(err)
-		}
-		public, err := keys.NewX509Key("x509v3-sign-rsa", []*x509.Certificate{cert}, nil)
+		public, err := keys.NewX509Key("x509v3-sign-rsa", []*x509.Certificate{selfSigned(t, i, key)}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -15,8 +15,8 @@ import (
 // Its fields mean what they mean in Server.
 type ConnConfig struct {
 	Config
-	Greeting       string
-	VersionPattern *regexp.Regexp
+	Greeting       string         // before our ident
+	VersionPattern *regexp.Regexp // of the client's ident
 	// HostKeys, if not nil, are for this connection alone, and SetHostKeys does
 	// not touch it. Nil, as it comes, stands for the server's.
 	HostKeys []gossh.Signer
