@@ -908,19 +908,27 @@ func TestSSHVersionPattern(t *testing.T) {
 func TestClientSSHVersionString(t *testing.T) {
 	t.Parallel()
 	s := sftpserver.New()
+	var mu sync.Mutex
 	var seen []string
+	see := func(ident string) {
+		mu.Lock()
+		defer mu.Unlock()
+		seen = append(seen, ident)
+	}
 	r := recordAuth(s, func(e *sftpserver.UserAuthEvent) {
 		got, err := s.Config("ClientSSHVersionString[" + e.ConnectionID() + "]")
 		if err != nil || got != e.Conn.ClientVersion() {
 			t.Errorf("%q, %v", got, err)
 		}
-		seen = append(seen, got)
+		see(got)
 		accept(e)
 	})
-	s.Connected = func(e *sftpserver.ConnectedEvent) { seen = append(seen, e.Conn.ClientVersion()) }
+	s.Connected = func(e *sftpserver.ConnectedEvent) { see(e.Conn.ClientVersion()) }
 	start(t, s)
 	c := dial(t, s)
 	want := c.Info().LocalIdent
+	mu.Lock()
+	defer mu.Unlock()
 	expect(t, "idents", seen, "", want, want)
 	expect(t, "events", r.take(), "none", "password secret")
 	for conn := range s.Connections() {

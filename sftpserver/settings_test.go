@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -309,10 +310,10 @@ func TestLoginSettings(t *testing.T) {
 	s := sftpserver.New()
 	s.RootDirectory = t.TempDir()
 	own := t.TempDir()
-	first := true
+	var later atomic.Bool
 	s.UserAuth = func(e *sftpserver.UserAuthEvent) {
 		accept(e)
-		if id := e.ConnectionID(); first && e.Method == "password" {
+		if id := e.ConnectionID(); !later.Load() && e.Method == "password" {
 			for _, expr := range []string{"UserRootDirectory[" + id + "]=" + own, "RestrictUserToHomeDir[" + id + "]=yes", "UserAuthBanner[" + id + "]=Ahoy", "KeyboardInteractivePrompts[" + id + "]=Code,echo=on"} {
 				if _, err := s.Config(expr); err != nil {
 					t.Error(err)
@@ -328,8 +329,8 @@ func TestLoginSettings(t *testing.T) {
 		{"UserRootDirectory": own, "RestrictUserToHomeDir": "True", "KeyboardInteractivePrompts": "Code,echo=True"},
 		{"UserRootDirectory": s.RootDirectory, "RestrictUserToHomeDir": "False", "KeyboardInteractivePrompts": ""},
 	} {
-		dial(t, s)
-		first = false
+		connect(t, s) // and not just dial: then the login is over for the server, too
+		later.Store(true)
 		id, err := s.Config(fmt.Sprintf("ConnectionUID[%d]", i))
 		if err != nil {
 			t.Fatal(err)
