@@ -407,5 +407,14 @@ func (f *eventFS) Extended(ctx context.Context, request string, data []byte) ([]
 	return ev.Reply, supplied(&ev.FileEvent, err, end, len(ev.Reply) > 0)
 }
 
-// nextHandle is the handle that the server proposes: a number that grows on each connection.
-func (c *Connection) nextHandle() string { return strconv.FormatUint(c.handles.Add(1), 10) }
+// propose gives what is being opened a handle: a number that grows on each connection, without those that
+// handlers have given out.
+func (f *eventFS) propose(ctx context.Context) (handle string, err error) {
+	for range 1 << 16 { // more are never open
+		handle = strconv.FormatUint(f.c.handles.Add(1), 10)
+		if err = sftp.SetHandle(ctx, handle); err == nil {
+			return handle, nil
+		}
+	}
+	return "", f.refuseHandle(err)
+}

@@ -66,9 +66,8 @@ func (f *eventFS) OpenDir(ctx context.Context, name string) (sftp.Dir, error) {
 	}
 	d := &eventDir{fs: f, path: path}
 	if sftp.RequestName(ctx) == "OPENDIR" {
-		d.handle = f.c.nextHandle()
-		if err := sftp.SetHandle(ctx, d.handle); err != nil {
-			return nil, f.refuseHandle(err)
+		if d.handle, err = f.propose(ctx); err != nil {
+			return nil, err
 		}
 	}
 	if f.DirList == nil {

@@ -18,14 +18,11 @@ func (f *eventFS) Open(ctx context.Context, name string, how *sftp.OpenHow) (sft
 	file := &eventFile{fs: f, path: path, writes: how.Writes()}
 	forClient := sftp.RequestName(ctx) == "OPEN" // or to be copied or hashed, which has no handle
 	if forClient {
-		file.handle = f.c.nextHandle()
+		if file.handle, err = f.propose(ctx); err != nil {
+			return nil, err
+		}
 	}
 	if f.FileOpen == nil {
-		if forClient {
-			if err := sftp.SetHandle(ctx, file.handle); err != nil {
-				return nil, f.refuseHandle(err)
-			}
-		}
 		if file.File, err = f.FileSystem.Open(ctx, name, how); err != nil {
 			return nil, err
 		}

@@ -1540,3 +1540,34 @@ func TestEventsWithRootDirectory(t *testing.T) {
 		t.Errorf("%v %v", left, err)
 	}
 }
+
+// TestFileOpenHandleProposed: the server proposes no handle that a handler has given to what is open.
+func TestFileOpenHandleProposed(t *testing.T) {
+	s := sftpserver.New()
+	tree(s)
+	s.FileOpen = func(e *sftpserver.FileOpenEvent) {
+		if e.Path == "/first" {
+			e.Handle = "3"
+		}
+	}
+	r := record(s)
+	start(t, s)
+	c := connect(t, s)
+	for _, name := range []string{"/first", "/second", "/third"} {
+		f, err := c.Create(t.Context(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		if _, err := f.WriteAt([]byte("x"), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var handles []string
+	for _, p := range r.take("FileWrite") {
+		handles = append(handles, p["handle"])
+	}
+	if got := strings.Join(handles, " "); got != "3 3 2 2 4 4" {
+		t.Errorf("handles %s", got)
+	}
+}
