@@ -243,7 +243,8 @@ type recorder struct {
 	over   chan struct{} // closed by the last event
 }
 
-// chatty events are recorded in their own tests only.
+// chatty events are recorded in their own tests only, and nothing else is there: they come by a queue of their own,
+// so their order among the others may vary.
 var chatty = []string{"SSHStatus", "Log", "Error"}
 
 func (r *recorder) add(name string, event reflect.Value) {
@@ -255,7 +256,9 @@ func (r *recorder) add(name string, event reflect.Value) {
 	r.fields(&b, event)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.lines = append(r.lines, b.String())
+	if !slices.Contains(chatty, r.event) || name == r.event {
+		r.lines = append(r.lines, b.String())
+	}
 	if name == "Disconnected" || name == "ConnectionRequest" && !event.FieldByName("Accept").Bool() {
 		close(r.over) // there is one connection
 	}
@@ -349,6 +352,8 @@ var moving = []struct {
 	{regexp.MustCompile(`\[[0-9a-f:.]+\]:[0-9]+`), "[addr]:#"},
 	{regexp.MustCompile(`SSH-2\.0-(OpenSSH|AsyncSSH|PuTTY)[^ ",\\]*( [^ ",\\]+)?`), "SSH-2.0-$1"},
 	{regexp.MustCompile(`SHA256:[A-Za-z0-9+/]{43}`), "SHA256:#"},
+	{regexp.MustCompile(`(tried .*?): (EOF|read [^"]*)"`), `$1: #"`}, // how a client leaves
+	{regexp.MustCompile(`, error ssh2: channel: closed`), ""}, // whether the session or the connection ends first
 	{regexp.MustCompile(`(keys exchanged:).*?( time [^"]*)?"`), `$1 #"`},
 	{regexp.MustCompile(`\b(time|in|out) [0-9.]+(µs|ms|s)?`), "$1 #"},
 }
