@@ -23,6 +23,11 @@ import (
 //
 // Paths are text: symbolic links in them are not resolved. Who forbids a name should forbid links to it, too
 // (LinkCreate), or use Options.Policy, which looks at what a name leads to.
+//
+// SSHStatus, Log and Error tell of what has happened already: nothing waits for them, and other
+// events may come in between. What cannot be kept until a handler has time is lost, which a
+// *LostLinesError tells. They come before Disconnected, unless their handlers take longer
+// than a few seconds then.
 type Events struct {
 	// ConnectionRequest: a client wants to connect.
 	ConnectionRequest func(*ConnectionRequestEvent)
@@ -63,11 +68,6 @@ type Events struct {
 	LinkCreate func(*LinkCreateEvent)
 	// Extended: an EXTENDED request that the server does not know. Once.
 	Extended func(*ExtendedEvent)
-
-	// SSHStatus, Log and Error tell of what has happened already: nothing waits for them, and
-	// other events may come in between. What cannot be kept until a handler has time is lost, which
-	// a *LostLinesError tells. They come before Disconnected, unless their handlers take longer than
-	// a few seconds then.
 
 	// SSHStatus: progress of the secure connection.
 	SSHStatus func(*SSHStatusEvent)
