@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
-	"maps"
 	"net/netip"
 	"slices"
 	"sync"
@@ -339,15 +338,4 @@ func within(a, b []netip.Prefix) []netip.Prefix {
 		}
 	}
 	return out
-}
-
-// names are those of the users who may log in.
-func (a *accounts) names() []string {
-	return slices.Sorted(func(yield func(string) bool) {
-		for name := range maps.Keys(a.byName) {
-			if a.admits(name) && !yield(name) {
-				return
-			}
-		}
-	})
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -30,7 +31,10 @@ func (p *process) check(args []string) error {
 	if len(files) != 1 || files[0] == "" {
 		return usageError{errors.New(`check: one FILE is needed; try "fairlead check --help"`)}
 	}
-	name := files[0]
+	return p.untilSignal(func(context.Context) error { return p.checkFile(files[0], quiet) })
+}
+
+func (p *process) checkFile(name string, quiet bool) error {
 	c, err := newConfig(&options{config: name})
 	if err == nil {
 		err = c.tryStart()

@@ -323,9 +323,9 @@ func parseMethods(value string) (sets [][]string, err error) {
 }
 
 func methodsText(sets [][]string) string {
-	var out []string
-	for _, s := range sets {
-		out = append(out, strings.Join(s, "+"))
+	out := make([]string, len(sets))
+	for i, s := range sets {
+		out[i] = strings.Join(s, "+")
 	}
 	return strings.Join(out, ", ")
 }

@@ -34,7 +34,7 @@ func TestManual(t *testing.T) {
 		}
 		return "<!-- output of `fairlead " + m[1] + "` -->\n```\n" + out.String() + "```\n"
 	})
-	for _, command := range []string{"help", "get --help", "put --help", "ls --help", "serve -h", "serve --stdio -h"} {
+	for _, command := range []string{"help", "get --help", "put --help", "ls --help", "serve -h", "serve --stdio -h", "check --help", "passwd --help"} {
 		if !quoted[command] {
 			t.Errorf("the manual does not quote fairlead %s", command)
 		}

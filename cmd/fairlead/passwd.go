@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"golang.org/x/term"
 
@@ -34,30 +35,42 @@ func (p *process) passwd(args []string) error {
 		// Not quoted: it may be a password, which is no business of the screen.
 		return usageError{errors.New("passwd: takes no arguments: a password on the command line could be seen by others")}
 	}
+	return p.untilSignal(func(ctx context.Context) error {
+		password, err := p.newPassword(ctx, check == "")
+		if err != nil {
+			return fmt.Errorf("passwd: %w", err)
+		}
+		if check != "" {
+			return checkHash(ctx, check, password)
+		}
+		h, err := pwhash.New(ctx, password)
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintln(p.stdout, "PasswordHash", h)
+		return err
+	})
+}
+
+// untilSignal runs f until a signal comes, which ends its context. What f does then is given a
+// moment, in which a terminal is set right; what waits for a file or a pipe cannot be
+// ended and is left behind, as the process ends.
+func (p *process) untilSignal(f func(context.Context) error) error {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
-	stop := make(chan struct{})
-	defer close(stop)
-	go func() {
-		select {
-		case s := <-p.signals:
-			cancel(signalError{s})
-		case <-stop:
-		}
-	}()
-	password, err := p.newPassword(ctx, check == "")
-	if err != nil {
-		return fmt.Errorf("passwd: %w", err)
-	}
-	if check != "" {
-		return checkHash(ctx, check, password)
-	}
-	h, err := pwhash.New(ctx, password)
-	if err != nil {
+	done := make(chan error, 1)
+	go func() { done <- f(ctx) }()
+	select {
+	case err := <-done:
 		return err
+	case s := <-p.signals:
+		cancel(signalError{s})
+		select {
+		case <-done: //nolint:errcheck // the signal is what ended it
+		case <-time.After(time.Second):
+		}
+		return signalError{s}
 	}
-	_, err = fmt.Fprintln(p.stdout, "PasswordHash", h)
-	return err
 }
 
 func checkHash(ctx context.Context, line, password string) error {
@@ -77,13 +90,12 @@ func checkHash(ctx context.Context, line, password string) error {
 
 // newPassword asks for a password, or reads it where there is nobody to ask.
 func (p *process) newPassword(ctx context.Context, twice bool) (string, error) {
-	in, isFile := p.stdin.(*os.File)
-	var t terminal
-	if isFile && term.IsTerminal(int(in.Fd())) || p.stdin == nil {
-		t = p.terminal()
-	}
-	if t == nil {
+	if in, ok := p.stdin.(*os.File); p.stdin != nil && (!ok || !term.IsTerminal(int(in.Fd()))) {
 		return readPassword(p.stdin)
+	}
+	t := p.terminal()
+	if t == nil {
+		return "", errNobody
 	}
 	password, err := t.ask(ctx, "Password: ", false)
 	if err != nil {
@@ -104,9 +116,6 @@ func (p *process) newPassword(ctx context.Context, twice bool) (string, error) {
 
 // readPassword reads the first line.
 func readPassword(r io.Reader) (string, error) {
-	if r == nil {
-		return "", errNobody
-	}
 	line, err := bufio.NewReader(io.LimitReader(r, maxAnswer)).ReadString('\n')
 	if err != nil && !errors.Is(err, io.EOF) {
 		return "", err

@@ -177,3 +177,65 @@ func TestConfigThatOthersCanWrite(t *testing.T) {
 		}
 	}
 }
+
+// TestServeProcess: a process with a configuration reads it again at SIGHUP and drains at SIGTERM; one
+// without ends at SIGHUP, as always.
+func TestServeProcess(t *testing.T) {
+	dir := home(t)
+	file := filepath.Join(dir, "f.conf")
+	if err := os.Mkdir("root", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	start := func(args ...string) (*exec.Cmd, *running) {
+		r := &running{stdout: newOutput(), stderr: newOutput()}
+		cmd := exec.Command(os.Args[0], append([]string{"serve", "--listen", "127.0.0.1:0"}, args...)...)
+		cmd.Env = append(os.Environ(), "FAIRLEAD_TEST_MAIN=1")
+		cmd.Stdout, cmd.Stderr = r.stdout, r.stderr
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = cmd.Process.Kill() })
+		r.addr = r.stdout.await(t, `(?m)^listening on (\S+)$`)[1]
+		return cmd, r
+	}
+	writeFile(t, file, "RootDirectory root\nUser alice\nPasswordHash "+goodHash+"\n", 0o600)
+	cmd, r := start("--config", file)
+	c, err := dial(t, r, "alice", password)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := session3(t, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, file, "RootDirectory root\nUser bob\nPasswordHash "+goodHash+"\n", 0o600)
+	if err := cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	r.stderr.await(t, read)
+	if _, err := f.Stat(t.Context(), "/"); err != nil {
+		t.Errorf("the session did not stay: %v", err)
+	}
+	b, err := dial(t, r, "bob", password)
+	if err != nil {
+		t.Error(err)
+	} else {
+		_ = b.Close()
+	}
+	_ = c.Close()
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("%v\n%s", err, r.stderr)
+	}
+
+	cmd, _ = start("root")
+	if err := cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()
+	if ws, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || ws.Signal() != syscall.SIGHUP {
+		t.Errorf("without a configuration SIGHUP is not the end: %v", cmd.ProcessState)
+	}
+}
