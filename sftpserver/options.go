@@ -25,39 +25,46 @@ type Options struct {
 	// IPFamily says which version of IP to listen on.
 	IPFamily IPFamily
 	// ConnectionBacklog is how many connections the system keeps that are established and not accepted
-	// yet; 0 means what the system has. It may take another number.
+	// yet; 0 means the most the system allows, and it may take another number. On Windows this is a
+	// hint that is not taken.
 	ConnectionBacklog int
-	// ShareAddress lets other processes of this user bind the same address and port, where the
-	// system can (SO_REUSEPORT).
+	// ShareAddress lets other processes of this user bind the same address and port, if they want
+	// that too (SO_REUSEPORT; on Windows SO_REUSEADDR, and SO_EXCLUSIVEADDRUSE without). Where the system
+	// cannot do that, Start fails.
 	ShareAddress bool
-	// MaxConnections is the most connections at a time; 0 means DefaultMaxConnections.
+	// MaxConnections is the most connections at a time, at most 100000; 0 means
+	// DefaultMaxConnections. The client beyond is told DISCONNECT "too many connections", counted by
+	// Server.Refused, and reported as ErrTooManyConnections, at most once a second.
 	MaxConnections int
 	// AllowedClients are who may connect: addresses, networks ("10.0.0.0/8"), host names,
 	// with "*" for any text. Empty means everybody. Names cost a reverse look-up for
-	// each connection; prefer addresses.
+	// each connection, which takes up to 5 s and ends in a refusal if it fails, and count if the
+	// name leads back to the address; prefer addresses. The ConnectionRequest event has the last word.
 	AllowedClients []string
-	// BlockedClients are who may not, even if AllowedClients has them.
+	// BlockedClients are who may not, even if AllowedClients has them. A client that has no
+	// name is not blocked by names.
 	BlockedClients []string
 	// InBufferSize and OutBufferSize are the sizes of each socket's buffers in octets; 0
 	// means what the system has, which may also take another number.
 	InBufferSize, OutBufferSize int
 	// KeepAliveTime is the silence before the first TCP keep-alive probe,
 	// KeepAliveInterval the time between probes, KeepAliveRetryCount how many go
-	// unanswered before the client counts as gone; 0 means what the system has. The
-	// system counts in seconds.
+	// unanswered before the client counts as gone; 0 means 15 s, 15 s and 9, as package net has
+	// them, negative what the system has. Times are rounded up to seconds.
 	KeepAliveTime, KeepAliveInterval time.Duration
 	KeepAliveRetryCount              int
 	// Nagle lets TCP gather small packets (TCP_NODELAY off).
 	Nagle bool
 
 	// DefaultTimeout is how long a client may keep output waiting without taking any of
-	// it, and how long it may take to complete a packet it began; 0 means
-	// DefaultIOTimeout, negative no limit. See also Connection.SetTimeout.
+	// it, and a packet that it began without sending more of it; 0 means DefaultIOTimeout, negative
+	// no limit. It may be noticed half as much later. A client that owes nothing may be silent. See also
+	// Connection.SetTimeout.
 	DefaultTimeout time.Duration
 	// DefaultIdleTimeout ends a connection on which nothing has passed for so long; 0 means never.
 	DefaultIdleTimeout time.Duration
-	// LoginTimeout is how long a client may take to log in, from its first octet; 0 means the
-	// defaults of ssh2.Timeouts.
+	// LoginTimeout is how long a client may take to log in, from the Connected event on; 0 means the
+	// defaults of ssh2.Timeouts for each step.
 	LoginTimeout time.Duration
 
 	// HostKeys sign key exchanges: one per algorithm. At least one is needed,

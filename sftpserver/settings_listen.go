@@ -71,22 +71,22 @@ var listenSettings = []row{
 	{
 		Name: "KeepAliveTime", Default: "0", Range: "0..", Unit: settings.Milliseconds,
 		Field: func(s *Server) any { return &s.KeepAliveTime },
-		Doc:   "The silence before the first TCP keep-alive probe; 0 is what the system has, which counts in seconds.",
+		Doc:   "The silence before the first TCP keep-alive probe; 0 is 15 s. Times are rounded up to seconds.",
 	},
 	{
 		Name: "KeepAliveInterval", Default: "0", Range: "0..", Unit: settings.Milliseconds,
 		Field: func(s *Server) any { return &s.KeepAliveInterval },
-		Doc:   "The time between TCP keep-alive probes; 0 is what the system has, which counts in seconds.",
+		Doc:   "The time between TCP keep-alive probes; 0 is 15 s. Times are rounded up to seconds.",
 	},
 	{
 		Name: "KeepAliveRetryCount", Default: "0", Range: "0..127",
 		Field: func(s *Server) any { return &s.KeepAliveRetryCount },
-		Doc:   "How many TCP keep-alive probes go unanswered before the client counts as gone; 0 is what the system has.",
+		Doc:   "How many TCP keep-alive probes go unanswered before the client counts as gone; 0 is 9.",
 	},
 	{
 		Name: "DefaultTimeout", Default: "60", Range: "0..", Unit: settings.Seconds, ZeroIsDefault: true,
 		Field: func(s *Server) any { return &s.DefaultTimeout },
-		Doc:   "How long a client may keep output waiting without taking any of it, and how long it may take to complete a packet it began; 0 is without limit.",
+		Doc:   "How long a client may keep output waiting without taking any of it, and a packet that it began without sending more of it; 0 is without limit.",
 	},
 	{
 		Name: "DefaultIdleTimeout", Default: "0", Range: "0..", Unit: settings.Seconds,
