@@ -145,6 +145,7 @@ func FuzzServerAuth(f *testing.F) {
 	service := msg.Append(nil, &msg.ServiceRequest{Service: serviceUserauth})
 	f.Add(joinMessages(service, reqNone("alice"), reqPassword("alice", "x"), reqChange("alice", "x", "y")))
 	f.Add(joinMessages(service, reqInteractive("alice"), infoAnswer("x"), reqInteractive("alice"), reqNone("bob")))
+	f.Add(joinMessages(service, reqNone("none,password"), reqPassword("none,password", "publickey"), reqNone("none,password"), reqSigned(f, "none,password", other)))
 	for _, key := range []gossh.Signer{other, newSK(skUserPresent), rsaKey(), certify(f, other, edKey("ca"), nil), certify(f, rsaKey(), edKey("ca"), nil)} {
 		row := rowOf(key)
 		blob := key.PublicKey().Marshal()
@@ -159,10 +160,17 @@ func FuzzServerAuth(f *testing.F) {
 			return Verdict{Reason: errAborted}
 		}
 		l := authRun{auth: ServerAuth{
-			None: func(_ context.Context, a *AuthAttempt) Verdict { return refuse(a) },
+			// What is partial is not enough, as often as it comes.
+			None: func(_ context.Context, a *AuthAttempt) Verdict {
+				v := refuse(a)
+				v.OK, v.Partial = true, true
+				v.Methods, v.Banner = strings.Split(a.User, ","), a.User
+				return v
+			},
 			Password: func(_ context.Context, a *AuthAttempt, pw string) Verdict {
 				v := refuse(a)
 				v.OK = CheckPassword(secret, pw)
+				v.Methods, v.Banner = strings.Split(pw, ","), pw
 				return v
 			},
 			PasswordChange: func(_ context.Context, a *AuthAttempt, _, _ string) Verdict { return refuse(a) },
@@ -176,6 +184,11 @@ func FuzzServerAuth(f *testing.F) {
 				v.OK = !a.Verified
 				return v
 			}},
+			Signature: func(_ context.Context, a *AuthAttempt, _ gossh.PublicKey, err error) {
+				if refuse(a); a.Verified != (err == nil) {
+					t.Errorf("verified %v, error %v", a.Verified, err)
+				}
+			},
 			Interactive: func(ctx context.Context, a *AuthAttempt, ask Asker) Verdict {
 				v := refuse(a)
 				got, err := ask(ctx, &Challenge{Prompts: []Prompt{{Text: "?"}}})
