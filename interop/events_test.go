@@ -353,7 +353,7 @@ var moving = []struct {
 	{regexp.MustCompile(`SSH-2\.0-(OpenSSH|AsyncSSH|PuTTY)[^ ",\\]*( [^ ",\\]+)?`), "SSH-2.0-$1"},
 	{regexp.MustCompile(`SHA256:[A-Za-z0-9+/]{43}`), "SHA256:#"},
 	{regexp.MustCompile(`(tried .*?): (EOF|read [^"]*)"`), `$1: #"`}, // how a client leaves
-	{regexp.MustCompile(`, error ssh2: channel: closed`), ""}, // whether the session or the connection ends first
+	{regexp.MustCompile(`, error ssh2: channel: closed`), ""},        // whether the session or the connection ends first
 	{regexp.MustCompile(`(keys exchanged:).*?( time [^"]*)?"`), `$1 #"`},
 	{regexp.MustCompile(`\b(time|in|out) [0-9.]+(µs|ms|s)?`), "$1 #"},
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	gossh "golang.org/x/crypto/ssh"
@@ -145,5 +146,42 @@ func TestServerStartsAndStops(t *testing.T) {
 	}
 	if err := s.Reset(); err != nil || s.LocalPort != 22 || s.RootDirectory != "" {
 		t.Errorf("reset: %v; port %d, root %q", err, s.LocalPort, s.RootDirectory)
+	}
+}
+
+// TestDoEvents: programs with a message loop keep it.
+func TestDoEvents(t *testing.T) {
+	s := sftpserver.New()
+	s.DoEvents()
+	s.RootDirectory = t.TempDir()
+	start(t, s)
+	c := connect(t, s)
+	s.DoEvents()
+	if _, err := c.RealPath(t.Context(), "."); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestPrompts: SSHPrompt is ssh2.Prompt; what clients are shown has its text and echo.
+func TestPrompts(t *testing.T) {
+	s := sftpserver.New()
+	s.AuthMethods = []string{"keyboard-interactive"}
+	s.KeyboardInteractivePrompts = []ssh2.Prompt{{Text: "Name: ", Echo: true}, {Text: "Code: "}}
+	s.UserAuth = func(e *sftpserver.UserAuthEvent) { e.Accept = e.Method != "none" }
+	start(t, s)
+	var got []ssh2.Prompt
+	c, err := ssh2.Dial(t.Context(), "tcp", s.Addr().String(), &ssh2.ClientConfig{
+		User: "alice", HostKey: gossh.InsecureIgnoreHostKey(),
+		Auth: []ssh2.AuthMethod{ssh2.Interactive(func(_ context.Context, ch *ssh2.Challenge) ([]string, error) {
+			got = append(got, ch.Prompts...)
+			return make([]string, len(ch.Prompts)), nil
+		})},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if !slices.Equal(got, s.KeyboardInteractivePrompts) {
+		t.Errorf("the client was shown %+v", got)
 	}
 }
