@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	gossh "golang.org/x/crypto/ssh"
@@ -45,12 +46,15 @@ func TestErrorMessageSetting(t *testing.T) {
 func TestFileDataSetting(t *testing.T) {
 	s := sftpserver.New()
 	s.RootDirectory = t.TempDir()
+	var mu sync.Mutex
 	var seen []string
 	config := func(expr string) {
 		got, err := s.Config(expr)
 		if err != nil {
 			t.Error(err)
 		}
+		mu.Lock()
+		defer mu.Unlock()
 		seen = append(seen, got)
 	}
 	s.FileRead = func(e *sftpserver.FileReadEvent) {
@@ -77,6 +81,8 @@ func TestFileDataSetting(t *testing.T) {
 	if _, err := io.ReadFull(f, got); err != nil || !bytes.Equal(got, []byte("READ")) {
 		t.Errorf("%q, %v", got, err)
 	}
+	mu.Lock()
+	defer mu.Unlock()
 	if len(seen) < 4 || seen[0] != "content" || seen[2] != "written" {
 		t.Errorf("%q", seen)
 	}

@@ -224,12 +224,22 @@ func TestConfigWhileListening(t *testing.T) {
 	}
 }
 
+// dialIn is dial until the server, too, knows that the user is in: a client hears of it first.
+func dialIn(tb testing.TB, s *sftpserver.Server) *ssh2.Client {
+	tb.Helper()
+	c := dial(tb, s)
+	if _, err := c.Subsystem(tb.Context(), "sftp"); err != nil {
+		tb.Fatal(err)
+	}
+	return c
+}
+
 // TestConnectionSettings reads and sets those of a connection that is there, and of one that is not.
 func TestConnectionSettings(t *testing.T) {
 	s := sftpserver.New()
 	s.RootDirectory = t.TempDir()
 	start(t, s)
-	client := dial(t, s)
+	client := dialIn(t, s)
 	id, err := s.Config("ConnectionUID[0]")
 	if err != nil {
 		t.Fatal(err)
