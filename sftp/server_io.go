@@ -496,8 +496,12 @@ func (s *session) write(id uint32, body []byte) {
 		err = errPolicy
 	case !h.writes:
 		err = errNotWrite
-	case h.appends || h.serial:
-		off = 0 // has no meaning (filexfer-02 section 6.3, filexfer-13 section 8.2.3)
+	case h.serial:
+		off = 0 // has no meaning in text (filexfer-13 section 8.2.3)
+	case h.appends:
+		if off > math.MaxInt64-uint64(len(data)) {
+			off = 0 // nor here (filexfer-02 section 6.3): files ignore it, handlers of events may see it
+		}
 	case off > math.MaxInt64-uint64(len(data)):
 		err = errOffset
 	}

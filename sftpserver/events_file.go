@@ -87,7 +87,10 @@ type FileWriteEvent struct {
 	// Handled, set before, says that the handler took the data: the server writes nothing.
 	Handled bool
 	Handle  string // of the open file
-	Offset  int64  // of the first octet
+	// Offset is that of the first octet, as the client says. It means nothing if Appends.
+	Offset int64
+	// Appends tells that the file was opened for appending: Data goes to its end, whatever Offset is.
+	Appends bool
 	// Data is what the client sent, valid during the call. What is left in it before is written.
 	Data []byte
 }
@@ -135,6 +138,8 @@ type FileRenameEvent struct {
 // DirListEvent.Entries lacks. Filling Attrs makes a success of a failure.
 type GetAttributesEvent struct {
 	FileEvent
+	// Handle is that of the open file for FSTAT, whose Path is what it was opened by; otherwise empty.
+	Handle string
 	Link  bool          // LSTAT: a symbolic link itself
 	Flags sftp.AttrMask // what the client wants to know; 0 in version 3
 	// Attrs is the answer: what is in Attrs.Valid of it.
@@ -148,6 +153,8 @@ type SetAttributesEvent struct {
 	Before bool
 	// Handled, set before, says that the handler did it: the server does not.
 	Handled bool
+	// Handle is that of the open file for FSETSTAT, whose Path is what it was opened by; otherwise empty.
+	Handle string
 	// DivertTo, set before, is the path whose attributes to set instead.
 	DivertTo string
 	Attrs    sftp.Attrs // what the client wants, all that it said

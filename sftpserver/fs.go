@@ -311,18 +311,18 @@ func (f *eventFS) Stat(ctx context.Context, name string, opt sftp.StatOpt) (*sft
 	switch sftp.RequestName(ctx) {
 	case "STAT", "LSTAT", "FSTAT":
 		if path, bad := sftp.CleanPath(name); bad == nil {
-			return f.attributes(ctx, path, !opt.Follow, a, err)
+			return f.attributes(ctx, path, "", !opt.Follow, a, err)
 		}
 	}
 	return a, err
 }
 
 // attributes asks the handler what to make of a and err.
-func (f *eventFS) attributes(ctx context.Context, path string, link bool, a *sftp.Attrs, err error) (*sftp.Attrs, error) {
+func (f *eventFS) attributes(ctx context.Context, path, handle string, link bool, a *sftp.Attrs, err error) (*sftp.Attrs, error) {
 	if f.GetAttributes == nil {
 		return a, err
 	}
-	ev := &GetAttributesEvent{FileEvent: f.about(ctx, path), Link: link}
+	ev := &GetAttributesEvent{FileEvent: f.about(ctx, path), Handle: handle, Link: link}
 	if q, ok := sftp.RequestOf(ctx); ok && q.Version > sftp.Version3 {
 		ev.Flags = sftp.AttrMask(q.Flags)
 	}
@@ -349,11 +349,11 @@ func (f *eventFS) SetStat(ctx context.Context, name string, a *sftp.Attrs, follo
 	if err != nil {
 		return err
 	}
-	return f.setAttributes(ctx, path, a, set)
+	return f.setAttributes(ctx, path, "", a, set)
 }
 
 // setAttributes is the event round set, which gets the path to set them of instead.
-func (f *eventFS) setAttributes(ctx context.Context, path string, a *sftp.Attrs, set func(divert string) error) error {
+func (f *eventFS) setAttributes(ctx context.Context, path, handle string, a *sftp.Attrs, set func(divert string) error) error {
 	if f.SetAttributes == nil {
 		return set("")
 	}
@@ -362,7 +362,7 @@ func (f *eventFS) setAttributes(ctx context.Context, path string, a *sftp.Attrs,
 	default: // a copy gets the times of its source
 		return set("")
 	}
-	ev := &SetAttributesEvent{FileEvent: f.about(ctx, path), Attrs: sent(ctx, a)}
+	ev := &SetAttributesEvent{FileEvent: f.about(ctx, path), Handle: handle, Attrs: sent(ctx, a)}
 	return twice(f, f.SetAttributes, ev, &ev.FileEvent, &ev.Before, &ev.Handled, func() error { return set(ev.DivertTo) })
 }
 
@@ -373,7 +373,7 @@ func (f *eventFS) RealPath(ctx context.Context, name string, opt sftp.RealPathOp
 	if f.empty && bad == nil {
 		real, err = path, nil
 		if opt.Control >= sftp.RealPathStatIf {
-			a, err = f.attributes(ctx, path, false, nil, errors.ErrUnsupported)
+			a, err = f.attributes(ctx, path, "", false, nil, errors.ErrUnsupported)
 		}
 		if opt.Control == sftp.RealPathStatIf {
 			err = nil

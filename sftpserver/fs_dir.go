@@ -183,7 +183,7 @@ func (l *listDir) Next(ctx context.Context, n int) ([]sftp.Entry, error) {
 			continue
 		}
 		a, err := f.FileSystem.Stat(ctx, path, sftp.StatOpt{Want: listedAttrs})
-		if a, err = f.attributes(ctx, path, true, a, err); err == nil && a != nil {
+		if a, err = f.attributes(ctx, path, "", true, a, err); err == nil && a != nil {
 			e.Attrs = *a
 		}
 	}

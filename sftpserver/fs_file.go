@@ -15,7 +15,7 @@ func (f *eventFS) Open(ctx context.Context, name string, how *sftp.OpenHow) (sft
 	if err != nil {
 		return nil, err
 	}
-	file := &eventFile{fs: f, path: path, writes: how.Writes()}
+	file := &eventFile{fs: f, path: path, writes: how.Writes(), appends: how.Appends()}
 	forClient := sftp.RequestName(ctx) == "OPEN" // or to be copied or hashed, which has no handle
 	if forClient {
 		if file.handle, err = f.propose(ctx); err != nil {
@@ -101,6 +101,7 @@ type eventFile struct {
 	fs           *eventFS
 	path, handle string
 	writes       bool
+	appends      bool
 
 	read, written atomic.Int64 // octets
 }
@@ -126,12 +127,12 @@ func (f *eventFile) Stat(ctx context.Context, want sftp.AttrMask) (*sftp.Attrs, 
 	if sftp.RequestName(ctx) != "FSTAT" {
 		return a, err
 	}
-	return f.fs.attributes(ctx, f.path, false, a, err)
+	return f.fs.attributes(ctx, f.path, f.handle, false, a, err)
 }
 
 // SetStat is SetAttributes, for FSETSTAT.
 func (f *eventFile) SetStat(ctx context.Context, a *sftp.Attrs) error {
-	return f.fs.setAttributes(ctx, f.path, a, func(divert string) error {
+	return f.fs.setAttributes(ctx, f.path, f.handle, a, func(divert string) error {
 		switch {
 		case a.Valid == 0:
 			return nil
@@ -225,7 +226,7 @@ func (d *dataFile) WriteAt(p []byte, off int64) (int, error) {
 
 func (d *dataFile) observeWrite(p []byte, off int64) (int, error) {
 	f := d.fs
-	ev := &FileWriteEvent{FileEvent: f.about(f.ctx, d.path), Handle: d.handle, Offset: off, Data: p}
+	ev := &FileWriteEvent{FileEvent: f.about(f.ctx, d.path), Handle: d.handle, Offset: off, Appends: d.appends, Data: p}
 	handler := func(ev *FileWriteEvent) {
 		defer f.c.holdData(&ev.Data)()
 		f.FileWrite(ev)
