@@ -439,6 +439,22 @@ func TestReload(t *testing.T) {
 	s.stop(t)
 }
 
+// TestW32_ReloadNamesWhatWaits: host keys that were replaced, and a log that shows more, are for the next start, and the
+// operator is told.
+func TestW32_ReloadNamesWhatWaits(t *testing.T) {
+	s := newSite(t, "RootDirectory DIR/one\nHostKeyFile key0\nUser a\nPasswordHash HASH\n")
+	if err := errors.Join(os.Rename(filepath.Join(s.dir, "key0"), filepath.Join(s.dir, "was")), os.Rename(filepath.Join(s.dir, "key1"), filepath.Join(s.dir, "key0"))); err != nil {
+		t.Fatal(err)
+	}
+	s.reload(t, "RootDirectory DIR/one\nHostKeyFile key0\nLogLevel debug\nUser a\nPasswordHash HASH\n", read)
+	for _, want := range []string{`setting="HostKeyFile (the keys in the files)"`, `setting="LogLevel debug"`} {
+		if !strings.Contains(s.stderr.String(), want) {
+			t.Errorf("no %s in %s", want, s.stderr)
+		}
+	}
+	s.files(t, "a", password) // with the key that the server announced
+}
+
 // TestReloadKeepsCounts: a quota goes on from what was counted, with the new limit.
 func TestReloadKeepsCounts(t *testing.T) {
 	const text = "User a\nPasswordHash HASH\nRootDirectory DIR/one\nQuota "
@@ -606,6 +622,7 @@ func TestConfigRefusals(t *testing.T) {
 		{"nonsense 1", `unknown setting "nonsense"`, nil},
 		{"", "--password-file or --authorized-keys must say", []string{"--user", "x"}},
 		{"SSHEncryptionAlgorithms none-such", "SSHEncryptionAlgorithms", nil},
+		{"nonsense 1\nLocalPort x\n", "f.conf:1:1: unknown setting \"nonsense\"\nfairlead: " + filepath.Join(dir, "f.conf") + ":2:11: LocalPort", nil},
 	} {
 		var out, stderr bytes.Buffer
 		if status := run(append([]string{"serve", "--listen", "127.0.0.1:0", "--config", write(row.text)}, row.args...), &out, &stderr, nil); status != statusUsage || !strings.Contains(stderr.String(), row.say) {

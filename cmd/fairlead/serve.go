@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"syscall"
 
+	"github.com/fairlead-ssh/fairlead/settings"
 	"github.com/fairlead-ssh/fairlead/sftpserver"
 	"github.com/fairlead-ssh/fairlead/ssh2"
 )
@@ -29,6 +30,13 @@ func serve(args []string, stdout, stderr io.Writer, signals <-chan os.Signal) er
 		return usageError{fmt.Errorf("serve: %w", err)}
 	}
 	d, err := start(o, stderr)
+	if _, ok := errors.AsType[settings.Faults](err); ok {
+		lines := readLines(o.config)
+		for _, fault := range faultsOf(err) {
+			fmt.Fprintf(stderr, "fairlead: %s\n", plain(faultText(o.config, fault, lines)))
+		}
+		return usageError{loggedError{err}}
+	}
 	if err != nil {
 		return usageError{fmt.Errorf("serve: %w", err)}
 	}
