@@ -171,6 +171,7 @@ func TestCVE_10_8_ConfigFaults(t *testing.T) {
 		"User a\nRootDirectory /srv\nPublicKey " + goodKey + "\nRequiredMethods password":                                        {"no PasswordHash is given"},
 		"User a\nRootDirectory /srv\nPublicKey " + goodKey + "\nRestrictUserToHomeDir yes":                                       {"restricted to a HomeDir"},
 		"User a\nRootDirectory /srv\nPublicKey " + goodKey + "\nRule all /x\nRule read /x":                                       {"f.conf:5: Rule: there is a rule for /x already"},
+		"RestrictUserToHomeDir yes\nUser a\nRootDirectory /srv\nPublicKey " + goodKey:                                            {"f.conf:2: user \"a\" is restricted to a HomeDir"},
 		"User a\nRootDirectory /srv\nPublicKey command=\"id\" " + goodKey:                                                        {"f.conf:3: PublicKey"},
 		"User a\nRootDirectory /srv\nPasswordHash $argon2id$v=19$m=4194304,t=1,p=1$c29tZXNhbHQ$ZVrRXqxlLcWfcXCnMyv0m4Rpvh/bnCi7": {"m=4194304 is not from"},
 		"User a\nRootDirectory /srv\nPublicKey " + goodKey + "\nDisabled perhaps":                                                {"f.conf:4: Disabled"},
@@ -202,10 +203,23 @@ func TestConfigPage(t *testing.T) {
 		t.Fatal(err)
 	}
 	page := strings.ReplaceAll(string(data), "\r\n", "\n")
+	// What the component's settings mean is on their own page.
 	var table bytes.Buffer
-	if err := configTable.Markdown(&table, new(config).userSection()); err != nil {
+	if err := settings.New(nil, commandRows...).Markdown(&table, new(config).userSection()); err != nil {
 		t.Fatal(err)
 	}
+	table.WriteString("\n## Settings of the component\n\nThey are described in [settings.md](settings.md), and these may stand in the file:\n")
+	group := ""
+	for _, r := range componentRows() {
+		if !slices.ContainsFunc(commandRows, func(o settings.Row[config]) bool { return o.Name == r.Name }) {
+			if r.Group != group {
+				group = r.Group
+				table.WriteString("\n- " + group + ":")
+			}
+			table.WriteString(" `" + r.Name + "`")
+		}
+	}
+	table.WriteString("\n")
 	const mark = "<!-- all settings, made by go test ./cmd/fairlead -run ConfigPage -update -->\n"
 	head, _, ok := strings.Cut(page, mark)
 	if !ok {

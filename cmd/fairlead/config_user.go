@@ -229,6 +229,7 @@ func (u *userConfig) complete() error {
 			return fmt.Errorf("user %q cannot log in with %s: there are %d keys", u.name, strings.Join(set, "+"), len(u.keys))
 		}
 	}
+	u.restrict = u.restrict || u.config.server.RestrictUserToHomeDir
 	if u.restrict && u.home == "" {
 		return fmt.Errorf("user %q is restricted to a HomeDir that is not given", u.name)
 	}
