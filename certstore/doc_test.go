@@ -55,7 +55,7 @@ What ` + "`certstore.Open`, `certstore.Load`" + ` and the settings of the server
 | ` + "`*`" + `, or none | the first certificate or key |
 | ` + "`CN=www.example.com, O=\"Example, Inc.\"`" + ` | the certificate of that name; otherwise one whose subject has the text, or all of the fields, in it |
 | ` + "`Thumbprint=AB:CD:...`" + ` | the certificate of that MD5, SHA-1 or SHA-256 in hex, with or without colons; a key without certificate by its fingerprint |
-| the comment or alias of a key | the key that has no certificate |
+| an alias or comment | the key that has no certificate and is called so; otherwise the certificate under that alias |
 
 Of several, the first with a private key is taken. Order and case of fields do not count. A value with a comma must be quoted; in quotes, a quote is doubled.
 

@@ -17,10 +17,11 @@ type PasswordError struct {
 	Format string // of the store, such as "PFX"
 	Alias  string // the entry whose key has a password of its own; empty for the store
 	Wrong  bool   // a password was given, but not this one's
+	File   string // the path of the store; empty for one that is in no file
 }
 
 func (e *PasswordError) Error() string {
-	s := "certstore: " + e.Format + ": "
+	s := "certstore: " + pathOf(e.File) + e.Format + ": "
 	if e.Alias != "" {
 		s += fmt.Sprintf("key %+q: ", clip(e.Alias))
 	}
@@ -36,10 +37,11 @@ type FormatError struct {
 	Format string // of the store; empty if it was not recognised
 	Where  string // the part of it, such as "certificate 2" or "octet 17"
 	Err    error
+	File   string // the path of the store; empty for one that is in no file
 }
 
 func (e *FormatError) Error() string {
-	s := "certstore: "
+	s := "certstore: " + pathOf(e.File)
 	if e.Format != "" {
 		s += e.Format + ": "
 	}
@@ -47,6 +49,24 @@ func (e *FormatError) Error() string {
 		s += e.Where + ": "
 	}
 	return s + e.Err.Error()
+}
+
+// pathOf is how an error says which file it is about.
+func pathOf(name string) string {
+	if name == "" {
+		return ""
+	}
+	return name + ": "
+}
+
+// locate adds the path of the store to an error.
+func locate(err error, name string) error {
+	if e, ok := errors.AsType[*PasswordError](err); ok {
+		e.File = name
+	} else if e, ok := errors.AsType[*FormatError](err); ok {
+		e.File = name
+	}
+	return err
 }
 
 // Unwrap returns the reason.

@@ -24,6 +24,7 @@ const thumbprintPrefix = "Thumbprint="
 //     count, values with commas must be quoted, and S and ST are the same.
 //     Otherwise a certificate whose subject has the text, or all the fields,
 //     in it. A key that has no certificate goes by its alias or comment.
+//     Otherwise the certificate that the store has under that alias, in any case.
 //
 // If several fit, the first with a private key is taken, or else the first. If
 // none does, or subject is empty, the error is [ErrNoMatch].
@@ -48,12 +49,16 @@ func (s *Store) Find(subject string) (*Certificate, error) {
 		return c, nil
 	}
 	text := strings.ToLower(subject)
-	return s.first(subject, func(c *Certificate) bool {
+	c, err := s.first(subject, func(c *Certificate) bool {
 		if c.e.Cert == nil {
 			return strings.Contains(strings.ToLower(c.e.Alias), text) || strings.Contains(strings.ToLower(c.e.Comment), text)
 		}
 		return strings.Contains(strings.ToLower(c.Subject()), text) || isName && has(parseName(c.e.Cert.RawSubject), want)
 	})
+	if err == nil {
+		return c, nil
+	}
+	return s.first(subject, func(c *Certificate) bool { return strings.EqualFold(c.e.Alias, subject) })
 }
 
 // first returns the first entry that fits, before it the first that can sign.

@@ -53,7 +53,8 @@ func Open(t Type, location string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return open(r, in, data)
+	s, err := open(r, in, data)
+	return s, locate(err, in.location)
 }
 
 // OpenBytes opens a store that is in memory. For types in files data is what
@@ -124,6 +125,9 @@ func open(r *typeRow, in *input, data []byte) (*Store, error) {
 			e := &FormatError{Err: errUnknown}
 			if r.formats != nil {
 				e.Format, e.Err = r.formats[0], fmt.Errorf("not a store of type %s", r.name)
+				if other, _ := detect(Auto.row(), data); other != nil {
+					e.Err = fmt.Errorf("not a store of type %s: it is of the form %s, which cstAuto finds", r.name, other.name)
+				}
 			}
 			return nil, e
 		}
