@@ -72,7 +72,7 @@ func (q *Quota) Usage() (Usage, error) { return q.store.Usage() }
 func (q *Quota) Wrap(fsys FileSystem) FileSystem { return &quotaFS{fsys, q} }
 
 // Scan counts the tree and makes that the usage. More than maxNames names are an error, and
-// leave the usage as it was. Call it before anything is served: what changes
+// leave the usage as it was; 0 is without limit. Call it before anything is served: what changes
 // meanwhile may be missed or counted twice.
 func (q *Quota) Scan(ctx context.Context, fsys FileSystem, maxNames int64) error {
 	found, err := measureTree(ctx, fsys, q.tree, maxNames)
@@ -125,7 +125,7 @@ func measureTree(ctx context.Context, fsys FileSystem, dir string, maxNames int6
 	}
 	seen := map[objectKey]bool{}
 	count := func(a *Attrs) error {
-		if u.Files++; u.Files > maxNames {
+		if u.Files++; maxNames > 0 && u.Files > maxNames {
 			return fmt.Errorf("sftp: quota: more than %d names to count", maxNames)
 		}
 		if isFile(a) {

@@ -150,7 +150,7 @@ func TestW23_Scan(t *testing.T) {
 		if err := q.Scan(ctx, tree, 3); err == nil {
 			t.Error("no bound")
 		}
-		if err := q.Scan(ctx, tree, 100); err != nil {
+		if err := q.Scan(ctx, tree, 0); err != nil { // without limit
 			t.Fatal(err)
 		}
 		wantUsage(t, name+" again", q, row[0], row[1])
