@@ -5,7 +5,8 @@ import (
 	"github.com/fairlead-ssh/fairlead/ssh2"
 )
 
-// A UserAuthEvent is one attempt to log in (SSHUserAuthRequest).
+// A UserAuthEvent is one attempt to log in (SSHUserAuthRequest). Do the same work for users that do not
+// exist, and little for "none", which is asked by everybody: the time it takes shows.
 type UserAuthEvent struct {
 	Event
 	// User is the account asked for, never empty.

@@ -142,7 +142,7 @@ func limited(s *sftpserver.Server, dir string, octets int64) error {
 	if err != nil {
 		return err
 	}
-	if err := quota.Scan(context.Background(), tree, 0); err != nil {
+	if err := quota.Scan(context.Background(), tree, 1_000_000); err != nil {
 		return err
 	}
 	s.FileSystem = func(context.Context, *sftpserver.Connection) (sftp.FileSystem, error) {

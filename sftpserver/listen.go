@@ -24,6 +24,7 @@ func (o *Options) checkListening() error {
 		{"IPFamily", int(o.IPFamily), int(IPv4And6)},
 		{"ConnectionBacklog", o.ConnectionBacklog, 1<<31 - 1},
 		{"MaxConnections", o.MaxConnections, maxConnections},
+		{"MaxStartups", o.MaxStartups, maxConnections},
 		{"InBufferSize", o.InBufferSize, 1<<31 - 1},
 		{"OutBufferSize", o.OutBufferSize, 1<<31 - 1},
 	} {

@@ -36,6 +36,10 @@ type Options struct {
 	// DefaultMaxConnections. The client beyond is told DISCONNECT "too many connections", counted by
 	// Server.Refused, and reported as ErrTooManyConnections, at most once a second.
 	MaxConnections int
+	// MaxStartups is the most of them whose users have not logged in yet, at most 100000; 0 means
+	// ssh2.DefaultMaxStartups. From half of it on some of those that come are refused at random, so that
+	// whoever fills it up keeps nobody out for good.
+	MaxStartups int
 	// AllowedClients are who may connect: addresses, networks ("10.0.0.0/8"), host names,
 	// with "*" for any text. Empty means everybody. Names cost a reverse look-up for
 	// each connection, which takes up to 5 s and ends in a refusal if it fails, and count if the

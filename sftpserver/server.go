@@ -173,8 +173,9 @@ func (s *Server) newSSH(e *engine) (*ssh2.Server, error) {
 			KeepAlive: ssh2.KeepAlive{Interval: s.SSHKeepAliveInterval, Count: s.SSHKeepAliveCountMax},
 			Timeouts:  s.timeouts(),
 		},
-		HostKeys: e.hostKeys,
-		Session:  e.session,
+		HostKeys:    e.hostKeys,
+		MaxStartups: s.MaxStartups,
+		Session:     e.session,
 		OnLogin: func(ctx context.Context, conn *ssh2.Conn) error {
 			connectionOf(ctx).loggedIn(conn)
 			return nil

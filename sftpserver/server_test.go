@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -183,5 +184,32 @@ func TestPrompts(t *testing.T) {
 	defer c.Close()
 	if !slices.Equal(got, s.KeyboardInteractivePrompts) {
 		t.Errorf("the client was shown %+v", got)
+	}
+}
+
+// TestMaxStartups: connections without a login are bounded apart from the others.
+func TestMaxStartups(t *testing.T) {
+	s := sftpserver.New()
+	s.MaxStartups = 2
+	s.RootDirectory = t.TempDir()
+	start(t, s)
+	in := connect(t, s) // does not count
+	refused := false
+	for range 20 { // with two it is certain, with one a matter of chance
+		nc, err := net.Dial("tcp", s.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer nc.Close()
+		if _, err := nc.Read(make([]byte, 1)); err != nil { // no ident
+			refused = true
+			break
+		}
+	}
+	if !refused {
+		t.Error("20 connections without a login were taken")
+	}
+	if _, err := in.RealPath(t.Context(), "."); err != nil {
+		t.Error(err)
 	}
 }

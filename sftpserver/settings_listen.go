@@ -44,6 +44,11 @@ var listenSettings = []row{
 		Doc:   "The most connections at a time.",
 	},
 	{
+		Name: "MaxStartups", Default: "100", Range: "1..100000", ZeroIsDefault: true,
+		Field: func(s *Server) any { return &s.MaxStartups },
+		Doc:   "The most connections at a time whose users have not logged in. From half of it on, some new ones are refused at random.",
+	},
+	{
 		Name: "AllowedClients", Repeat: true, Default: "*", ZeroIsDefault: true, Valid: validClients("AllowedClients"),
 		Field: func(s *Server) any { return &s.AllowedClients },
 		Doc:   "Who may connect: addresses, networks such as 10.0.0.0/8, host names, with * for any text. The ConnectionRequest event has the last word. Names cost a reverse look-up for each connection.",

@@ -29,6 +29,7 @@ func TestSettingsByRow(t *testing.T) {
 		{"UseIPv6", "both", "2", func(s *sftpserver.Server) any { return s.IPFamily }, sftpserver.IPv4And6},
 		{"ConnectionBacklog", "50", "", func(s *sftpserver.Server) any { return s.ConnectionBacklog }, 50},
 		{"BindExclusively", "False", "", func(s *sftpserver.Server) any { return s.ShareAddress }, true},
+		{"MaxStartups", "12", "", func(s *sftpserver.Server) any { return s.MaxStartups }, 12},
 		{"MaxConnections", "12", "", func(s *sftpserver.Server) any { return s.MaxConnections }, 12},
 		{"AllowedClients", "10.0.0.0/8, *.example.com", "10.0.0.0/8,*.example.com", func(s *sftpserver.Server) any { return len(s.AllowedClients) }, 2},
 		{"BlockedClients", "10.1.*", "", func(s *sftpserver.Server) any { return s.BlockedClients[0] }, "10.1.*"},

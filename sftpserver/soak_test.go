@@ -121,9 +121,7 @@ func TestSoak(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
+		wg.Go(func() {
 			for lines := bufio.NewScanner(out); lines.Scan(); {
 				if n, ok := strings.CutPrefix(lines.Text(), "rounds "); ok {
 					k, _ := strconv.Atoi(n)
@@ -135,7 +133,7 @@ func TestSoak(t *testing.T) {
 			if err := cmd.Wait(); err != nil {
 				t.Errorf("clients: %v", err)
 			}
-		}()
+		})
 	}
 	wg.Wait()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -172,9 +170,7 @@ func TestSoakClients(t *testing.T) {
 	var rounds atomic.Int64
 	end := time.Now().Add(d)
 	for i := range n {
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
+		wg.Go(func() {
 			for again := 0; ; again++ {
 				k, err := soakClient(t.Context(), addr, first+i, end)
 				rounds.Add(int64(k))
@@ -186,7 +182,7 @@ func TestSoakClients(t *testing.T) {
 					return
 				}
 			}
-		}()
+		})
 	}
 	wg.Wait()
 	fmt.Printf("rounds %d\n", rounds.Load())

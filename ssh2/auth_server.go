@@ -297,7 +297,7 @@ func (s *authServer) refuse(ctx context.Context, probe bool, at *AuthAttempt, v 
 	s.audit(ctx, level, "authentication failure", at, v.Reason)
 	// A probe that no handler saw tells nothing by its time.
 	if !probe || s.auth.None != nil || s.auth.Require != nil {
-		if err := s.delay(ctx); err != nil {
+		if err := s.delay(ctx, probe); err != nil {
 			return err
 		}
 	}
@@ -319,8 +319,11 @@ func announced(methods []string) []string {
 
 // delay waits until the minimum time of a failure is over. Only this
 // connection waits.
-func (s *authServer) delay(ctx context.Context) error {
+func (s *authServer) delay(ctx context.Context, probe bool) error {
 	least := s.auth.MinFailureDelay
+	if probe && s.auth.MinProbeDelay != 0 {
+		least = s.auth.MinProbeDelay
+	}
 	orDefault(&least, DefaultMinFailureDelay)
 	if least < 0 {
 		return nil

@@ -933,6 +933,36 @@ func TestServerMethodsTable(t *testing.T) {
 	}
 }
 
+// MinProbeDelay is for the first "none" alone.
+func TestMinProbeDelay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := authRun{auth: ServerAuth{
+			Password: alicePassword, MinFailureDelay: 100 * time.Millisecond, MinProbeDelay: 4 * time.Millisecond,
+			None: func(_ context.Context, a *AuthAttempt) Verdict {
+				if a.User == "slow" {
+					time.Sleep(5 * time.Millisecond)
+				}
+				return Verdict{}
+			},
+		}}
+		for _, c := range []struct {
+			user string
+			want time.Duration
+		}{{"alice", 4 * time.Millisecond}, {"slow", 8 * time.Millisecond}} {
+			start := time.Now()
+			expectAuth(t, l.run(t, reqNone(c.user)), "failure password")
+			if d := time.Since(start); d != c.want {
+				t.Errorf("%s: %v, want %v", c.user, d, c.want)
+			}
+		}
+		start := time.Now()
+		expectAuth(t, l.run(t, reqPassword("alice", "wrong")), "failure password")
+		if d := time.Since(start); d != 100*time.Millisecond {
+			t.Errorf("a wrong password: %v", d)
+		}
+	})
+}
+
 // The first "none" is free, but what Require takes to look a user up does not
 // show in its answer either.
 func TestCVE_7_2_ProbeWithRequire(t *testing.T) {

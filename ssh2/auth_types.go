@@ -251,6 +251,10 @@ type ServerAuth struct {
 	// makes it the next doubling, so that its time shows as little as possible. Choose more than
 	// checking a password takes. 0 means DefaultMinFailureDelay, negative none.
 	MinFailureDelay time.Duration
+	// MinProbeDelay is the same for the "none" with which clients begin, if None or
+	// Require is set: it delays every login. A handler that does the same work
+	// for all names can do with little. 0 means MinFailureDelay, negative none.
+	MinProbeDelay time.Duration
 	// PublicKeyAlgorithms is a preference list such as "" for those of
 	// Config.Profile, "+ssh-rsa", or names. It is announced in server-sig-algs, and what is not
 	// in it is refused before the key is looked at.
