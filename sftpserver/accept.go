@@ -74,7 +74,7 @@ func (c *crowd) report(total uint64, now time.Time) uint64 {
 // admit makes the connection known, unless there are too many.
 func (e *engine) admit(nc net.Conn) *Connection {
 	s := e.Server
-	most := s.MaxConnections
+	most := e.MaxConnections
 	if most == 0 {
 		most = DefaultMaxConnections
 	}

@@ -28,14 +28,14 @@ const probeDelay = 4 * time.Millisecond
 
 // logins asks the UserAuth event who may log in.
 type logins struct {
-	s       *Server
+	*engine
 	ask     func(*UserAuthEvent)
 	methods []string
 }
 
 // newAuth makes the authentication that asks the UserAuth event. Without one nobody gets in.
-func (s *Server) newAuth() (ssh2.ServerAuth, error) {
-	l := &logins{s: s, ask: s.UserAuth, methods: s.AuthMethods}
+func (e *engine) newAuth() (ssh2.ServerAuth, error) {
+	l := &logins{engine: e, ask: e.UserAuth, methods: e.AuthMethods}
 	if l.methods == nil {
 		l.methods = defaultAuthMethods
 	}
@@ -46,16 +46,16 @@ func (s *Server) newAuth() (ssh2.ServerAuth, error) {
 			return ssh2.ServerAuth{}, fmt.Errorf("sftpserver: authentication methods: %q: none, password, publickey and keyboard-interactive are possible", m)
 		}
 	}
-	if err := checkPrompts(s.KeyboardInteractivePrompts); err != nil {
+	if err := checkPrompts(e.KeyboardInteractivePrompts); err != nil {
 		return ssh2.ServerAuth{}, err
 	}
 	if l.ask == nil {
 		return ssh2.ServerAuth{}, nil
 	}
 	a := ssh2.ServerAuth{
-		MaxTries:            s.MaxAuthAttempts,
+		MaxTries:            e.MaxAuthAttempts,
 		MinProbeDelay:       probeDelay,
-		PublicKeyAlgorithms: s.PublicKeyAlgorithms,
+		PublicKeyAlgorithms: e.PublicKeyAlgorithms,
 		Methods:             l.methods,
 		None:                func(ctx context.Context, a *ssh2.AuthAttempt) ssh2.Verdict { return l.once(ctx, a, "") },
 		Password:            l.once,
@@ -66,7 +66,7 @@ func (s *Server) newAuth() (ssh2.ServerAuth, error) {
 			return l.publicKey(ctx, a, key)
 		}},
 	}
-	if s.FireAuthRequestAfterSig {
+	if e.FireAuthRequestAfterSig {
 		a.Signature = l.signature
 	}
 	return a, nil
@@ -203,7 +203,7 @@ func (l *logins) interactive(ctx context.Context, a *ssh2.AuthAttempt, ask ssh2.
 	d := l.begin(c, a)
 	prompts := d.login.prompts
 	if len(prompts) == 0 {
-		prompts = l.s.KeyboardInteractivePrompts
+		prompts = l.KeyboardInteractivePrompts
 	}
 	if len(prompts) == 0 {
 		// Nothing asked is nothing proven, whatever a handler makes of the closing call.
@@ -211,7 +211,7 @@ func (l *logins) interactive(ctx context.Context, a *ssh2.AuthAttempt, ask ssh2.
 		v.Reason = errors.New("no prompts")
 		return v
 	}
-	answers, err := ask(ctx, &ssh2.Challenge{Instruction: l.s.KeyboardInteractiveMessage, Prompts: prompts})
+	answers, err := ask(ctx, &ssh2.Challenge{Instruction: l.KeyboardInteractiveMessage, Prompts: prompts})
 	if err != nil {
 		return ssh2.Verdict{Reason: err} // which does not count any more
 	}

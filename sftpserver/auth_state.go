@@ -70,7 +70,7 @@ func (s *authState) request(l *logins, a *ssh2.AuthAttempt) *decision {
 	s.offer = nil
 	d := new(decision)
 	if s.user == "" {
-		d.banner = l.s.UserAuthBanner // shown once, unless the event has another
+		d.banner = l.UserAuthBanner // shown once, unless the event has another
 	}
 	switch {
 	case a.User != s.user || a.Service != s.service || len(a.Done) < s.done:

@@ -140,8 +140,8 @@ type GetAttributesEvent struct {
 	FileEvent
 	// Handle is that of the open file for FSTAT, whose Path is what it was opened by; otherwise empty.
 	Handle string
-	Link  bool          // LSTAT: a symbolic link itself
-	Flags sftp.AttrMask // what the client wants to know; 0 in version 3
+	Link   bool          // LSTAT: a symbolic link itself
+	Flags  sftp.AttrMask // what the client wants to know; 0 in version 3
 	// Attrs is the answer: what is in Attrs.Valid of it.
 	Attrs sftp.Attrs
 }

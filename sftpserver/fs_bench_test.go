@@ -23,7 +23,7 @@ func fileWith(handlers string) sftp.File {
 	case "FileRead and FileWrite":
 		s.FileRead, s.FileWrite = func(*FileReadEvent) {}, func(*FileWriteEvent) {}
 	}
-	e := &engine{Server: s, sftp: new(sftp.Server)}
+	e := &engine{Server: s, Options: s.Options, Events: s.Events, sftp: new(sftp.Server)}
 	fsys := e.withEvents(context.Background(), newConnection(e, "1", nil), "alice", sftp.Unsupported{}).(*eventFS)
 	return (&eventFile{File: nullFile{}, fs: fsys}).plain()
 }

@@ -19,10 +19,9 @@ func TestEventsNilCostNothing(t *testing.T) {
 	files := 0
 	for i := range events.NumField() {
 		field := events.Field(i)
-		s := new(Server)
-		e := &engine{Server: s, sftp: new(sftp.Server)}
+		e := &engine{Server: new(Server), sftp: new(sftp.Server)}
 		c := newConnection(e, "1", nil)
-		v := reflect.ValueOf(&s.Events).Elem().Field(i)
+		v := reflect.ValueOf(&e.Events).Elem().Field(i)
 		v.Set(reflect.MakeFunc(field.Type, func([]reflect.Value) []reflect.Value { return nil }))
 		ofFile := false
 		if ev := field.Type.In(0).Elem(); ev.NumField() > 0 {
@@ -38,7 +37,7 @@ func TestEventsNilCostNothing(t *testing.T) {
 		if info.Serial != content {
 			t.Errorf("%s: in order: %v", field.Name, info.Serial)
 		}
-		s.ConcurrentEvents = true
+		e.ConcurrentEvents = true
 		if e.observeFiles(c, &info); info.Serial {
 			t.Errorf("%s: in order with ConcurrentEvents", field.Name)
 		}
@@ -99,9 +98,7 @@ func TestEventsOfPhases(t *testing.T) {
 // while events overlap.
 func TestFileDataBelongsToItsHandler(t *testing.T) {
 	for _, concurrent := range []bool{false, true} {
-		s := new(Server)
-		s.ConcurrentEvents = concurrent
-		e := &engine{Server: s, sftp: new(sftp.Server)}
+		e := &engine{Server: new(Server), Options: Options{ConcurrentEvents: concurrent}, sftp: new(sftp.Server)}
 		c := newConnection(e, "1", nil)
 		events := 0
 		see := func(data *[]byte) {
@@ -110,8 +107,8 @@ func TestFileDataBelongsToItsHandler(t *testing.T) {
 				t.Errorf("concurrent %v: data %v", concurrent, got)
 			}
 		}
-		s.FileRead = func(e *FileReadEvent) { see(&e.Data) }
-		s.FileWrite = func(e *FileWriteEvent) { see(&e.Data) }
+		e.FileRead = func(e *FileReadEvent) { see(&e.Data) }
+		e.FileWrite = func(e *FileWriteEvent) { see(&e.Data) }
 		f := &dataFile{&eventFile{File: idle{c: c, t: t}, fs: e.withEvents(context.Background(), c, "alice", sftp.Unsupported{}).(*eventFS)}}
 		_, _ = f.ReadAt(make([]byte, 1), 0)
 		_, _ = f.WriteAt(make([]byte, 1), 0)

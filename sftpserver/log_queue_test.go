@@ -26,7 +26,7 @@ import (
 // newTestConnection makes a connection of a server that nobody serves.
 func newTestConnection(t *testing.T, s *Server) *Connection {
 	t.Helper()
-	e := &engine{Server: s, out: newOutlets(s)}
+	e := &engine{Server: s, Options: s.Options, Events: s.Events, out: newOutlets(s)}
 	e.lines.engine = e
 	a, b := net.Pipe()
 	t.Cleanup(func() { _, _ = a.Close(), b.Close() })

@@ -13,8 +13,8 @@ import (
 // the server is, those of users while they have sessions, which share them: there may be
 // more users than a process can have directories open.
 type roots struct {
-	s     *Server
-	locks sftp.LockTable // of all: one root may lie inside of another
+	readOnly bool
+	locks    sftp.LockTable // of all: one root may lie inside of another
 
 	mu sync.Mutex
 	by map[rootKey]*root
@@ -28,10 +28,10 @@ type root struct {
 	users int
 }
 
-func newRoots(s *Server) (*roots, error) {
-	r := &roots{s: s, by: make(map[rootKey]*root)}
-	if s.RootDirectory != "" {
-		if _, err := r.open(rootKey{dir: s.RootDirectory}); err != nil {
+func newRoots(o *Options) (*roots, error) {
+	r := &roots{readOnly: o.ReadOnly, by: make(map[rootKey]*root)}
+	if o.RootDirectory != "" {
+		if _, err := r.open(rootKey{dir: o.RootDirectory}); err != nil {
 			return nil, err
 		}
 	}
@@ -56,7 +56,7 @@ func (r *roots) open(key rootKey) (*osfs.FS, error) {
 }
 
 func (r *roots) make(key rootKey) (*osfs.FS, error) {
-	o := osfs.Options{ReadOnly: r.s.ReadOnly, Locks: &r.locks}
+	o := osfs.Options{ReadOnly: r.readOnly, Locks: &r.locks}
 	f, err := osfs.New(key.dir, o)
 	if err != nil || key.home == "" {
 		return f, err

@@ -27,15 +27,15 @@ type Server struct {
 	Options
 	Events
 
-	starts  sync.Mutex    // held by Start
 	refused atomic.Uint64 // because of MaxConnections
 
-	mu      sync.Mutex
-	engine  *engine   // of the last Start; nil before the first
-	engines []*engine // those with connections, or a listener
-	conns   map[string]*Connection
-	lastID  uint64
-	stash   stash
+	mu       sync.Mutex
+	starting bool      // a Start is under way
+	engine   *engine   // of the last Start; nil before the first
+	engines  []*engine // those with connections, or a listener
+	conns    map[string]*Connection
+	lastID   uint64
+	stash    stash
 }
 
 // New returns a Server with the settings at their defaults: unlike the zero
@@ -50,9 +50,12 @@ func (o *Options) setDefaults() {
 	*o = Options{LocalPort: 22, LogLevel: LogInfo}
 }
 
-// An engine is what one Start made: the settings as they were then.
+// An engine is what one Start made. Its Options and Events are those of that moment and stand before those of
+// the Server, which may change again after StopListening while connections are left.
 type engine struct {
 	*Server
+	Options
+	Events
 	listener net.Listener
 	hostKeys []gossh.Signer
 	ssh      *ssh2.Server
@@ -105,13 +108,18 @@ func (s *Server) ListenAndServe(ctx context.Context) error {
 }
 
 func (s *Server) start(listen func() (net.Listener, error)) (*engine, error) {
-	if !s.starts.TryLock() { // to listen may take a look-up
+	s.mu.Lock()
+	if s.starting || s.listening() {
+		s.mu.Unlock()
 		return nil, ErrAlreadyListening
 	}
-	defer s.starts.Unlock()
-	if s.Listening() {
-		return nil, ErrAlreadyListening
-	}
+	s.starting = true // and not the lock all the time: to listen may take a look-up
+	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.starting = false
+	}()
 	e, err := s.newEngine()
 	if err != nil {
 		return nil, err
@@ -141,14 +149,15 @@ func (s *Server) newEngine() (*engine, error) {
 		return nil, ErrNoHostKey
 	}
 	e := &engine{
-		Server: s, hostKeys: hostKeys, out: newOutlets(s), live: 1,
+		Server: s, Options: s.Options, Events: s.Events, hostKeys: hostKeys, out: newOutlets(s), live: 1,
 		stopping: make(chan struct{}), accepted: make(chan struct{}), done: make(chan struct{}),
 	}
+	e.KeyboardInteractivePrompts = slices.Clone(s.KeyboardInteractivePrompts) // of which Config changes single ones
 	e.lines.engine = e
 	if e.clients, err = newClients(&s.Options); err != nil {
 		return nil, err
 	}
-	if e.roots, err = newRoots(s); err != nil {
+	if e.roots, err = newRoots(&e.Options); err != nil {
 		return nil, err
 	}
 	if e.sftp, err = s.newSFTP(e); err != nil {
@@ -199,7 +208,7 @@ func (s *Server) newSSH(e *engine) (*ssh2.Server, error) {
 		ssh.Version = s.ServerVersion[len(prefix):]
 	}
 	var err error
-	if ssh.Auth, err = s.newAuth(); err != nil {
+	if ssh.Auth, err = e.newAuth(); err != nil {
 		return nil, err
 	}
 	if ssh.VersionPattern, err = versionPattern(s.ClientVersionPatterns); err != nil {
@@ -233,7 +242,7 @@ func (s *Server) newSFTP(e *engine) (*sftp.Server, error) {
 		FS: func(ctx context.Context, info sftp.SessionInfo) (sftp.FileSystem, error) {
 			c := connectionOf(ctx)
 			fsys, err := e.fileSystem(ctx, c)
-			if wrap := s.WrapFileSystem; err == nil && wrap != nil {
+			if wrap := e.WrapFileSystem; err == nil && wrap != nil {
 				fsys, err = wrap(ctx, c, fsys)
 			}
 			if err != nil {
@@ -416,11 +425,11 @@ func (s *Server) ExchangeKeys(ctx context.Context, id string) error {
 }
 
 // Reset puts every setting back to its default, as New has them. It leaves the
-// events alone. A Server that listens answers ErrListening.
+// events alone. A Server that listens, or is about to, answers ErrListening.
 func (s *Server) Reset() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.listening() {
+	if s.starting || s.listening() {
 		return ErrListening
 	}
 	s.Options.setDefaults()

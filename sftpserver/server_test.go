@@ -6,6 +6,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -211,5 +212,95 @@ func TestMaxStartups(t *testing.T) {
 	}
 	if _, err := in.RealPath(t.Context(), "."); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestSettingsOfLeftConnections: what is set between StopListening and the next Start is not for the connections
+// that are still there.
+func TestSettingsOfLeftConnections(t *testing.T) {
+	old, next := t.TempDir(), t.TempDir()
+	for _, dir := range []string{old, next} {
+		if err := os.WriteFile(filepath.Join(dir, "f"), []byte(dir), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := sftpserver.New()
+	s.RootDirectory, s.DirListBufferSize = old, 7
+	s.KeyboardInteractivePrompts = []ssh2.Prompt{{Text: "One"}}
+	s.FileOpen = func(*sftpserver.FileOpenEvent) {}
+	start(t, s)
+	conn := dial(t, s)
+	if _, err := conn.Ping(t.Context()); err != nil { // the server knows of the login, too
+		t.Fatal(err)
+	}
+	c, ok := s.Connection("1")
+	if !ok {
+		t.Fatal("no connection")
+	}
+	if err := s.StopListening(); err != nil {
+		t.Fatal(err)
+	}
+	ch, err := conn.Subsystem(t.Context(), "sftp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := sftp.NewClient(t.Context(), ch, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer files.Close()
+	done := make(chan error, 1)
+	go func() { // while requests of the connection are served
+		for range 50 {
+			if got, err := get(t, files, "/f", 1000); err != nil || got != old {
+				done <- fmt.Errorf("%q, %w", got, err)
+				return
+			}
+		}
+		done <- nil
+	}()
+	for _, expr := range []string{"KeyboardInteractivePromptPrompt[0]=Two", "DirListBufferSize=9", "RootDirectory=" + next, "DefaultTimeout=5"} {
+		if _, err := s.Config(expr); err != nil {
+			t.Error(err)
+		}
+	}
+	s.ConcurrentEvents = true
+	s.FileOpen = func(*sftpserver.FileOpenEvent) { t.Error("a handler of later") }
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	for name, want := range map[string]string{"DirListBufferSize": "7", "UserRootDirectory": old, "KeyboardInteractivePrompts": "One,echo=False", "SFTPConnectionTimeout": "60"} {
+		if got, err := s.Config(name + "[1]"); got != want || err != nil {
+			t.Errorf("%s of the connection: %q, %v, want %q", name, got, err, want)
+		}
+	}
+	if c.SetTimeout(0); c.Timeout() != sftpserver.DefaultIOTimeout {
+		t.Errorf("time-out %v", c.Timeout())
+	}
+	s.FileOpen = nil
+	start(t, s)
+	if got, err := get(t, connect(t, s), "/f", 1000); got != next || err != nil {
+		t.Errorf("after the next start: %q, %v", got, err)
+	}
+}
+
+// TestResetWhileStarting: the settings do not change under a Start.
+func TestResetWhileStarting(t *testing.T) {
+	s := sftpserver.New()
+	for range 20 {
+		began := make(chan struct{})
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			close(began)
+			_ = s.Reset() // which may be first, or not be possible any more
+		}()
+		<-began
+		err := s.Serve(newMemory())
+		if err != nil && !errors.Is(err, sftpserver.ErrNoHostKey) {
+			t.Error(err)
+		}
+		<-done
+		_ = s.Close()
 	}
 }
