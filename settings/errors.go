@@ -10,10 +10,14 @@ import (
 type NameError struct {
 	Name string // as given
 	Near string // the known name most like it, "" if none is
+	Hint string // where in the file a setting of this name may stand, "" if nowhere
 }
 
 func (e *NameError) Error() string {
 	text := "settings: unknown setting " + quoted(e.Name)
+	if e.Hint != "" {
+		return text + " here: " + e.Hint
+	}
 	if e.Near != "" {
 		text += "; did you mean " + e.Near + "?"
 	}

@@ -30,7 +30,7 @@ const (
 // The error is of type [Faults] if the file is at fault, and has all of its faults,
 // up to a hundred; o has then some of the settings and should be thrown away.
 func (t *Table[T]) Load(o *T, r io.Reader, file string, sections ...Section) error {
-	l := loader{file: file, sections: sections}
+	l := loader{file: file, sections: sections, knows: t.knows}
 	l.into(t.receiver(o))
 	in := bufio.NewScanner(r)
 	in.Buffer(make([]byte, 0, 4096), maxLine)
@@ -60,6 +60,7 @@ func (t *Table[T]) Load(o *T, r io.Reader, file string, sections ...Section) err
 // A Section is a kind of block in a file: see [Block].
 type Section interface {
 	keyword() string
+	knows(name string) bool
 	begin(arg string) (receiver, error)
 	doc() string
 	markdown(w io.Writer, level string) error
@@ -89,6 +90,8 @@ type Block[U any] struct {
 
 func (b *Block[U]) keyword() string { return b.Keyword }
 func (b *Block[U]) doc() string     { return b.Doc }
+
+func (b *Block[U]) knows(name string) bool { return b.Table.knows(name) }
 
 func (b *Block[U]) markdown(w io.Writer, level string) error { return b.Table.markdown(w, level) }
 
@@ -143,6 +146,7 @@ type loader struct {
 	file     string
 	line     int
 	sections []Section
+	knows    func(name string) bool // before the first section
 	faults   Faults
 
 	now   receiver       // of the block that is read
@@ -191,11 +195,28 @@ func (l *loader) take(text string) error {
 	if !said.given {
 		return &SyntaxError{fmt.Sprintf("%s has no value; an empty one is written %s=", quoted(said.name), said.name)}
 	}
-	return l.now.set(said.name, said.value, func(full string) int {
+	err = l.now.set(said.name, said.value, func(full string) int {
 		line := l.seen[full]
 		if line == 0 {
 			l.seen[full] = l.line
 		}
 		return line
 	})
+	if e, ok := errors.AsType[*NameError](err); ok {
+		e.Hint = l.elsewhere(said.name)
+	}
+	return err
+}
+
+// elsewhere says where the setting may stand that may not stand here, if anywhere.
+func (l *loader) elsewhere(name string) string {
+	for _, s := range l.sections {
+		if s.knows(name) {
+			return fmt.Sprintf("it stands behind %s, in a block", s.keyword())
+		}
+	}
+	if l.first > 0 && l.knows(name) {
+		return "it stands in front of the first block"
+	}
+	return ""
 }

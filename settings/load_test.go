@@ -184,7 +184,7 @@ Root=/d
 	want := []string{
 		`d.conf:2: Max: bad value "10": want 0 to 9`, // and not besides that alice has no Root
 		`d.conf:3: user "bob" has no Root`,
-		`d.conf:7: unknown setting "Count"`,
+		`d.conf:7: unknown setting "Count" here: it stands in front of the first block`,
 		`d.conf:8: user "carol" has a block already`,
 		`d.conf:9: unknown setting "Rooot"; did you mean Root?`,
 		`d.conf:11: Max is set a second time, after line 10`,
@@ -198,6 +198,16 @@ Root=/d
 	}
 	if last := all[len(all)-1]; last.Name != "dave d" || last.Root != "/d" {
 		t.Errorf("%+v", last)
+	}
+}
+
+// TestLoadMisplaced: a setting of blocks in front of them is told where it belongs.
+func TestLoadMisplaced(t *testing.T) {
+	var all []*user
+	err := table.Load(&options{}, strings.NewReader("Max 1\nRooot /x\n"), "f.conf", users(&all))
+	want := "settings: f.conf:1: unknown setting \"Max\" here: it stands behind User, in a block\nf.conf:2: unknown setting \"Rooot\""
+	if err == nil || err.Error() != want {
+		t.Errorf("%v\nwant %s", err, want)
 	}
 }
 

@@ -141,6 +141,12 @@ func (t *Table[T]) find(name string) (r *Row[T], index string, err error) {
 	return nil, "", &NameError{Name: bare, Near: nearest(bare, t.names)}
 }
 
+// knows tells whether there is a setting of that name.
+func (t *Table[T]) knows(name string) bool {
+	_, _, err := t.find(name)
+	return err == nil
+}
+
 // cutIndex takes Name[index] apart. An index is not empty and has no bracket.
 func cutIndex(name string) (bare, index string, indexed, ok bool) {
 	name = strings.Trim(name, blanks)
