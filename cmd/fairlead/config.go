@@ -247,16 +247,19 @@ func (c *config) directory(name string) (string, error) {
 	dir := c.path(name)
 	info, err := c.disk.stat(dir)
 	if err != nil {
-		return "", bareFile(err)
+		return "", fmt.Errorf("%s: %w", dir, bareFile(err))
 	}
 	if !info.IsDir() {
-		return "", errors.New("is not a directory")
+		return "", fmt.Errorf("%s: is not a directory", dir)
 	}
 	return dir, nil
 }
 
 func (c *config) addHostKey(name string) error {
 	signers, err := c.disk.hostKeys([]string{name}, c.log)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("host key: %s: no such file; without this line one is made and kept, and ssh-keygen -t ed25519 -N '' -f %s makes it, too", name, name)
+	}
 	if err != nil {
 		return err
 	}

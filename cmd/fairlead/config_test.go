@@ -145,7 +145,11 @@ func TestCVE_10_8_ConfigFaults(t *testing.T) {
 	for text, want := range map[string][]string{
 		"MaxConection 5": {`f.conf:1: unknown setting "MaxConection"; did you mean MaxConnections?`},
 		"LocalPort 70000\nLogLevel loud\nLogFormat xml\nRootDirectory /missing": {
-			"f.conf:1: LocalPort", "f.conf:2: LogLevel", "f.conf:3: LogFormat", "f.conf:4: RootDirectory: file does not exist",
+			"f.conf:1: LocalPort", "f.conf:2: LogLevel", "f.conf:3: LogFormat", "f.conf:4: RootDirectory: /missing: file does not exist",
+		},
+		"PasswordHash x\nUser a\nRootDirectory /srv\nLocalPort 22\nPasswordHash " + goodHash: {
+			`f.conf:1: unknown setting "PasswordHash" here: it stands behind User, in a block`,
+			`f.conf:4: unknown setting "LocalPort" here: it stands in front of the first block`,
 		},
 		"SSHEncryptionAlgorithms aes128-gcm@openssh.com,aes999": {"f.conf:1: SSHEncryptionAlgorithms"},
 		"BlockedClients 10.0.0.0/99":                            {"f.conf:1: BlockedClients"},
@@ -161,8 +165,8 @@ func TestCVE_10_8_ConfigFaults(t *testing.T) {
 			`f.conf:7: user "a" has a block already`,
 		},
 		"User a\nPasswordHash secret\nPublicKey x\nAuthorizedKeysFile none\nRequiredMethods gssapi\nSourceAddress host\nRootDirectory /missing\nHomeDir here\nAllow red\nDeny INIT\nRule /x\nRule read [\nRefuseNames [\nMaxFileSize -1\nQuota x\nMaxSessions -1\nShell /bin/sh\nPasswordHash " + goodHash: {
-			"f.conf:2: PasswordHash: not a hash", "f.conf:3: PublicKey", "f.conf:4: AuthorizedKeysFile: file does not exist",
-			`f.conf:5: RequiredMethods: "gssapi"`, `f.conf:6: SourceAddress: "host"`, "f.conf:7: RootDirectory: file does not exist", "f.conf:8: HomeDir",
+			"f.conf:2: PasswordHash: not a hash", "f.conf:3: PublicKey", "f.conf:4: AuthorizedKeysFile: none: file does not exist",
+			`f.conf:5: RequiredMethods: "gssapi"`, `f.conf:6: SourceAddress: "host"`, "f.conf:7: RootDirectory: /missing: file does not exist", "f.conf:8: HomeDir",
 			"f.conf:9: Allow", "f.conf:10: Deny", "f.conf:11: Rule", "f.conf:12: Rule", "f.conf:13: RefuseNames", "f.conf:14: MaxFileSize",
 			"f.conf:15: Quota", "f.conf:16: MaxSessions", `f.conf:17: unknown setting "Shell"`, "f.conf:18: PasswordHash is set a second time",
 		},

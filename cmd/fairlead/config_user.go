@@ -70,7 +70,7 @@ var userTable = settings.New(nil, rowsOf(groupUser, settings.Runtime, []settings
 			name := u.config.path(v)
 			data, err := u.config.disk.read(name, maxKeyFile)
 			if err != nil {
-				return bareFile(err)
+				return fmt.Errorf("%s: %w", name, bareFile(err))
 			}
 			keys, err := parseAuthorizedKeys(data)
 			if err != nil {
