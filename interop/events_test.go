@@ -413,8 +413,8 @@ func golden(t *testing.T, file, version, got string) {
 // fields are the exported fields of a struct, embedded ones as one.
 func fields(typ reflect.Type) func(func(reflect.StructField) bool) {
 	return func(yield func(reflect.StructField) bool) {
-		for i := range typ.NumField() {
-			if f := typ.Field(i); f.IsExported() && !yield(f) {
+		for f := range typ.Fields() {
+			if f.IsExported() && !yield(f) {
 				return
 			}
 		}

@@ -67,8 +67,9 @@ func (a *Attrs) timeOf(which AttrMask) *time.Time {
 		return &a.Ctime
 	case AttrBirth:
 		return &a.Birth
+	default:
+		return nil
 	}
-	return nil
 }
 
 // Millis answers a time in milliseconds since 1970-01-01 UTC. which is one of AttrAtime,

@@ -522,7 +522,8 @@ func TestEveryStatusReachesTheClient(t *testing.T) {
 	for v := fxp.V3; v <= fxp.V6; v++ {
 		play(t, srv, sftp.SessionInfo{}, func(p *peer) {
 			p.init(v)
-			for code = 0; code < 40; code++ {
+			for i := range 40 {
+				code = sftp.Code(i)
 				for _, m := range []fxp.Message{
 					&fxp.Path{T: fxp.TypeRemove, Path: "/x"}, mkdirOf(v, "/x"),
 					openOf(v, "/x", fxp.OpenRead), &fxp.Path{T: fxp.TypeOpendir, Path: "/x"}, &fxp.Stat{V: v, T: fxp.TypeLstat, Path: "/x"},

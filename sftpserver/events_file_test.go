@@ -2,6 +2,7 @@ package sftpserver_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -344,7 +345,7 @@ func get(t testing.TB, c *sftp.Client, name string, n int) (string, error) {
 	defer f.Close()
 	p := make([]byte, n)
 	m, err := f.ReadAt(p, 0)
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		err = nil
 	}
 	return string(p[:m]), err
@@ -393,7 +394,7 @@ func TestFileReadEvent(t *testing.T) {
 			t.Fatal(err)
 		}
 		check(t, r.take("FileRead"), params{"path": "/f", "handle": "2", "fileOffset": "3", "length": "4", "data": "3456"})
-		if n, err := f.ReadAt(make([]byte, 4), 20); n != 0 || err != io.EOF {
+		if n, err := f.ReadAt(make([]byte, 4), 20); n != 0 || !errors.Is(err, io.EOF) {
 			t.Fatal(n, err)
 		}
 		check(t, r.take("FileRead"), params{"path": "/f", "handle": "2", "fileOffset": "20", "length": "4", "statusCode": "1"})

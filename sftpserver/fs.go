@@ -146,7 +146,7 @@ func (e *FileEvent) answer(preset sftp.Code, err error) error {
 // supplied is once's answer for events whose result the handler can supply: doing that makes a
 // success of a failure whose Status was left alone.
 func supplied(base *FileEvent, preset, err error, filled bool) error {
-	if err != nil && err != error(errHandler) && preset != nil && filled && base.Status == sftp.CodeOf(preset) {
+	if err != nil && !errors.Is(err, errHandler) && preset != nil && filled && base.Status == sftp.CodeOf(preset) {
 		return nil
 	}
 	return err

@@ -214,7 +214,8 @@ func (d *dataFile) observeRead(p []byte, off int64, n int, err error) (int, erro
 
 // WriteAt is FileWrite.
 func (d *dataFile) WriteAt(p []byte, off int64) (int, error) {
-	n, err := 0, error(nil)
+	var n int
+	var err error
 	if d.fs.FileWrite == nil {
 		n, err = d.File.WriteAt(p, off)
 	} else {

@@ -74,16 +74,16 @@ func TestEventsNilCostNothing(t *testing.T) {
 func TestEventsOfPhases(t *testing.T) {
 	twice := map[string]bool{}
 	events := reflect.TypeFor[Events]()
-	for i := range events.NumField() {
-		ev := events.Field(i).Type.In(0).Elem()
+	for f := range events.Fields() {
+		ev := f.Type.In(0).Elem()
 		if _, ok := ev.FieldByName("Before"); ok {
-			twice[events.Field(i).Name] = true
+			twice[f.Name] = true
 			if _, ok := ev.FieldByName("Handled"); !ok && ev != reflect.TypeFor[DirListEvent]() {
 				t.Errorf("%s cannot be handled", ev.Name())
 			}
 		}
 	}
-	for _, name := range strings.Fields("DirCreate DirList DirRemove FileOpen FileRemove FileRename FileWrite SetAttributes LinkCreate") {
+	for name := range strings.FieldsSeq("DirCreate DirList DirRemove FileOpen FileRemove FileRename FileWrite SetAttributes LinkCreate") {
 		if !twice[name] {
 			t.Errorf("%s is not delivered twice", name)
 		}

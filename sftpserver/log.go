@@ -2,6 +2,7 @@ package sftpserver
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"strconv"
 	"strings"
@@ -107,7 +108,7 @@ func (l *line) record(log *slog.Logger) {
 		r := slog.NewRecord(l.at, l.grade, l.text, 0)
 		r.AddAttrs(l.whose(attrs)...)
 		r.AddAttrs(attrs...)
-		if p, ok := l.err.(*PanicError); ok {
+		if p, ok := errors.AsType[*PanicError](l.err); ok {
 			r.AddAttrs(slog.String("stack", string(p.Stack)))
 		}
 		_ = h.Handle(ctx, r)
@@ -168,6 +169,7 @@ func data(v slog.Value) slog.Value {
 		return slog.StringValue(clean(v.String()))
 	case slog.KindDuration:
 		return slog.StringValue(v.Duration().Round(time.Microsecond).String())
+	default:
+		return v
 	}
-	return v
 }

@@ -195,8 +195,7 @@ func TestLogOverflow(t *testing.T) {
 	c := dial(t, s)
 	for range 3000 {
 		if _, err := c.Request(t.Context(), "nothing@example.com", true, nil); err != nil {
-			var no *ssh2.RequestError
-			if !errors.As(err, &no) {
+			if _, no := errors.AsType[*ssh2.RequestError](err); !no {
 				t.Fatal(err)
 			}
 		}

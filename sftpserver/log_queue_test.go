@@ -88,7 +88,6 @@ func TestQueueOverflow(t *testing.T) {
 				t.Fatalf("%d: %q, want %q", at+i, got[at+i], want)
 			}
 		}
-		at += notes
 		told := maxLines - kept - notes
 		if len(got) != 1+maxLines+1 || !strings.Contains(got[len(got)-1], "lines lost: code 10055") {
 			t.Errorf("%d lines, the last %q", len(got), got[len(got)-1])

@@ -285,7 +285,7 @@ func (s *scratch) records(t *testing.T) (out []map[string]any) {
 	t.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, text := range strings.Split(strings.TrimSpace(s.String()), "\n") {
+	for text := range strings.SplitSeq(strings.TrimSpace(s.String()), "\n") {
 		var r map[string]any
 		if err := json.Unmarshal([]byte(text), &r); err != nil {
 			t.Fatal(err)
@@ -411,7 +411,7 @@ func TestCVE_9_1_LogMasksSecrets(t *testing.T) {
 				}
 			}
 			// Nor how long a password is.
-			for _, line := range strings.Split(all, "\n") {
+			for line := range strings.SplitSeq(all, "\n") {
 				if strings.Contains(line, `"password" (secret)`) && strings.Contains(line, "octets") && !tt.show {
 					t.Errorf("the length is told: %q", line)
 				}

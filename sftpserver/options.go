@@ -187,8 +187,9 @@ func (f IPFamily) network() string {
 		return "tcp6"
 	case IPv4And6:
 		return "tcp"
+	default:
+		return "tcp4"
 	}
-	return "tcp4"
 }
 
 // LogLevel says how much is logged.

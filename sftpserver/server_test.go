@@ -304,3 +304,30 @@ func TestResetWhileStarting(t *testing.T) {
 		_ = s.Close()
 	}
 }
+
+// TestExchangeKeys: new keys are in use when the method returns, and an unknown connection is told so.
+func TestExchangeKeys(t *testing.T) {
+	s := sftpserver.New()
+	s.RootDirectory = t.TempDir()
+	start(t, s)
+	client := dial(t, s)
+	if _, err := client.Subsystem(t.Context(), "sftp"); err != nil { // and the server knows of the login
+		t.Fatal(err)
+	}
+	c, ok := s.Connection("1")
+	if !ok {
+		t.Fatal("no connection 1")
+	}
+	before := c.Info().KeyExchanges
+	if err := s.ExchangeKeys(t.Context(), "1"); err != nil {
+		t.Fatal(err)
+	}
+	if n := c.Info().KeyExchanges; n != before+1 {
+		t.Errorf("%d key exchanges, before %d", n, before)
+	}
+	for _, err := range []error{s.ExchangeKeys(t.Context(), "7"), s.Disconnect("7")} {
+		if !errors.Is(err, sftpserver.ErrUnknownConnection) || sftpserver.ErrorCode(err) != 126 {
+			t.Errorf("of a connection that is not there: %v", err)
+		}
+	}
+}
