@@ -105,6 +105,8 @@ func TestSoak(t *testing.T) {
 		}
 	}
 	s.MaxConnections = conns + 10
+	s.LoginTimeout = 5 * time.Minute
+	s.MaxStartups = conns + 10 // they all come at once
 	start(t, s)
 
 	const perProcess = 250
@@ -177,9 +179,11 @@ func TestSoakClients(t *testing.T) {
 				switch {
 				case err == nil && time.Now().After(end):
 					return
-				case err != nil && again > 20:
+				case err != nil && again > 100:
 					t.Errorf("client %d: %v", first+i, err)
 					return
+				case err != nil:
+					<-time.After(time.Duration(again) * 10 * time.Millisecond)
 				}
 			}
 		})
@@ -192,7 +196,7 @@ func TestSoakClients(t *testing.T) {
 func soakClient(ctx context.Context, addr string, id int, end time.Time) (rounds int, err error) {
 	conn, err := ssh2.Dial(ctx, "tcp", addr, &ssh2.ClientConfig{
 		User: fmt.Sprint("user", id), Auth: []ssh2.AuthMethod{ssh2.Password("secret")}, HostKey: gossh.InsecureIgnoreHostKey(),
-		Config: ssh2.Config{Timeouts: ssh2.Timeouts{Kex: 5 * time.Minute}},
+		Config: ssh2.Config{Timeouts: ssh2.Timeouts{Ident: 5 * time.Minute, Kex: 5 * time.Minute}},
 	})
 	if err != nil {
 		return 0, err
