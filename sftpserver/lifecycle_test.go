@@ -24,11 +24,22 @@ import (
 func TestShutdownInEveryPhase(t *testing.T) {
 	// Each brings a connection into a phase, and returns what waits for its end.
 	ends := func(nc net.Conn) func() { return func() { _, _ = io.Copy(io.Discard, nc) } }
+	// began waits until SSH has: by then the connection is accepted, and Connected was delivered.
+	began := func(t *testing.T, nc net.Conn) {
+		if _, err := io.ReadFull(nc, make([]byte, len("SSH-2.0-"))); err != nil {
+			t.Fatal(err)
+		}
+	}
 	phases := map[string]func(t *testing.T, s *sftpserver.Server, reached <-chan string) func(){
-		"before ident": func(t *testing.T, s *sftpserver.Server, _ <-chan string) func() { return ends(dialTCP(t, s)) },
+		"before ident": func(t *testing.T, s *sftpserver.Server, _ <-chan string) func() {
+			nc := dialTCP(t, s)
+			began(t, nc)
+			return ends(nc)
+		},
 		"key exchange": func(t *testing.T, s *sftpserver.Server, _ <-chan string) func() {
 			nc := dialTCP(t, s)
 			_, _ = fmt.Fprintf(nc, "SSH-2.0-x\r\n")
+			began(t, nc)
 			return ends(nc)
 		},
 		"authentication": func(t *testing.T, s *sftpserver.Server, _ <-chan string) func() {
