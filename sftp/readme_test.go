@@ -74,6 +74,18 @@ func (f pages) Open(_ context.Context, name string, how *sftp.OpenHow) (sftp.Fil
 	return page{text: text}, nil
 }
 
+func (f pages) OpenDir(ctx context.Context, name string) (sftp.Dir, error) {
+	if name, err := sftp.CleanPath(name); err != nil || name != "/" {
+		return nil, fs.ErrNotExist
+	}
+	var list []sftp.Entry
+	for name, text := range f.texts {
+		attrs, _ := page{text: text}.Stat(ctx, 0)
+		list = append(list, sftp.Entry{Name: strings.TrimPrefix(name, "/"), Attrs: *attrs})
+	}
+	return sftp.Listing(list), nil
+}
+
 func (f pages) Stat(ctx context.Context, name string, _ sftp.StatOpt) (*sftp.Attrs, error) {
 	if name, err := sftp.CleanPath(name); err == nil && name == "/" {
 		return &sftp.Attrs{Valid: sftp.AttrMode, Mode: sftp.ModeDir | 0o555}, nil

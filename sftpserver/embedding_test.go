@@ -109,9 +109,8 @@ func TestEmbeddingOwnRoots(t *testing.T) {
 // TestEmbeddingQuota runs the quota of docs/embedding.md.
 func TestEmbeddingQuota(t *testing.T) {
 	s := sftpserver.New()
-	if err := limited(s, t.TempDir(), 100); err != nil {
-		t.Fatal(err)
-	}
+	s.RootDirectory = t.TempDir()
+	limited(s, 100)
 	start(t, s)
 	c := connect(t, s)
 	if _, err := c.Put(t.Context(), "/small", io.LimitReader(neverEnding{}, 60), sftp.TransferOptions{}); err != nil {

@@ -1,6 +1,7 @@
 package sftpserver_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -8,13 +9,15 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 
 	gossh "golang.org/x/crypto/ssh"
 
+	"github.com/fairlead-ssh/fairlead/certstore"
 	"github.com/fairlead-ssh/fairlead/keys"
 	"github.com/fairlead-ssh/fairlead/sftp"
-	"github.com/fairlead-ssh/fairlead/sftp/osfs"
 	"github.com/fairlead-ssh/fairlead/sftpserver"
 	"github.com/fairlead-ssh/fairlead/ssh2"
 )
@@ -109,7 +112,7 @@ func ownRoots(s *sftpserver.Server, base string, passwords map[string]string) {
 // uploads calls done for each file that a client has written and closed, and never for one that was cut off.
 func uploads(s *sftpserver.Server, done func(user, path string, octets int64)) {
 	s.FileClose = func(e *sftpserver.FileCloseEvent) {
-		if e.Written > 0 && e.Complete {
+		if e.Writes && e.Complete { // also if nothing was written: a new, empty file
 			done(e.User, e.Path, e.Written)
 		}
 	}
@@ -132,23 +135,67 @@ func noPrograms(s *sftpserver.Server) {
 	}
 }
 
-// limited serves dir and lets it hold so many octets.
-func limited(s *sftpserver.Server, dir string, octets int64) error {
-	tree, err := osfs.New(dir, osfs.Options{})
-	if err != nil {
-		return err
-	}
-	quota, err := sftp.NewQuota("/", sftp.Usage{Bytes: octets}, nil)
-	if err != nil {
-		return err
-	}
-	if err := quota.Scan(context.Background(), tree, 1_000_000); err != nil {
-		return err
-	}
-	s.FileSystem = func(context.Context, *sftpserver.Connection) (sftp.FileSystem, error) {
-		return quota.Wrap(tree), nil
+// fromStores has host keys of a PFX and of a Java key store.
+func fromStores(s *sftpserver.Server, pfx, jks string, password []byte) error {
+	for _, file := range []string{pfx, jks} {
+		c, err := certstore.Load(certstore.Auto, file, password, "*") // or "CN=sftp.example.com", or an alias
+		if err != nil {
+			return err // which store, and what is wrong with it
+		}
+		signers, err := c.Signers()
+		if err != nil {
+			return err
+		}
+		s.HostKeys = append(s.HostKeys, signers...)
 	}
 	return nil
+}
+
+// fromFile reads settings from a file, and one that the file must not change.
+func fromFile(s *sftpserver.Server, name string) error {
+	f, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := s.LoadSettings(f, name); err != nil {
+		return err // all faults, with their lines
+	}
+	_, err = s.Config("MaxConnections=50")
+	return err
+}
+
+// readers lets some users look and read, and no more.
+func readers(s *sftpserver.Server, names ...string) {
+	login := s.UserAuth
+	s.UserAuth = func(e *sftpserver.UserAuthEvent) {
+		login(e)
+		if slices.Contains(names, e.User) {
+			e.Policy = &sftp.Policy{Allow: []string{"readonly"}}
+		}
+	}
+}
+
+// limited lets each user's directory hold so many octets.
+func limited(s *sftpserver.Server, octets int64) {
+	var mu sync.Mutex
+	quotas := map[string]*sftp.Quota{} // sessions in the same directory share one
+	s.WrapFileSystem = func(ctx context.Context, c *sftpserver.Connection, tree sftp.FileSystem) (sftp.FileSystem, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		dir := cmp.Or(c.UserRootDirectory(), s.RootDirectory)
+		if quotas[dir] == nil {
+			quota, err := sftp.NewQuota("/", sftp.Usage{Bytes: octets}, nil)
+			if err != nil {
+				return nil, err
+			}
+			if err := quota.Scan(ctx, tree, 0); err != nil { // what is there already
+				return nil, err
+			}
+			quotas[dir] = quota
+		}
+		return quotas[dir].Wrap(tree), nil
+	}
 }
 
 // Example serves a directory that must not hold programs and tells what was uploaded.
