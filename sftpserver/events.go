@@ -56,11 +56,11 @@ type Events struct {
 	FileRemove func(*FileRemoveEvent)
 	// FileRename: RENAME. Twice.
 	FileRename func(*FileRenameEvent)
-	// GetAttributes: STAT, LSTAT and FSTAT. Once.
+	// GetAttributes: STAT, LSTAT, FSTAT, and REALPATH with attributes. Once.
 	GetAttributes func(*GetAttributesEvent)
 	// SetAttributes: SETSTAT and FSETSTAT. Twice.
 	SetAttributes func(*SetAttributesEvent)
-	// ResolvePath: REALPATH. Once.
+	// ResolvePath: REALPATH and expand-path@openssh.com. Once.
 	ResolvePath func(*ResolvePathEvent)
 	// LinkRead: READLINK. Once.
 	LinkRead func(*LinkReadEvent)

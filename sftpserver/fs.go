@@ -379,7 +379,21 @@ func (f *eventFS) RealPath(ctx context.Context, name string, opt sftp.RealPathOp
 			err = nil
 		}
 	}
-	if f.ResolvePath == nil || bad != nil || sftp.RequestName(ctx) != "REALPATH" {
+	if bad != nil {
+		return real, a, err
+	}
+	if !f.empty && a != nil && err == nil {
+		// The attributes are as much those of the name as if they had been asked for by STAT.
+		if a, err = f.attributes(ctx, path, "", false, a, nil); opt.Control == sftp.RealPathStatIf {
+			err = nil
+		}
+	}
+	switch sftp.RequestName(ctx) {
+	case "REALPATH", "expand-path@openssh.com":
+	default:
+		return real, a, err
+	}
+	if f.ResolvePath == nil {
 		return real, a, err
 	}
 	ev := &ResolvePathEvent{FileEvent: f.about(ctx, path), RealPath: real}
