@@ -24,8 +24,11 @@ type login struct {
 }
 
 // check says why the user cannot have these directories. A name such as "../root" in what a handler put together
-// would lead elsewhere.
+// would lead elsewhere. Once path.Join did that there is nothing left to be seen of ".." in the result: such
+// names have no directories at all.
 func (g *login) check(user string) error {
+	slashed := strings.ReplaceAll(user, `\`, "/")
+	lost := slices.ContainsFunc(strings.Split(slashed, "/"), func(e string) bool { return e == "" || e == "." || e == ".." })
 	for _, d := range []struct{ what, dir string }{{"home directory", g.home}, {"root directory", filepath.ToSlash(g.root)}} {
 		var why string
 		switch {
@@ -33,6 +36,8 @@ func (g *login) check(user string) error {
 			why = "NUL"
 		case slices.Contains(strings.Split(d.dir, "/"), ".."):
 			why = `".."`
+		case lost && d.dir != "":
+			why = "a user's name that path.Join would lose"
 		case strings.ContainsAny(user, `/\`) && strings.Contains(d.dir, filepath.ToSlash(user)):
 			why = "a user's name with a slash"
 		default:
