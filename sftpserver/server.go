@@ -246,7 +246,7 @@ func (s *Server) newSFTP(e *engine) (*sftp.Server, error) {
 				fsys, err = wrap(ctx, c, fsys)
 			}
 			if err != nil {
-				return nil, err
+				return nil, fmt.Errorf("sftpserver: file system of the session: %w", err)
 			}
 			return e.withEvents(ctx, c, info.User, fsys), nil
 		},

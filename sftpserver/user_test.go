@@ -3,6 +3,7 @@ package sftpserver_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/fairlead-ssh/fairlead/sftp"
@@ -43,7 +44,8 @@ func TestWrapFileSystem(t *testing.T) {
 		t.Fatal(err)
 	}
 	ended := make(chan struct{})
-	refuse := false
+	refuse, told := false, make(chan error, 1)
+	s.Error = func(e *sftpserver.ErrorEvent) { told <- e.Err }
 	s.WrapFileSystem = func(ctx context.Context, c *sftpserver.Connection, fsys sftp.FileSystem) (sftp.FileSystem, error) {
 		if refuse || c.User() != "alice" {
 			return nil, sftp.CodePermissionDenied
@@ -70,5 +72,8 @@ func TestWrapFileSystem(t *testing.T) {
 	}
 	if _, err := sftp.NewClient(t.Context(), ch, nil); err == nil {
 		t.Error("a session that was refused began")
+	}
+	if err := <-told; !errors.Is(err, sftp.CodePermissionDenied) || !strings.HasPrefix(err.Error(), "sftpserver: file system of the session: ") {
+		t.Errorf("the Error event was told %v", err)
 	}
 }
