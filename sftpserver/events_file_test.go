@@ -394,10 +394,10 @@ func TestFileReadEvent(t *testing.T) {
 			t.Fatal(err)
 		}
 		check(t, r.take("FileRead"), params{"path": "/f", "handle": "2", "fileOffset": "3", "length": "4", "data": "3456"})
-		if n, err := f.ReadAt(make([]byte, 4), 20); n != 0 || !errors.Is(err, io.EOF) {
+		if n, err := f.ReadAt(make([]byte, 5), 20); n != 0 || !errors.Is(err, io.EOF) {
 			t.Fatal(n, err)
 		}
-		check(t, r.take("FileRead"), params{"path": "/f", "handle": "2", "fileOffset": "20", "length": "4", "statusCode": "1"})
+		check(t, r.take("FileRead"), params{"path": "/f", "handle": "2", "fileOffset": "20", "length": "5", "statusCode": "1"})
 	})
 }
 

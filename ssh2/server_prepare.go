@@ -2,6 +2,7 @@ package ssh2
 
 import (
 	"context"
+	"errors"
 	"net"
 	"regexp"
 
@@ -52,6 +53,9 @@ func (s *Server) transportFor(c *ConnConfig, later bool) (*transport.Config, err
 	o, err := c.resolve(gss...)
 	if err != nil {
 		return nil, err
+	}
+	if len(signers()) > 0 && len(gss) == 0 && s.AlgorithmsFor == nil && len(transport.Signable(o.hostKeys, signers())) == 0 {
+		return nil, &ConfigError{"host key algorithms", errors.New("no host key signs by any of them")}
 	}
 	names, err := sigAlgs(&c.Auth, c.Profile)
 	if err != nil {

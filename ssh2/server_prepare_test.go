@@ -335,3 +335,25 @@ func TestPrepareBringsHostKeys(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Host keys that sign by none of the algorithms named are a fault of the configuration: nobody could
+// connect.
+func TestHostKeysFitAlgorithms(t *testing.T) {
+	s := testServer(nil) // its key is of type ssh-ed25519
+	s.HostKeyAlgorithms = "rsa-sha2-512,rsa-sha2-256"
+	var ce *ConfigError
+	if err := s.Check(); !errors.As(err, &ce) {
+		t.Errorf("%v", err)
+	}
+	s = testServer(nil)
+	s.HostKeyAlgorithms = "rsa-sha2-512,ssh-ed25519"
+	if err := s.Check(); err != nil {
+		t.Error(err)
+	}
+	s = testServer(nil)
+	s.HostKeyAlgorithms = "rsa-sha2-512"
+	s.AlgorithmsFor = func(ConnMeta) (*AlgorithmLists, error) { return nil, nil } // may name others
+	if err := s.Check(); err != nil {
+		t.Error(err)
+	}
+}

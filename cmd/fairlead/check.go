@@ -110,9 +110,8 @@ func faultText(name string, err error, lines []string) string {
 // again. Nothing listens meanwhile.
 func (c *config) tryStart() error {
 	d := newDaemon(c, io.Discard)
-	l := &deaf{closed: make(chan struct{})}
-	if err := d.server.Serve(l); err != nil {
-		return errors.Join(err, l.Close())
+	if err := d.server.Serve(&deaf{closed: make(chan struct{})}); err != nil {
+		return err
 	}
 	return d.server.Close()
 }

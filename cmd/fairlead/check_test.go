@@ -56,6 +56,15 @@ func TestCheck(t *testing.T) {
 		t.Error("a value that may be a password is shown")
 	}
 
+	// What the component finds, whose listener is closed by then.
+	write("RootDirectory DIR\nHostKeyFile hk\nSSHPublicKeyAlgorithms rsa-sha2-256\nUser alice\n  PasswordHash " + goodHash + "\n")
+	for _, args := range [][]string{{"check", file}, {"serve", "--config", file, "--listen", "127.0.0.1:0"}} {
+		r := command(t, nil, args...)
+		if r.status == statusOK || !strings.Contains(r.stderr, "no host key signs by any of them") || strings.Contains(r.stderr, "closed") {
+			t.Errorf("%v: %+v", args, r)
+		}
+	}
+
 	// What only the whole can tell.
 	write("RootDirectory DIR\nHostKeyFile hk\n")
 	if r := command(t, nil, "check", file); r.status != statusFailed || !strings.Contains(r.stderr, "nobody could log in") {

@@ -77,8 +77,8 @@ func start(o *options, stderr io.Writer) (*daemon, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--listen %q: %w", o.listen, bare(err))
 	}
-	if err := s.Serve(l); err != nil {
-		return nil, errors.Join(err, l.Close())
+	if err := s.Serve(l); err != nil { // which closes l
+		return nil, err
 	}
 	return d, nil
 }

@@ -130,10 +130,15 @@ func (c *Conn) hostKeyAlgorithms() []string {
 	if c.cfg.Role == msg.Client {
 		return c.cfg.HostKeys
 	}
+	return Signable(c.cfg.HostKeys, c.signers)
+}
+
+// Signable returns those of the host key algorithms that one of the keys can sign by.
+func Signable(algorithms []string, keys []gossh.Signer) []string {
 	var names []string
-	for _, name := range c.cfg.HostKeys {
+	for _, name := range algorithms {
 		a, ok := findHostAlgorithm(name)
-		if ok && slices.ContainsFunc(c.signers, func(s gossh.Signer) bool { return canSign(s, a) }) {
+		if ok && slices.ContainsFunc(keys, func(s gossh.Signer) bool { return canSign(s, a) }) {
 			names = append(names, name)
 		}
 	}
