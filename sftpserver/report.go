@@ -135,6 +135,9 @@ func reason(err error) string {
 	case errors.Is(err, io.EOF):
 		return "the client left"
 	}
+	if d, ok := errors.AsType[*ssh2.DisconnectError](err); ok && d.Remote && d.Reason == uint32(ssh2.DisconnectByApplication) {
+		return "the client left" // and said so
+	}
 	return err.Error()
 }
 
