@@ -281,12 +281,14 @@ func (f *eventFS) Rename(ctx context.Context, from, to string, flags sftp.Rename
 // Link is LinkCreate.
 func (f *eventFS) Link(ctx context.Context, target, newName string, symbolic bool) error {
 	path, err := sftp.CleanPath(newName)
+	clean := target
 	if err == nil && !symbolic {
-		target, err = sftp.CleanPath(target)
+		clean, err = sftp.CleanPath(target)
 	}
 	if f.LinkCreate == nil || err != nil {
-		return f.FileSystem.Link(ctx, target, newName, symbolic)
+		return f.FileSystem.Link(ctx, target, newName, symbolic) // says by itself which name is wrong
 	}
+	target = clean
 	ev := &LinkCreateEvent{FileEvent: f.about(ctx, path), Symbolic: symbolic, Target: target}
 	return twice(f, f.LinkCreate, ev, &ev.FileEvent, &ev.Before, &ev.Handled, func() error {
 		return f.FileSystem.Link(ctx, target, newName, symbolic)

@@ -832,11 +832,20 @@ func TestSetErrorMessage(t *testing.T) {
 	tree(s)
 	start(t, s)
 	c := connect(t, s)
+	put(t, c, "/f", "x")
 	for conn := range s.Connections() {
 		conn.SetErrorMessage("for once")
 	}
 	if err := c.Mkdir(t.Context(), "/d", nil); err != nil {
 		t.Fatal(err)
+	}
+	f, err := c.Open(t.Context(), "/f")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if n, err := f.ReadAt(make([]byte, 4), 9); n != 0 || !errors.Is(err, io.EOF) { // takes no message
+		t.Fatal(n, err)
 	}
 	wantStatus(t, c.Remove(t.Context(), "/none"), sftp.CodeNoSuchFile, "for once")
 	wantStatus(t, c.Remove(t.Context(), "/none"), sftp.CodeNoSuchFile, "no such file")

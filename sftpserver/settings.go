@@ -49,7 +49,7 @@ func Settings() *settings.Table[Server] { return table }
 // has its number. An unknown connection is ErrUnknownConnection.
 //
 // Settings of connections, which have their id as index, can be set and read by any goroutine at any
-// time. All others are fields, and the rules of fields hold.
+// time, except for SFTPConnectionFileData, which is for the handler alone that the data is shown to. All others are fields, and the rules of fields hold.
 func (s *Server) Config(expr string) (string, error) {
 	value, err := table.Apply(s, expr)
 	return value, numbered(err)
