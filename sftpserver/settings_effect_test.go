@@ -13,6 +13,7 @@ import (
 
 	gossh "golang.org/x/crypto/ssh"
 
+	"github.com/fairlead-ssh/fairlead/keys"
 	"github.com/fairlead-ssh/fairlead/sftp"
 	"github.com/fairlead-ssh/fairlead/sftpserver"
 	"github.com/fairlead-ssh/fairlead/ssh2"
@@ -167,7 +168,7 @@ func TestSecureConnectionSettings(t *testing.T) {
 		{"SSHEncryptionAlgorithms=aes192-ctr", "aes192-ctr", func(i ssh2.ConnInfo) string { return i.In.Cipher }},
 		{"SSHMacAlgorithms=hmac-sha2-512", "hmac-sha2-512", func(i ssh2.ConnInfo) string { return i.In.MAC }},
 		{"SSHKeyExchangeAlgorithms=ecdh-sha2-nistp384", "ecdh-sha2-nistp384", func(i ssh2.ConnInfo) string { return i.Kex }},
-		{"SSHPublicKeyAlgorithms=ssh-ed25519", "ssh-ed25519", func(i ssh2.ConnInfo) string { return i.HostKeyAlgorithm }},
+		{"SSHPublicKeyAlgorithms=ecdsa-sha2-nistp256", "ecdsa-sha2-nistp256", func(i ssh2.ConnInfo) string { return i.HostKeyAlgorithm }},
 		{"SSHCompressionAlgorithms=zlib", "zlib", func(i ssh2.ConnInfo) string { return i.In.Compression }},
 		{"SSHPubKeyAuthSigAlgorithms=ssh-rsa,rsa-sha2-256", "ssh-rsa,rsa-sha2-256", func(i ssh2.ConnInfo) string { return string(i.Extensions["server-sig-algs"]) }},
 		{"UseStrictKeyExchange=1", "true", func(i ssh2.ConnInfo) string { return fmt.Sprint(i.Strict) }},
@@ -176,6 +177,11 @@ func TestSecureConnectionSettings(t *testing.T) {
 	} {
 		s := sftpserver.New()
 		s.RootDirectory = t.TempDir()
+		second, err := keys.Generate(t.Context(), keys.ECDSA, keys.GenerateOptions{}) // clients like the first better
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.HostKeys = []gossh.Signer{newKey(t), second.Signer}
 		configure(t, s, c.expr)
 		start(t, s)
 		client, err := ssh2.Dial(t.Context(), "tcp", s.Addr().String(), &ssh2.ClientConfig{
