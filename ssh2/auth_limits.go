@@ -150,6 +150,10 @@ func parseSources(s string) ([]netip.Prefix, error) {
 			ip = ip.Unmap()
 			p = netip.PrefixFrom(ip, ip.BitLen())
 		}
+		const mapped = 96 // bits in front of an IPv4 address in IPv6 notation, as which no client is compared
+		if p.Addr().Is4In6() && p.Bits() >= mapped {
+			p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-mapped)
+		}
 		out = append(out, p)
 	}
 	return out, nil

@@ -550,6 +550,7 @@ func TestLimitsMergeIsStricter(t *testing.T) {
 		{"10.0.0.0/8,2001:db8::/32", "2001:db8:1::/48,10.0.0.0/8", "10.0.0.0/8,2001:db8:1::/48"},
 		{"10.0.0.0/8", "11.0.0.0/8", ""},
 		{"", "11.0.0.0/8", ""},
+		{"::ffff:10.0.0.0/104", "10.1.0.0/16,::ffff:192.0.2.1", "10.1.0.0/16"}, // in IPv6 notation, and yet of IPv4
 	} {
 		var l [2]Limits
 		for i, s := range []string{tt.a, tt.b} {

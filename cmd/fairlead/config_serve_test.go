@@ -668,3 +668,38 @@ func TestWithin(t *testing.T) {
 		}
 	}
 }
+
+// TestMappedSources: an IPv4 address or network in IPv6 notation is the IPv4 one, since that is what
+// clients' addresses are compared as.
+func TestMappedSources(t *testing.T) {
+	for text, want := range map[string]string{
+		"::ffff:10.0.0.1": "10.0.0.1/32", "::ffff:10.0.0.0/104": "10.0.0.0/8", "::ffff:0:0/96": "0.0.0.0/0",
+		"::ffff:10.0.0.1/128": "10.0.0.1/32", "::ffff:0:0/95": "::ffff:0.0.0.0/95", "::/0": "::/0", "10.0.0.1": "10.0.0.1/32",
+	} {
+		if p, err := parseSource(text); err != nil || p.String() != want {
+			t.Errorf("SourceAddress %s is %v, %v; want %s", text, p, err, want)
+		}
+		keys, err := parseAuthorizedKeys([]byte(`from="` + text + `" ` + goodKey + "\n"))
+		if err != nil || len(keys[0].from) != 1 || keys[0].from[0].String() != want {
+			t.Errorf("from=%q is %v, %v; want %s", text, keys, err, want)
+		}
+	}
+	for _, bad := range []string{"fe80::1%eth0", "fe80::%eth0/64", "::ffff:10.0.0.1/129", "::ffff:300.0.0.1"} {
+		if _, err := parseSource(bad); err == nil {
+			t.Errorf("SourceAddress %s was taken", bad)
+		}
+		if _, err := parseAuthorizedKeys([]byte(`from="` + bad + `" ` + goodKey + "\n")); err == nil {
+			t.Errorf("from=%q was taken", bad)
+		}
+	}
+	// And against a server: the client comes from 127.0.0.1.
+	s := newSite(t, "RootDirectory DIR/one\nUser in\nPasswordHash HASH\nSourceAddress ::ffff:127.0.0.1\n"+
+		"User net\nPublicKey from=\"::ffff:127.0.0.0/104\" KEY0\nSourceAddress ::ffff:127.0.0.0/104\n"+
+		"User out\nPasswordHash HASH\nSourceAddress ::ffff:10.0.0.1\n")
+	s.files(t, "in", password)
+	s.files(t, "net", ssh2.PublicKeys(s.keys[0]))
+	if _, err := dial(t, s.running, "out", password); err == nil {
+		t.Error("in from another address")
+	}
+	s.stop(t)
+}

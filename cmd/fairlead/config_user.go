@@ -343,11 +343,17 @@ func countOf(list []string, word string) (n int) {
 // parseSource reads an address or a network.
 func parseSource(text string) (netip.Prefix, error) {
 	if a, err := netip.ParseAddr(text); err == nil && a.Zone() == "" {
+		a = a.Unmap()
 		return netip.PrefixFrom(a, a.BitLen()), nil
 	}
 	p, err := netip.ParsePrefix(text)
 	if err != nil {
 		return netip.Prefix{}, fmt.Errorf("%q is not an address or network; names and wildcards are not supported", text)
+	}
+	// Clients' addresses are compared as IPv4 ones; in IPv6 notation the network would have none of them.
+	const mapped = 96 // bits in front of the IPv4 address
+	if p.Addr().Is4In6() && p.Bits() >= mapped {
+		p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-mapped)
 	}
 	return p, nil
 }

@@ -106,13 +106,9 @@ func (k *authorizedKey) restrict(opt string) error {
 	}
 	k.from = []netip.Prefix{} // not nil: an empty list is nowhere
 	for pattern := range strings.SplitSeq(strings.Trim(value, `"`), ",") {
-		if a, err := netip.ParseAddr(pattern); err == nil {
-			k.from = append(k.from, netip.PrefixFrom(a, a.BitLen()))
-			continue
-		}
-		p, err := netip.ParsePrefix(pattern)
+		p, err := parseSource(pattern)
 		if err != nil {
-			return fmt.Errorf("option from: %q is not an address or network; names and wildcards are not supported", pattern)
+			return fmt.Errorf("option from: %w", err)
 		}
 		k.from = append(k.from, p)
 	}
