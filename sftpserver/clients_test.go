@@ -54,6 +54,14 @@ func (h *hosts) LookupNetIP(ctx context.Context, _, host string) ([]netip.Addr, 
 	return all, nil
 }
 
+// partial gives names and an error.
+type partial struct{ hosts }
+
+func (p *partial) LookupAddr(ctx context.Context, addr string) ([]string, error) {
+	names, _ := p.hosts.LookupAddr(ctx, addr)
+	return names, &net.DNSError{Err: "malformed names", Name: addr}
+}
+
 func list(s string) []string {
 	if s == "" {
 		return nil
@@ -165,8 +173,30 @@ func TestAllowedClientsFailClosed(t *testing.T) {
 				t.Errorf("allowed %q, blocked %q: %v, %v after %v", tt.allowed, tt.blocked, got, err, time.Since(began))
 			}
 		}
+		// Names that come with an error, as when one of them is malformed, block all the same.
+		partly := &partial{hosts{names: map[string][]string{"192.0.2.1": {"www.example.com."}}}}
+		for allowed, blocked := range map[string]string{"*": "*.example.com", "192.0.2.1": "www.example.com", "*.example.net": "*.example.com"} {
+			c, err := newClients(&Options{AllowedClients: list(allowed), BlockedClients: list(blocked)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.resolver = partly
+			if got, err := c.admit(t.Context(), addr); got || err == nil {
+				t.Errorf("allowed %q, blocked %q by a name that came with an error: %v, %v", allowed, blocked, got, err)
+			}
+		}
+		// The block by an address needs no look-up, so that none that fails can undo it.
+		c, err := newClients(&Options{BlockedClients: list("www.example.com,192.0.2.1")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.resolver = broken
+		broken.asked = 0
+		if got, err := c.admit(t.Context(), addr); got || err != nil || broken.asked > 0 {
+			t.Errorf("blocked by address: %v, %v after %d look-ups", got, err, broken.asked)
+		}
 		// Without an address there is nothing to look up, and nothing to allow it by.
-		c, _ := newClients(&Options{AllowedClients: list("www.example.com,192.0.2.*")})
+		c, _ = newClients(&Options{AllowedClients: list("www.example.com,192.0.2.*")})
 		c.resolver = silent
 		if got, _ := c.admit(t.Context(), &net.UnixAddr{}); got {
 			t.Error("a client without an address was let in")

@@ -46,7 +46,9 @@ type Options struct {
 	// name leads back to the address; prefer addresses. The ConnectionRequest event has the last word.
 	AllowedClients []string
 	// BlockedClients are who may not, even if AllowedClients has them. A client that has no
-	// name is not blocked by names.
+	// name, or whose look-up fails, is not blocked by names: whoever has the address decides what the
+	// look-up gives, so that to refuse would stop no attacker, but everybody else while name servers are out
+	// of reach. The failure is reported to the Error event. What must be kept out is blocked by its addresses.
 	BlockedClients []string
 	// InBufferSize and OutBufferSize are the sizes of each socket's buffers in octets; 0
 	// means what the system has, which may also take another number.

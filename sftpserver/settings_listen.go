@@ -56,7 +56,7 @@ var listenSettings = []row{
 	{
 		Name: "BlockedClients", Repeat: true, Valid: validClients("BlockedClients"),
 		Field: func(s *Server) any { return &s.BlockedClients },
-		Doc:   "Who may not connect, even if AllowedClients has them.",
+		Doc:   "Who may not connect, even if AllowedClients has them. A host name does not block a client that has no name or whose look-up fails: block by addresses what must be kept out.",
 	},
 	{
 		Name: "InBufferSize", Default: "0", Range: "0..1G", Unit: settings.Bytes,
