@@ -124,7 +124,7 @@ func (s *session) hardlink(r *request) error {
 	if err != nil {
 		return err
 	}
-	return s.fs.Link(s.ctx, JoinPath(s.startDir, old), JoinPath(s.startDir, link), false)
+	return s.makeLink(JoinPath(s.startDir, old), JoinPath(s.startDir, link), false)
 }
 
 // statVFS and fstatVFS serve section 4.4.
@@ -316,6 +316,7 @@ func (s *session) makeTempFolder(r *request) error {
 	if err := s.fs.Mkdir(s.ctx, name, &Attrs{Valid: AttrMode & s.caps.Attrs, Mode: 0o700}); err != nil {
 		return err
 	}
+	s.did(dirMade, name, "")
 	r.path = name
 	return s.replyPath(r, name, RealPathOpt{})
 }

@@ -19,12 +19,16 @@ type handle struct {
 	text                   *textFile // is file, if the server translates it
 	serial                 bool      // text mode: one request after the other, whatever the offsets
 	reads, writes, appends bool
+	makes                  bool // opening it made or emptied the file, or may have
+	deletes                bool // closing it removes the file
 	inOrder                bool // READ and WRITE start in the order of the requests, too
 	// io counts READ, WRITE and other work under way. Only the session's loop adds
 	// and waits.
 	io            sync.WaitGroup
 	read, written atomic.Uint64 // octets
-	lost          losses
+	// copiedOut and copiedIn are how many of these the server copied from and to another handle.
+	copiedOut, copiedIn atomic.Uint64
+	lost                losses
 
 	dir     Dir
 	listing listing

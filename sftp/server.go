@@ -53,8 +53,11 @@ type Server struct {
 	// learn of Charset (filename-charset) and may turn to it. nil passes names as they
 	// are in version 3, and is UTF-8 above.
 	Charset *Charset
-	// Log gets a line per session and per file at level info, and one per request
-	// at level debug; nil logs nothing.
+	// Log gets at level info a line per session, per file when it is closed that was
+	// uploaded or downloaded, and per file or directory that was removed, renamed, made,
+	// linked or copied or whose attributes were set; READ and WRITE have none. At level
+	// debug it gets one per request, those that were refused among them. Names of clients
+	// are quoted. nil logs nothing.
 	Log *slog.Logger
 
 	io ioPolicy // how READ and WRITE run; for measurements

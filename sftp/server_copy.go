@@ -1,8 +1,10 @@
 package sftp
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"log/slog"
 	"math"
 
 	"github.com/fairlead-ssh/fairlead/internal/fxp"
@@ -45,13 +47,28 @@ func (s *session) copyData(r *request) error {
 		if n > 0 {
 			to.written.Add(uint64(n))
 			from.read.Add(uint64(n))
+			to.copiedIn.Add(uint64(n))
+			from.copiedOut.Add(uint64(n))
 		}
+		s.copied(from, to, n, err)
 		if err != nil {
 			to.lost.forever(err)
 		}
 		return nil, err
 	})
 	return nil
+}
+
+// copied writes the line of n octets that were copied between handles.
+func (s *session) copied(from, to *handle, n int64, err error) {
+	if !s.trail || n <= 0 && err != nil {
+		return
+	}
+	attrs := []slog.Attr{slog.Int64("octets", n), slog.Bool("complete", err == nil)}
+	if err != nil {
+		attrs = append(attrs, slog.String("error", plain(err.Error())))
+	}
+	s.did(fileCopied, cmp.Or(from.path, from.name), cmp.Or(to.path, to.name), attrs...)
 }
 
 // copyFile serves copy-file, beside the loop: the content of a regular file, its mode and
@@ -85,7 +102,11 @@ func (s *session) copyFile(r *request) error {
 		return err
 	}
 	s.background(r, dst, src, true, func() ([]byte, error) {
-		return nil, s.duplicate(src.path, dst.path, m.Overwrite)
+		err := s.duplicate(src.path, dst.path, m.Overwrite)
+		if err == nil {
+			s.did(fileCopied, src.path, dst.path)
+		}
+		return nil, err
 	})
 	return nil
 }

@@ -1,6 +1,7 @@
 package sftp
 
 import (
+	"cmp"
 	"log/slog"
 
 	"github.com/fairlead-ssh/fairlead/internal/fxp"
@@ -67,7 +68,7 @@ func (s *session) open(r *request) error {
 	path, _ := CleanPath(name)
 	h := &handle{
 		name: r.path, path: path, file: f, reads: how.Reads(), writes: how.Writes(), appends: how.Appends(),
-		inOrder: inOrder(f), serial: serial,
+		makes: how.Writes() && (how.Creates() || how.Truncates()), deletes: how.Flags&OpenDeleteOnClose != 0, inOrder: inOrder(f), serial: serial,
 	}
 	if text {
 		h.text = s.asText(f)
@@ -143,22 +144,34 @@ func (s *session) close(r *request) error {
 }
 
 // closeHandle closes h, on which nothing runs any more, for the reason given.
-func (s *session) closeHandle(h *handle, cause error) (err error) {
-	defer s.guard(&err)
+func (s *session) closeHandle(h *handle, cause error) error {
 	s.handles.remove(h)
+	err := s.closeBackEnd(h, cause)
 	if h.dir != nil {
-		return h.dir.Close(cause)
+		return err
 	}
-	err = h.file.Close(cause)
 	read, written := h.read.Load(), h.written.Load()
 	s.readTotal += read
 	s.writTotal += written
+	if cause == nil {
+		cause = err
+	}
+	s.transferred(h, cause)
+	if h.deletes && err == nil {
+		s.did(fileRemoved, cmp.Or(h.path, h.name), "")
+	}
 	if s.debug {
-		if cause == nil {
-			cause = err
-		}
 		s.log.LogAttrs(s.ctx, slog.LevelDebug, "sftp close", slog.String("user", plain(s.info.User)), slog.String("path", plain(h.name)),
 			slog.Uint64("read", read), slog.Uint64("written", written), slog.Any("error", cause))
 	}
 	return err
+}
+
+// closeBackEnd closes the file or directory of h.
+func (s *session) closeBackEnd(h *handle, cause error) (err error) {
+	defer s.guard(&err)
+	if h.dir != nil {
+		return h.dir.Close(cause)
+	}
+	return h.file.Close(cause)
 }

@@ -1,6 +1,7 @@
 package sftp
 
 import (
+	"cmp"
 	"errors"
 
 	"github.com/fairlead-ssh/fairlead/internal/fxp"
@@ -217,7 +218,10 @@ func (s *session) setName(r *request, name string, w *fxp.Attrs, follow bool) er
 	if err != nil || a.Valid == 0 && w.Flags != 0 && !s.info.EveryRequest {
 		return err
 	}
-	return unknownNames(s.fs.SetStat(s.ctx, name, &a, follow), &a)
+	if err = s.fs.SetStat(s.ctx, name, &a, follow); err == nil {
+		s.setAttrs(name, &a)
+	}
+	return unknownNames(err, &a)
 }
 
 func (s *session) fsetstat(r *request) error {
@@ -237,9 +241,14 @@ func (s *session) fsetstat(r *request) error {
 	case err != nil || a.Valid == 0 && !s.info.EveryRequest:
 		return err
 	case h.dir != nil:
-		return unknownNames(s.fs.SetStat(s.ctx, h.name, &a, true), &a)
+		err = s.fs.SetStat(s.ctx, h.name, &a, true)
+	default:
+		err = h.file.SetStat(s.ctx, &a)
 	}
-	return unknownNames(h.file.SetStat(s.ctx, &a), &a)
+	if err == nil {
+		s.setAttrs(cmp.Or(h.path, h.name), &a)
+	}
+	return unknownNames(err, &a)
 }
 
 func (s *session) remove(r *request) error {
@@ -247,7 +256,10 @@ func (s *session) remove(r *request) error {
 	if err != nil {
 		return err
 	}
-	return s.fs.Remove(s.ctx, name)
+	if err = s.fs.Remove(s.ctx, name); err == nil {
+		s.did(fileRemoved, name, "")
+	}
+	return err
 }
 
 func (s *session) mkdir(r *request) error {
@@ -266,7 +278,10 @@ func (s *session) mkdir(r *request) error {
 	if err != nil {
 		return err
 	}
-	return unknownNames(s.fs.Mkdir(s.ctx, name, a), a)
+	if err = s.fs.Mkdir(s.ctx, name, a); err == nil {
+		s.did(dirMade, name, "")
+	}
+	return unknownNames(err, a)
 }
 
 func (s *session) rmdir(r *request) error {
@@ -274,7 +289,10 @@ func (s *session) rmdir(r *request) error {
 	if err != nil {
 		return err
 	}
-	return s.fs.Rmdir(s.ctx, name)
+	if err = s.fs.Rmdir(s.ctx, name); err == nil {
+		s.did(dirRemoved, name, "")
+	}
+	return err
 }
 
 // realpath serves REALPATH. From version 6 on it says what to look at, and composes paths
@@ -380,6 +398,7 @@ func (s *session) move(from, to string, flags RenameFlags) error {
 	if err := s.fs.Rename(s.ctx, from, to, flags); err != nil {
 		return err
 	}
+	s.did(fileRenamed, from, to)
 	// What has no clean form was still renamed: the file system knows better.
 	from, err := CleanPath(from)
 	to, err2 := CleanPath(to)
@@ -416,7 +435,7 @@ func (s *session) symlink(r *request) error {
 		target, link = link, target
 	case SymlinkTargetFirst:
 	}
-	return s.fs.Link(s.ctx, target, JoinPath(s.startDir, link), true)
+	return s.makeLink(target, JoinPath(s.startDir, link), true)
 }
 
 // link serves LINK, which takes the place of SYMLINK in version 6 (filexfer-13 section 8.7).
@@ -445,5 +464,18 @@ func (s *session) link(r *request) error {
 	if !s.caps.Features.Has(need) {
 		return CodeOpUnsupported
 	}
-	return s.fs.Link(s.ctx, target, link, m.Symbolic)
+	return s.makeLink(target, link, m.Symbolic)
+}
+
+// makeLink makes a link of either kind.
+func (s *session) makeLink(target, link string, symbolic bool) error {
+	if err := s.fs.Link(s.ctx, target, link, symbolic); err != nil {
+		return err
+	}
+	if symbolic {
+		s.did(symlinkMade, link, target)
+	} else {
+		s.did(hardLinkMade, link, target)
+	}
+	return nil
 }

@@ -29,6 +29,7 @@ type session struct {
 	at     *sessionOf
 	info   SessionInfo
 	log    *slog.Logger // nil: no log
+	trail  bool         // a line per deed and file
 	debug  bool         // a line per request
 
 	started bool
@@ -90,6 +91,7 @@ func newSession(ctx context.Context, cancel context.CancelCauseFunc, at *session
 		s.startDir = s.caps.StartDir
 	}
 	if s.log != nil {
+		s.trail = s.log.Enabled(ctx, slog.LevelInfo)
 		s.debug = s.log.Enabled(ctx, slog.LevelDebug)
 	}
 	return s

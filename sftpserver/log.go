@@ -87,14 +87,22 @@ func (l *line) String() string {
 		b.WriteString(between)
 		b.WriteString(a.Key)
 		b.WriteByte(' ')
-		if v := a.Value.String(); v != "" {
-			b.WriteString(v)
-		} else {
-			b.WriteString(`""`)
-		}
+		b.WriteString(field(a.Value.String()))
 		between = ", "
 	}
 	return b.String()
+}
+
+// field is a value as it stands in a line for people: quoted if it is empty or could be taken
+// for several fields, as the name of a file could.
+func field(v string) string {
+	if v != "" && !strings.Contains(v, ", ") {
+		return v
+	}
+	if _, err := strconv.Unquote(v); err == nil {
+		return v
+	}
+	return strconv.Quote(v)
 }
 
 // record writes the line to a logger.

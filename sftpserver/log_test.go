@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"slices"
@@ -235,6 +236,7 @@ func TestLogLevels(t *testing.T) {
 				"authentication success: user alice, method password":                 1,
 				"keys exchanged: number 1":                                            1,
 				"sftp session ended: ":                                                1,
+				"file uploaded: user alice, path /file, octets 45000, complete true":   1,
 				"received 0: KEXINIT ":                                                2,
 				"sent 2: NEWKEYS, 1 octets":                                           2,
 				"USERAUTH_REQUEST \"alice\" \"ssh-connection\" \"password\" (secret)": 2,
@@ -438,6 +440,7 @@ func TestLoggerRecords(t *testing.T) {
 		"keys exchanged":         {"level": "INFO", "number": "1", "strict": "true"},
 		"authentication success": {"level": "INFO", "user": "alice", "method": "password"},
 		"sftp session ended":     {"level": "INFO", "user": "alice", "version": "3"},
+		"file uploaded":          {"level": "INFO", "user": "alice", "path": "/f", "octets": "1", "complete": "true"},
 		"sftp open":              {"level": "DEBUG", "user": "alice", "path": "/f"},
 		"connection ended":       {"level": "DEBUG", "user": "alice"},
 		"packet":                 {"level": "DEBUG"},
@@ -666,3 +669,37 @@ func TestErrorAccept(t *testing.T) {
 }
 
 func second(x told) bool { return x.event == "error" && strings.Contains(x.text, "second") }
+
+// At the level that servers run at, operators see what became of files: which came and went,
+// and which were changed. What a client calls a file cannot pass for more of the line.
+func TestLogTrailOfFiles(t *testing.T) {
+	s := sftpserver.New()
+	s.RootDirectory, s.LogLevel = t.TempDir(), sftpserver.LogInfo
+	l := listen(s)
+	start(t, s)
+	c := connect(t, s)
+	const forged = "/f, octets 9, complete true"
+	for _, err := range []error{
+		errOf(c.Put(t.Context(), forged, strings.NewReader("abc"), sftp.TransferOptions{})),
+		errOf(c.Get(t.Context(), forged, io.Discard, sftp.TransferOptions{})),
+		c.Rename(t.Context(), forged, "/g", 0), c.Mkdir(t.Context(), "/d", nil), c.Rmdir(t.Context(), "/d"), c.Remove(t.Context(), "/g"),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	_ = s.Disconnect("1")
+	got := strings.Join(of("log", l.end(t, "1")), "\n")
+	for _, want := range []string{
+		`file uploaded: user alice, path "/f, octets 9, complete true", octets 3, complete true`,
+		`file downloaded: user alice, path "/f, octets 9, complete true", octets 3`,
+		`file renamed: user alice, from "/f, octets 9, complete true", to /g`,
+		"directory made: user alice, path /d", "directory removed: user alice, path /d", "file removed: user alice, path /g",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no line %q in:\n%s", want, got)
+		}
+	}
+}
+
+func errOf[T any](_ T, err error) error { return err }
