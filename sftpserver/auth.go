@@ -84,11 +84,11 @@ type decision struct {
 func (d *decision) good() bool { return d.accept || d.partial }
 
 // fire asks the event, which finds what earlier events left, and takes over what is left in it.
-func (l *logins) fire(c *Connection, a *ssh2.AuthAttempt, d *decision, method, param string) {
+func (l *logins) fire(ctx context.Context, c *Connection, a *ssh2.AuthAttempt, d *decision, method, param string) {
 	before, banner := d.login, d.banner
 	e := &UserAuthEvent{
-		Event: Event{c},
-		User:  a.User, Service: a.Service, Method: method, Param: param, KeyAlgorithm: a.Algorithm, Done: a.Done,
+		Event: Event{c}, ctx: ctx,
+		User: a.User, Service: a.Service, Method: method, Param: param, KeyAlgorithm: a.Algorithm, Done: a.Done,
 		Accept: d.accept, PartialSuccess: d.partial,
 		AvailableMethods: slices.Clone(before.methods),
 		HomeDir:          before.home, RootDirectory: before.root, RestrictToHomeDir: before.restrict,
@@ -152,7 +152,7 @@ func (l *logins) begin(c *Connection, a *ssh2.AuthAttempt) *decision {
 func (l *logins) once(ctx context.Context, a *ssh2.AuthAttempt, param string) ssh2.Verdict {
 	c := connectionOf(ctx)
 	d := l.begin(c, a)
-	l.fire(c, a, d, a.Method, param)
+	l.fire(ctx, c, a, d, a.Method, param)
 	return l.verdict(c, a, d)
 }
 
@@ -173,7 +173,7 @@ func (l *logins) publicKey(ctx context.Context, a *ssh2.AuthAttempt, key gossh.P
 		return l.verdict(c, a, &o.decision)
 	}
 	d := l.begin(c, a)
-	l.fire(c, a, d, a.Method, string(blob))
+	l.fire(ctx, c, a, d, a.Method, string(blob))
 	c.auth.offer = &offer{a.User, blob, *d}
 	return l.verdict(c, a, d)
 }
@@ -190,10 +190,10 @@ func (l *logins) signature(ctx context.Context, a *ssh2.AuthAttempt, key gossh.P
 		c.auth.offer = nil
 		d := o.decision
 		d.accept, d.partial = false, false
-		l.fire(c, a, &d, MethodSigStatus, "0")
+		l.fire(ctx, c, a, &d, MethodSigStatus, "0")
 		return
 	}
-	l.fire(c, a, &o.decision, MethodSigStatus, "1")
+	l.fire(ctx, c, a, &o.decision, MethodSigStatus, "1")
 }
 
 // interactive asks all prompts at once, and then the event about one answer at a time. It stops at the first that
@@ -222,7 +222,7 @@ func (l *logins) interactive(ctx context.Context, a *ssh2.AuthAttempt, ask ssh2.
 			method, param = method+"-"+strconv.Itoa(i+1), answers[i]
 		}
 		d.accept, d.partial = false, false
-		if l.fire(c, a, d, method, param); !d.good() {
+		if l.fire(ctx, c, a, d, method, param); !d.good() {
 			break
 		}
 		half = half || d.partial

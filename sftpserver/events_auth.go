@@ -1,6 +1,8 @@
 package sftpserver
 
 import (
+	"context"
+
 	"github.com/fairlead-ssh/fairlead/sftp"
 	"github.com/fairlead-ssh/fairlead/ssh2"
 )
@@ -9,6 +11,7 @@ import (
 // exist, and little for "none", which is asked by everybody: the time it takes shows.
 type UserAuthEvent struct {
 	Event
+	ctx context.Context
 	// User is the account asked for, never empty.
 	User string
 	// Service is what is to run afterwards, "ssh-connection".
@@ -62,3 +65,7 @@ type UserAuthEvent struct {
 	// Policy, if set, restricts this user further than Options.Policy does.
 	Policy *sftp.Policy
 }
+
+// Context ends when the time for logging in is over, or the server is closed: for handlers that
+// wait for something. While a handler runs the server does not notice that the client has gone.
+func (e *UserAuthEvent) Context() context.Context { return e.ctx }

@@ -292,7 +292,12 @@ func logIn(t *testing.T, nc net.Conn) *ssh2.Client {
 // wantEnd waits for a connection to end for being too slow, after that time and at most half as much again.
 func wantEnd(t *testing.T, l *lives, began time.Time, after time.Duration) {
 	t.Helper()
-	e := <-l.each
+	var e *sftpserver.DisconnectedEvent
+	select {
+	case e = <-l.each:
+	case <-time.After(100 * after): // of the bubble's time
+		t.Fatalf("not ended after %v; want a time-out after %v", 100*after, after)
+	}
 	took := time.Since(began)
 	var timeout *ssh2.TimeoutError
 	if e.StatusCode != 10060 || !errors.As(e.Err, &timeout) || took < after || took > after*3/2+2*time.Second {

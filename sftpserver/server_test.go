@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	gossh "golang.org/x/crypto/ssh"
 
@@ -329,5 +330,38 @@ func TestExchangeKeys(t *testing.T) {
 		if !errors.Is(err, sftpserver.ErrUnknownConnection) || sftpserver.ErrorCode(err) != 126 {
 			t.Errorf("of a connection that is not there: %v", err)
 		}
+	}
+}
+
+// TestUserAuthContext: the context of a login ends when its time is over, and when the server is closed.
+func TestUserAuthContext(t *testing.T) {
+	for _, closed := range []bool{false, true} {
+		s := sftpserver.New()
+		s.RootDirectory = t.TempDir()
+		if !closed {
+			s.LoginTimeout = 200 * time.Millisecond
+		}
+		waiting, ended := make(chan struct{}), make(chan struct{})
+		s.UserAuth = func(e *sftpserver.UserAuthEvent) {
+			if e.Method == "password" {
+				close(waiting)
+				<-e.Context().Done() // a look-up that takes for ever
+				close(ended)
+			}
+		}
+		start(t, s)
+		if closed {
+			go func() {
+				<-waiting
+				_ = s.Close()
+			}()
+		}
+		if c, err := ssh2.Dial(t.Context(), "tcp", s.Addr().String(), &ssh2.ClientConfig{
+			User: "alice", Auth: []ssh2.AuthMethod{ssh2.Password("secret")}, HostKey: gossh.InsecureIgnoreHostKey(),
+		}); err == nil {
+			_ = c.Close()
+			t.Error("got in")
+		}
+		<-ended
 	}
 }

@@ -56,14 +56,14 @@ const hashTimeout = time.Minute
 // password tells whether a password is that of a user. Whatever the name is, a hash is
 // computed: for one that has none that of another user's kind, and for a name always of the same, so
 // that time does not tell which names exist (cves 7.2).
-func (a *accounts) password(name, password string) bool {
+func (a *accounts) password(ctx context.Context, name, password string) bool {
 	u := a.byName[name]
 	if len(a.standIns) == 0 {
 		// Both comparisons are made for every name, as below.
 		right := ssh2.CheckPassword(a.plain.password, password)
 		return right && u == a.plain
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), hashTimeout)
+	ctx, cancel := context.WithTimeout(ctx, hashTimeout)
 	defer cancel()
 	ok, err := a.hashOf(name).Check(ctx, password)
 	return ok && err == nil && a.admits(name) && !u.hash.IsZero()
@@ -140,10 +140,10 @@ func (d *daemon) userAuth(e *sftpserver.UserAuthEvent) {
 	good := false
 	switch e.Method {
 	case "password":
-		good = l.password(e.User, e.Param)
+		good = l.password(e.Context(), e.User, e.Param)
 	case "keyboard-interactive-1":
 		l.answered = ""
-		if l.password(e.User, e.Param) {
+		if l.password(e.Context(), e.User, e.Param) {
 			l.answered, e.Accept = e.User, true
 		}
 		return // the closing call decides

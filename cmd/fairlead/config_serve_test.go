@@ -555,7 +555,7 @@ func TestCVE_7_2_StandIns(t *testing.T) {
 		t.Error("wrong hashes")
 	}
 	for name, in := range map[string]bool{"u0": true, "key": false, "off": false, "nobody": false} {
-		if a.password(name, "password") != in {
+		if a.password(t.Context(), name, "password") != in {
 			t.Errorf("%s: %v", name, !in)
 		}
 	}

@@ -282,7 +282,7 @@ func FuzzConfig(f *testing.F) {
 				t.Errorf("%q: lets somebody in for nothing", text)
 			}
 		}
-		if a.password("", "") {
+		if a.password(t.Context(), "", "") {
 			t.Errorf("%q: lets nobody in", text)
 		}
 	})
