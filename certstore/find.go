@@ -2,6 +2,7 @@ package certstore
 
 import (
 	"bytes"
+	"cmp"
 	"crypto"
 	"crypto/x509"
 	"encoding/hex"
@@ -27,8 +28,41 @@ const thumbprintPrefix = "Thumbprint="
 //     Otherwise the certificate that the store has under that alias, in any case.
 //
 // If several fit, the first with a private key is taken, or else the first. If
-// none does, or subject is empty, the error is [ErrNoMatch].
+// none does, or subject is empty, the error is [ErrNoMatch], and says what the store
+// has: subjects and aliases of up to eight entries.
 func (s *Store) Find(subject string) (*Certificate, error) {
+	c, err := s.find(subject)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s", err, s.holds())
+	}
+	return c, nil
+}
+
+// maxNamed bounds how many entries an error names.
+const maxNamed = 8
+
+// holds says what there is to find.
+func (s *Store) holds() string {
+	if len(s.certs) == 0 {
+		return "the store is empty"
+	}
+	var names []string
+	for _, c := range s.certs[:min(len(s.certs), maxNamed)] {
+		switch name := cmp.Or(c.Subject(), c.e.Alias); name {
+		case "":
+			names = append(names, "a key without a name")
+		default:
+			names = append(names, fmt.Sprintf("%+q", clip(name)))
+		}
+	}
+	text := "the store has " + strings.Join(names, ", ")
+	if more := len(s.certs) - maxNamed; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
+}
+
+func (s *Store) find(subject string) (*Certificate, error) {
 	subject = strings.TrimSpace(subject)
 	switch {
 	case subject == "":
@@ -124,7 +158,7 @@ func (s *Store) FindFor(cert *x509.Certificate) (*Certificate, error) {
 	}
 	mine, err := s.keyFor(func(c *Certificate) bool { return equalKeys(c.e.raw(), cert.PublicKey) })
 	if err != nil {
-		return nil, fmt.Errorf("certstore: find the key of %+q: %w", clip(printName(parseName(cert.RawSubject))), err)
+		return nil, fmt.Errorf("certstore: find the key of %+q: %w", clip(printName(parseName(cert.RawSubject))), fmt.Errorf("%w: %s", err, s.holds()))
 	}
 	mine.e.Cert, mine.e.Chain = cert, nil
 	issuers := []Entry{mine.e}
@@ -146,7 +180,7 @@ func (s *Store) FindForSSH(cert *gossh.Certificate) (*Certificate, error) {
 	id := cert.Key.Marshal()
 	mine, err := s.keyFor(func(c *Certificate) bool { return bytes.Equal(c.e.keyID(), id) })
 	if err != nil {
-		return nil, fmt.Errorf("certstore: find the key of %+q: %w", clip(cert.KeyId), err)
+		return nil, fmt.Errorf("certstore: find the key of %+q: %w", clip(cert.KeyId), fmt.Errorf("%w: %s", err, s.holds()))
 	}
 	mine.e.SSHCert = cert
 	return mine, nil

@@ -2,6 +2,7 @@ package certstore
 
 import (
 	"errors"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -48,6 +49,38 @@ func TestFindAlias(t *testing.T) {
 		}
 	}
 	if _, err := s.Find("none"); !errors.Is(err, ErrNoMatch) {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestNoMatchSaysWhatIsThere: up to eight entries, by subject or alias, quoted and cut.
+func TestNoMatchSaysWhatIsThere(t *testing.T) {
+	s, err := OpenBytes(JKSFile, storeFile(t, "jks/two-keys.jks"), Options{Password: keys.Passphrase("testing")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, q := range []string{"none", "", "Thumbprint=00112233445566778899aabbccddeeff", "Thumbprint=xyz"} {
+		_, err = s.Find(q)
+		if !errors.Is(err, ErrNoMatch) {
+			t.Fatal(err)
+		}
+		for _, c := range s.All() {
+			if text := fmt.Sprintf("%+q", clip(c.Subject())); !strings.Contains(err.Error(), text) {
+				t.Errorf("%q: no %s in %q", q, text, err)
+			}
+		}
+	}
+	many := &Store{}
+	for i := range 20 {
+		many.certs = append(many.certs, &Certificate{e: Entry{Alias: fmt.Sprintf("%d\n%s", i, strings.Repeat("x", 100))}})
+	}
+	many.certs[1].e.Alias = ""
+	_, err = many.Find("none")
+	if text := err.Error(); strings.Count(text, "xxx\"") != 7 || !strings.Contains(text, `"0\nxx`) || !strings.Contains(text, `"7\nxx`) ||
+		!strings.Contains(text, "and 12 more") || strings.Contains(text, "\n") || len(text) > 1000 {
+		t.Errorf("%q", text)
+	}
+	if _, err := (&Store{}).Find("none"); !errors.Is(err, ErrNoMatch) || !strings.HasSuffix(err.Error(), "the store is empty") {
 		t.Errorf("%v", err)
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	"github.com/fairlead-ssh/fairlead/settings"
 )
 
 // Numbers of errors that the component itself has. Those of the system are Winsock's,
@@ -63,7 +65,21 @@ func ErrorCode(err error) int {
 	if errors.As(err, &late) && late.Timeout() {
 		return codeTimedOut
 	}
+	if isSetting(err) {
+		return codeInvalid
+	}
 	return 0
+}
+
+// isSetting tells errors of package settings: names and values that cannot be. What is wrong with a
+// value may have a number of its own, such as that of a file that does not exist, which comes first.
+func isSetting(err error) bool {
+	_, name := errors.AsType[*settings.NameError](err)
+	_, index := errors.AsType[*settings.IndexError](err)
+	_, value := errors.AsType[*settings.ValueError](err)
+	_, access := errors.AsType[*settings.ReadOnlyError](err)
+	_, syntax := errors.AsType[*settings.SyntaxError](err)
+	return name || index || value || access || syntax
 }
 
 // chainCode goes through what err wraps, outermost first.

@@ -84,7 +84,7 @@ var codeTable = []codeRow{
 	{code: 10013, name: "EACCES", text: "access denied", errno: []string{"EACCES", "EPERM"}},
 	{code: 10014, name: "EFAULT", text: "bad address", errno: []string{"EFAULT"}},
 	{
-		code: 10022, name: "EINVAL", text: "invalid argument", errno: []string{"EINVAL"}, from: "`*ssh2.ConfigError`",
+		code: 10022, name: "EINVAL", text: "invalid argument", errno: []string{"EINVAL"}, from: "`*ssh2.ConfigError`, and of settings `*settings.NameError`, `*settings.IndexError`, `*settings.ValueError`, `*settings.ReadOnlyError`, `*settings.SyntaxError`, unless what is wrong with the value has a number",
 		match: func(err error) bool { _, ok := err.(*ssh2.ConfigError); return ok },
 	},
 	{code: 10024, name: "EMFILE", text: "too many open files", errno: []string{"EMFILE", "ENFILE"}},
@@ -99,7 +99,7 @@ var codeTable = []codeRow{
 	{code: 10043, name: "EPROTONOSUPPORT", text: "protocol not supported", errno: []string{"EPROTONOSUPPORT"}},
 	{code: 10044, name: "ESOCKTNOSUPPORT", text: "socket type not supported", errno: []string{"ESOCKTNOSUPPORT"}},
 	{
-		code: 10045, name: "EOPNOTSUPP", text: "operation not supported", errno: []string{"EOPNOTSUPP"}, from: "`errors.ErrUnsupported`",
+		code: 10045, name: "EOPNOTSUPP", text: "operation not supported", errno: []string{"EOPNOTSUPP"}, from: "`errors.ErrUnsupported`, such as `*settings.PlatformError`",
 		is: []error{errors.ErrUnsupported},
 	},
 	{code: 10046, name: "EPFNOSUPPORT", text: "protocol family not supported", errno: []string{"EPFNOSUPPORT"}},

@@ -236,7 +236,7 @@ func TestLogLevels(t *testing.T) {
 				"authentication success: user alice, method password":                 1,
 				"keys exchanged: number 1":                                            1,
 				"sftp session ended: ":                                                1,
-				"file uploaded: user alice, path /file, octets 45000, complete true":   1,
+				"file uploaded: user alice, path /file, octets 45000, complete true":  1,
 				"received 0: KEXINIT ":                                                2,
 				"sent 2: NEWKEYS, 1 octets":                                           2,
 				"USERAUTH_REQUEST \"alice\" \"ssh-connection\" \"password\" (secret)": 2,
@@ -703,3 +703,23 @@ func TestLogTrailOfFiles(t *testing.T) {
 }
 
 func errOf[T any](_ T, err error) error { return err }
+
+// A client that says goodbye, as OpenSSH does, has left like one that closes; other reasons are told.
+func TestLogClientLeft(t *testing.T) {
+	s := sftpserver.New()
+	s.RootDirectory, s.LogLevel = t.TempDir(), sftpserver.LogInfo
+	l := listen(s)
+	start(t, s)
+	for i, tt := range []struct {
+		why  ssh2.DisconnectReason
+		want string
+	}{
+		{ssh2.DisconnectByApplication, "reason the client left"},
+		{ssh2.DisconnectMACError, `reason ssh2: disconnected by peer: reason 5: "bye"`},
+	} {
+		_ = dial(t, s).Disconnect(tt.why, "bye")
+		if got := of("log", l.end(t, strconv.Itoa(i+1))); len(got) == 0 || !strings.HasSuffix(got[len(got)-1], tt.want) {
+			t.Errorf("reason %d: %q", tt.why, got)
+		}
+	}
+}

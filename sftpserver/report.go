@@ -132,13 +132,19 @@ func reason(err error) string {
 		return err.Error()
 	case err == nil, errors.Is(err, ssh2.ErrClosed):
 		return "closed"
-	case errors.Is(err, io.EOF):
+	case errors.Is(err, io.EOF), saysGoodbye(err):
 		return "the client left"
 	}
 	if d, ok := errors.AsType[*ssh2.DisconnectError](err); ok && d.Remote && d.Reason == uint32(ssh2.DisconnectByApplication) {
 		return "the client left" // and said so
 	}
 	return err.Error()
+}
+
+// saysGoodbye tells whether the client said that it leaves, as OpenSSH always does.
+func saysGoodbye(err error) bool {
+	d, ok := errors.AsType[*ssh2.DisconnectError](err)
+	return ok && d.Remote && d.Reason == uint32(ssh2.DisconnectByApplication)
 }
 
 // plainEnd tells whether a connection ended as they do, even before a login:

@@ -47,6 +47,9 @@ func Settings() *settings.Table[Server] { return table }
 // The errors are those of package settings: *NameError, *IndexError, *ValueError, *ReadOnlyError,
 // *PlatformError, and *BusyError for what cannot change while the server listens, in an *Error that
 // has its number. An unknown connection is ErrUnknownConnection.
+// [ErrorCode] has numbers for all of them: 10022 for names, indexes and values that cannot be, 10045 for what
+// other platforms have, 106, 107 or 108 for what cannot change while the server listens, and 126 for an
+// unknown connection; a value that fails for a reason with a number, such as a file that does not exist, has that.
 //
 // Settings of connections, which have their id as index, can be set and read by any goroutine at any
 // time, except for SFTPConnectionFileData, which is for the handler alone that the data is shown to. All others are fields, and the rules of fields hold.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -129,9 +130,29 @@ func TestSettingsBadValues(t *testing.T) {
 	} {
 		var bad *settings.ValueError
 		s := sftpserver.New()
-		if _, err := s.Config(expr); expr != "SSHKeyExchangeAlgorithms=" && !errors.As(err, &bad) {
-			t.Errorf("%s: %v", expr, err)
+		if _, err := s.Config(expr); expr != "SSHKeyExchangeAlgorithms=" && (!errors.As(err, &bad) || sftpserver.ErrorCode(err) == 0) {
+			t.Errorf("%s: %v, number %d", expr, err, sftpserver.ErrorCode(err))
 		}
+	}
+}
+
+// TestSettingsNumbers: what is wrong with a setting has a number.
+func TestSettingsNumbers(t *testing.T) {
+	running := sftpserver.New()
+	running.RootDirectory = t.TempDir()
+	start(t, running)
+	for expr, want := range map[string]int{
+		"MaxConection=5": 10022, "": 10022, "=": 10022, "LocalPort[1]=5": 10022, "SFTPConnectionUser": 10022, "Listening=True": 10022,
+		"UseIOCP=True": 10045, "SFTPConnectionTimeout[none]": sftpserver.CodeUnknownConnection,
+		"LocalPort=5": sftpserver.CodeLocalPort, "LocalHost=::1": sftpserver.CodeLocalHost, "MaxConnections=5": sftpserver.CodeMaxConnections,
+	} {
+		if _, err := running.Config(expr); err == nil || sftpserver.ErrorCode(err) != want {
+			t.Errorf("%q: %v, number %d, want %d", expr, err, sftpserver.ErrorCode(err), want)
+		}
+	}
+	s := sftpserver.New()
+	if err := s.LoadSettings(strings.NewReader("LocalPort 5\nno such\n"), "f"); sftpserver.ErrorCode(err) != 10022 {
+		t.Errorf("%v, number %d", err, sftpserver.ErrorCode(err))
 	}
 }
 

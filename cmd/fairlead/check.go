@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"strings"
@@ -83,7 +84,10 @@ func readLines(name string) []string {
 func faultText(name string, err error, lines []string) string {
 	fault, ok := errors.AsType[*settings.LineError](err)
 	if !ok {
-		text := strings.TrimPrefix(err.Error(), "settings: ")
+		if p, ok := errors.AsType[*fs.PathError](err); ok && p.Path == name {
+			return name + ": " + p.Err.Error() // open and the flag's name say nothing here
+		}
+		text := strings.TrimPrefix(strings.TrimPrefix(err.Error(), "settings: "), "--config: ")
 		if strings.HasPrefix(text, name+":") {
 			return text
 		}

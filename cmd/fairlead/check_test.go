@@ -65,6 +65,16 @@ func TestCheck(t *testing.T) {
 		}
 	}
 
+	// A file that is not there.
+	none := filepath.Join(dir, "nope.conf")
+	if r := command(t, nil, "check", none); r.status != statusFailed || strings.Count(r.stderr, "nope.conf") != 1 || strings.Contains(r.stderr, "--config") ||
+		!strings.HasPrefix(r.stderr, none+": ") {
+		t.Errorf("%+v", r)
+	}
+	if r := command(t, nil, "check", dir); r.status != statusFailed || strings.Count(r.stderr, dir) != 1 || strings.Contains(r.stderr, "--config") {
+		t.Errorf("%+v", r)
+	}
+
 	// What only the whole can tell.
 	write("RootDirectory DIR\nHostKeyFile hk\n")
 	if r := command(t, nil, "check", file); r.status != statusFailed || !strings.Contains(r.stderr, "nobody could log in") {

@@ -44,7 +44,7 @@ var commandRows = rowsOf(groupCommand, settings.Start, []settings.Row[config]{
 	},
 	{
 		Name: "LogLevel", Default: "INFO", When: settings.Runtime,
-		Doc:   "From which level up events are logged: debug, info, warn or error.",
+		Doc:   "From which level up lines are logged: debug, info, warn or error.",
 		Field: func(c *config) any { return (*logLevel)(&c.logLevel) },
 	},
 	{

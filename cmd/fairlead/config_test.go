@@ -212,7 +212,7 @@ func TestConfigPage(t *testing.T) {
 	if err := settings.New(nil, commandRows...).Markdown(&table, new(config).userSection()); err != nil {
 		t.Fatal(err)
 	}
-	table.WriteString("\n## Settings of the component\n\nThey are described in [settings.md](settings.md), and these may stand in the file:\n")
+	table.WriteString("\n## Settings of the component\n\nThey are described in [settings.md](settings.md), and these may stand in the file. What that page says of handlers and events\nis for programs that use the component; the command has neither:\n")
 	group := ""
 	for _, r := range componentRows() {
 		if !slices.ContainsFunc(commandRows, func(o settings.Row[config]) bool { return o.Name == r.Name }) {
@@ -224,6 +224,10 @@ func TestConfigPage(t *testing.T) {
 		}
 	}
 	table.WriteString("\n")
+	// The rest of the page is about the command, which has no events.
+	if strings.Count(page, "event") > 1 {
+		t.Error("the page speaks of events")
+	}
 	const mark = "<!-- all settings, made by go test ./cmd/fairlead -run ConfigPage -update -->\n"
 	head, _, ok := strings.Cut(page, mark)
 	if !ok {
