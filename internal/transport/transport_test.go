@@ -20,8 +20,8 @@ import (
 	gossh "golang.org/x/crypto/ssh"
 
 	"github.com/fairlead-ssh/fairlead/internal/alg"
-	"github.com/fairlead-ssh/fairlead/internal/kex"
 	"github.com/fairlead-ssh/fairlead/internal/invariant"
+	"github.com/fairlead-ssh/fairlead/internal/kex"
 	"github.com/fairlead-ssh/fairlead/internal/msg"
 	"github.com/fairlead-ssh/fairlead/internal/netsim"
 	"github.com/fairlead-ssh/fairlead/internal/seal"
