@@ -33,3 +33,14 @@ func Guard(fsys FileSystem, p *Policy) (FileSystem, error) {
 
 // HashByName is the first known of some hash algorithms.
 var HashByName = hashByName
+
+// DeedTexts are the lines of the log about deeds.
+func DeedTexts() (texts []string) {
+	for _, row := range deeds {
+		texts = append(texts, row.text)
+	}
+	return texts
+}
+
+// AttrsLine is attrsLine.
+func AttrsLine(a *Attrs) string { return attrsLine(a) }

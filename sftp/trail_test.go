@@ -137,7 +137,29 @@ func TestLogTrail(t *testing.T) {
 			if !slices.Equal(got, want) {
 				t.Errorf("got:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 			}
+			for _, text := range sftp.DeedTexts() {
+				if !slices.ContainsFunc(got, func(line string) bool { return strings.HasPrefix(line, text+" ") }) {
+					t.Errorf("no line %q", text)
+				}
+			}
 		})
+	}
+}
+
+// The line of attributes that were set names each, and quotes the text of the client.
+func TestLogTrailAttributes(t *testing.T) {
+	a := sftp.Attrs{
+		Size: 7, Mode: sftp.ModeRegular | 0o4755, UID: 1, GID: 2, Owner: "eve mode=0777", Group: "g\n", Bits: sftp.BitHidden, BitsValid: 7,
+	}
+	for mask, want := range map[sftp.AttrMask]string{
+		0: "", sftp.AttrSize: "size=7", sftp.AttrMode: "mode=4755", sftp.AttrUIDGID: "uid=1 gid=2",
+		sftp.AttrOwnerGroup: `owner="eve mode=0777" group="g\n"`, sftp.AttrTimes: "times", sftp.AttrBirth: "times", sftp.AttrACL: "acl",
+		sftp.AttrBitsSet: "bits=0x4/0x7", sftp.AttrMIME: "others", sftp.AttrExtended: "others", sftp.AttrAllocation: "others",
+		sftp.AttrSize | sftp.AttrMode | sftp.AttrAtime: "size=7 mode=4755 times",
+	} {
+		if a.Valid = mask; sftp.AttrsLine(&a) != want {
+			t.Errorf("%#x: %q, want %q", mask, sftp.AttrsLine(&a), want)
+		}
 	}
 }
 

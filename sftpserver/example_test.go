@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"log/slog"
 	"os"
 	"path"
 	"path/filepath"
@@ -23,6 +24,12 @@ import (
 )
 
 // The code of docs/embedding.md stands here word for word, and runs.
+
+// logToFile has a server write lines of JSON, with a trail of files among them.
+func logToFile(s *sftpserver.Server, w io.Writer) {
+	s.LogLevel = sftpserver.LogInfo
+	s.Logger = slog.New(slog.NewJSONHandler(w, nil))
+}
 
 // serveDirectory lets ann use a directory until ctx ends.
 func serveDirectory(ctx context.Context, dir string) error {

@@ -11,6 +11,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -720,6 +721,32 @@ func TestLogClientLeft(t *testing.T) {
 		_ = dial(t, s).Disconnect(tt.why, "bye")
 		if got := of("log", l.end(t, strconv.Itoa(i+1))); len(got) == 0 || !strings.HasSuffix(got[len(got)-1], tt.want) {
 			t.Errorf("reason %d: %q", tt.why, got)
+		}
+	}
+}
+
+// TestEmbeddingLog runs the log of docs/embedding.md.
+func TestEmbeddingLog(t *testing.T) {
+	var out scratch
+	s := sftpserver.New()
+	s.RootDirectory = t.TempDir()
+	logToFile(s, &out)
+	l := listen(s)
+	start(t, s)
+	c := connect(t, s)
+	_, err := c.Put(t.Context(), "/report.csv", strings.NewReader("x"), sftp.TransferOptions{})
+	if err = errors.Join(err, c.Rename(t.Context(), "/report.csv", "/done.csv", 0)); err != nil {
+		t.Fatal(err)
+	}
+	_ = s.Disconnect("1")
+	l.end(t, "1")
+	want := []string{
+		`^\{"time":"[^"]+","level":"INFO","msg":"file uploaded","connection":"1","remote":"127.0.0.1:\d+","user":"alice","path":"/report.csv","octets":1,"complete":true\}$`,
+		`^\{"time":"[^"]+","level":"INFO","msg":"file renamed","connection":"1","remote":"127.0.0.1:\d+","user":"alice","from":"/report.csv","to":"/done.csv"\}$`,
+	}
+	for _, re := range want {
+		if !regexp.MustCompile("(?m)" + re).MatchString(out.String()) {
+			t.Errorf("no line %s in:\n%s", re, out.String())
 		}
 	}
 }

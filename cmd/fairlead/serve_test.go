@@ -23,6 +23,7 @@ import (
 
 	gossh "golang.org/x/crypto/ssh"
 
+	"github.com/fairlead-ssh/fairlead/sftp"
 	"github.com/fairlead-ssh/fairlead/ssh2"
 )
 
@@ -595,5 +596,43 @@ func TestServeProfile(t *testing.T) {
 			_ = client.Close()
 		}
 		r.stop(t)
+	}
+}
+
+// TestServeTrail: without any flag, operators see what became of files.
+func TestServeTrail(t *testing.T) {
+	home(t)
+	r := launch(t)
+	conn, err := dial(t, r, defaultUser, ssh2.Password(r.password(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ch, err := conn.Subsystem(t.Context(), "sftp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := sftp.NewClient(t.Context(), ch, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = c.Put(t.Context(), "/a\x1b", strings.NewReader("abc"), sftp.TransferOptions{})
+	if err = errors.Join(err, c.Rename(t.Context(), "/a\x1b", "/b", 0), c.Remove(t.Context(), "/b")); err != nil {
+		t.Fatal(err)
+	}
+	_ = conn.Disconnect(ssh2.DisconnectByApplication, "bye")
+	r.stderr.await(t, `msg=disconnected .* reason="the client left"`)
+	r.stop(t)
+	log := r.stderr.String()
+	for _, want := range []string{
+		`msg="file uploaded" connection=1 remote=127\.0\.0\.1:\d+ user=fairlead path=\S*a\S*x1b\S* octets=3 complete=true\n`,
+		`msg="file renamed" connection=1 remote=127\.0\.0\.1:\d+ user=fairlead from=\S*a\S*x1b\S* to=/b\n`,
+		`msg="file removed" connection=1 remote=127\.0\.0\.1:\d+ user=fairlead path=/b\n`,
+	} {
+		if !regexp.MustCompile(want).MatchString(log) {
+			t.Errorf("no %s in:\n%s", want, log)
+		}
+	}
+	if strings.Contains(log, "\x1b") {
+		t.Error("an escape is in the log")
 	}
 }
