@@ -130,7 +130,15 @@ func (t *Table[T]) receiver(o *T) receiver {
 		case o == nil:
 			return nil
 		case before != 0 && r.Field != nil:
-			// The list that the lines before left is printed, and grows.
+			if p, is := r.Field(o).(*[]string); is { // grows by what is new, so that many lines cost no more than their number
+				earlier := *p
+				if err := t.set(o, r, index, value); err != nil {
+					return err
+				}
+				*p = append(earlier, *p...)
+				return nil
+			}
+			// What the lines before left is printed, and grows.
 			list, err := t.get(o, r, index)
 			if err != nil {
 				return err
@@ -193,7 +201,11 @@ func (l *loader) take(text string) error {
 		}
 	}
 	if !said.given {
-		return &SyntaxError{fmt.Sprintf("%s has no value; an empty one is written %s=", quoted(said.name), said.name)}
+		how := "Name="
+		if len(said.name) <= 80 {
+			how = said.name + "="
+		}
+		return &SyntaxError{fmt.Sprintf("%s has no value; an empty one is written %s", quoted(said.name), how)}
 	}
 	err = l.now.set(said.name, said.value, func(full string) int {
 		line := l.seen[full]

@@ -30,7 +30,8 @@ type config struct {
 	logFormat         string
 	logLevel          slog.Level
 	disconnectRemoved bool
-	users             []*userConfig // of the file, and the one of the flags
+	users             []*userConfig   // of the file, and the one of the flags
+	blocks            map[string]bool // the names of those of the file
 
 	flags *options
 	notes notes

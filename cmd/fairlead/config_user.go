@@ -31,7 +31,8 @@ type userConfig struct {
 	disabled    bool
 	readOnly    bool
 	policy      sftp.Policy
-	limited     *sftp.Policy // policy, with readOnly in it; nil if nothing is restricted
+	ruled       map[string]bool // the paths of its rules
+	limited     *sftp.Policy    // policy, with readOnly in it; nil if nothing is restricted
 	quota       sftp.Usage
 	maxSessions int
 	sources     []netip.Prefix // nil: from anywhere
@@ -205,16 +206,23 @@ func (c *config) openUser(name string) (*userConfig, error) {
 		return nil, fmt.Errorf("nobody can log in by this name: it is longer than %d octets or has control characters", ssh2.MaxUserName)
 	case name == "":
 		return nil, errors.New("nobody can log in by an empty name")
-	case slices.ContainsFunc(c.users, func(u *userConfig) bool { return u.name == name }):
+	case c.blocks[name]:
 		return nil, fmt.Errorf("user %q has a block already", name)
 	}
 	u := &userConfig{name: name, config: c}
 	c.users = append(c.users, u)
+	if c.blocks == nil {
+		c.blocks = make(map[string]bool)
+	}
+	c.blocks[name] = true
 	return u, nil
 }
 
 // complete checks a block as a whole.
 func (u *userConfig) complete() error {
+	if err := u.policy.Check(); err != nil {
+		return own(err)
+	}
 	methods := u.methods()
 	if len(methods) == 0 && !u.disabled {
 		return fmt.Errorf("user %q cannot log in: there is no PasswordHash, PublicKey or AuthorizedKeysFile", u.name)
@@ -274,15 +282,23 @@ func (u *userConfig) methods() (out []string) {
 
 // operations adds a list to one of the policy's.
 func (u *userConfig) operations(list *[]string, value string) error {
+	var added []string
 	for name := range strings.SplitSeq(value, ",") {
 		if name = strings.TrimSpace(name); name != "" {
-			*list = append(*list, name)
+			added = append(added, name)
 		}
 	}
-	if len(*list) == 0 {
+	if len(*list)+len(added) == 0 {
 		return errors.New("the list is empty")
 	}
-	return own(u.policy.Check())
+	// What was there is good: a long list is not looked at again for each line. The block's end looks at all.
+	whole := u.policy
+	u.policy = sftp.Policy{}
+	*list = added
+	err := u.policy.Check()
+	u.policy = whole
+	*list = append(*list, added...)
+	return own(err)
 }
 
 func (u *userConfig) addRule(_, value string) error {
@@ -295,14 +311,20 @@ func (u *userConfig) addRule(_, value string) error {
 	if err != nil {
 		return own(err)
 	}
-	for _, r := range u.policy.Rules {
-		if r.Path == name {
-			return fmt.Errorf("there is a rule for %s already, which this one would make of no effect", name)
-		}
+	if u.ruled[name] {
+		return fmt.Errorf("there is a rule for %s already, which this one would make of no effect", name)
 	}
-	u.policy.Rules = append(u.policy.Rules, sftp.Rule{Path: name, Perm: perm})
-	return own(u.policy.Check())
+	if u.ruled == nil {
+		u.ruled = make(map[string]bool)
+	}
+	u.ruled[name] = true
+	rule := sftp.Rule{Path: name, Perm: perm}
+	u.policy.Rules = append(u.policy.Rules, rule)
+	return own((&sftp.Policy{Rules: []sftp.Rule{rule}}).Check())
 }
+
+// maxFactors is how many methods may be asked for one after the other.
+const maxFactors = 16
 
 // parseMethods reads "publickey+password,publickey+publickey".
 func parseMethods(value string) (sets [][]string, err error) {
@@ -313,7 +335,9 @@ func parseMethods(value string) (sets [][]string, err error) {
 			if m != "password" && m != "publickey" {
 				return nil, fmt.Errorf("%q is neither publickey nor password", m)
 			}
-			set = append(set, m)
+			if set = append(set, m); len(set) > maxFactors {
+				return nil, fmt.Errorf("more than %d methods one after the other", maxFactors)
+			}
 		}
 		if countOf(set, "password") > 1 {
 			return nil, errors.New("a password asked for twice proves nothing more")
