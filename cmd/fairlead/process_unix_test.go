@@ -6,12 +6,14 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"fmt"
 	"io"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -237,5 +239,75 @@ func TestServeProcess(t *testing.T) {
 	_ = cmd.Wait()
 	if ws, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || ws.Signal() != syscall.SIGHUP {
 		t.Errorf("without a configuration SIGHUP is not the end: %v", cmd.ProcessState)
+	}
+}
+
+// TestW24_HangupsUnderLogins: a process that gets SIGHUP again and again while clients log in, also with a file that
+// is at fault, lets in whoever every reading has, nobody else, and ends in the end.
+func TestW24_HangupsUnderLogins(t *testing.T) {
+	file := filepath.Join(home(t), "f.conf")
+	if err := os.Mkdir("root", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	const common = "RootDirectory root\nUser alice\nPasswordHash " + goodHash + "\n"
+	texts := []string{common + "User bob\nPasswordHash " + goodHash + "\n", common, common + "Nonsense\n"}
+	wants := []string{read, read, "everything stays as it was"} // in the log
+	writeFile(t, file, texts[0], 0o600)
+	r := &running{stdout: newOutput(), stderr: newOutput()}
+	cmd := exec.Command(os.Args[0], "serve", "--listen", "127.0.0.1:0", "--config", file)
+	cmd.Env = append(os.Environ(), "FAIRLEAD_TEST_MAIN=1")
+	cmd.Stdout, cmd.Stderr = r.stdout, r.stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill() })
+	r.addr = r.stdout.await(t, `(?m)^listening on (\S+)$`)[1]
+	stop := make(chan struct{})
+	var clients sync.WaitGroup
+	for _, user := range []string{"alice", "alice", "mallory"} {
+		clients.Go(func() {
+			for n := 0; ; n++ {
+				select {
+				case <-stop:
+					if n == 0 {
+						t.Errorf("%s never tried", user)
+					}
+					return
+				default:
+				}
+				c, err := dial(t, r, user, password)
+				if (err == nil) != (user == "alice") {
+					t.Errorf("%s: %v", user, err)
+				}
+				if err == nil {
+					if _, err := session3(t, c); err != nil {
+						t.Errorf("%s: %v", user, err)
+					}
+					_ = c.Close()
+				}
+			}
+		})
+	}
+	for i := range 12 {
+		text, want := texts[(i+1)%3], wants[(i+1)%3]
+		n := strings.Count(r.stderr.String(), want)
+		writeFile(t, file, text, 0o600)
+		if err := cmd.Process.Signal(syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+		r.stderr.await(t, fmt.Sprintf(`(?s)(%s.*){%d}`, want, n+1))
+	}
+	if c, err := dial(t, r, "bob", password); err != nil { // the last reading has him
+		t.Error(err)
+	} else {
+		_ = c.Close()
+	}
+	close(stop)
+	clients.Wait()
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("%v\n%.2000s", err, r.stderr)
 	}
 }
