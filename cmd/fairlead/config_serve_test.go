@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -702,4 +703,30 @@ func TestMappedSources(t *testing.T) {
 		t.Error("in from another address")
 	}
 	s.stop(t)
+}
+
+// TestCVE_7_2_SameWork: a password costs one hash, by the memory that it takes, whether or not there is such a
+// user, and in whatever way he may log in.
+func TestCVE_7_2_SameWork(t *testing.T) {
+	hash := strings.Replace(goodHash, "m=64,", "m=8192,", 1) // KiB; that of another password then
+	if hash == goodHash {
+		t.Fatal("another kind of hash")
+	}
+	c, err := loadText("RootDirectory /srv\nUser known\nPasswordHash "+hash+"\nUser key\nPublicKey "+goodKey+
+		"\nUser off\nDisabled yes\nPasswordHash "+hash+"\n", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := newAccounts(c)
+	for _, name := range []string{"known", "key", "off", "nobody", "", "known\x00", strings.Repeat("n", 5000)} {
+		for _, password := range []string{"password", "", strings.Repeat("p", 1000)} {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			in := a.password(t.Context(), name, password)
+			runtime.ReadMemStats(&after)
+			if took := after.TotalAlloc - before.TotalAlloc; in || took < 8<<20 || took >= 12<<20 {
+				t.Errorf("%.20q, password of %d octets: %v, %d octets of memory; want what one hash takes", name, len(password), in, took)
+			}
+		}
+	}
 }
