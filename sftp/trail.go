@@ -119,7 +119,7 @@ func (s *session) transferred(h *handle, cause error) {
 		path = h.name
 	}
 	attrs := append(make([]slog.Attr, 0, 8), slog.String("user", plain(s.info.User)), slog.String("path", plain(path)))
-	text := ""
+	var text string
 	switch {
 	case received > 0 || h.makes && h.copiedIn.Load() == 0:
 		text = "file uploaded"
