@@ -108,3 +108,20 @@ func TestHostileConfig(t *testing.T) {
 		})
 	}
 }
+
+// TestListInManyLines: a list grows by each line and by nothing else, not by the default that an empty line stands for.
+func TestListInManyLines(t *testing.T) {
+	const rest = "RootDirectory /srv\nUser a\nPublicKey " + goodKey + "\n"
+	for text, want := range map[string]string{
+		"AllowedClients=\nAllowedClients 10.0.0.1\n":                             "10.0.0.1",
+		"AllowedClients 10.0.0.1, 10.0.0.2\nAllowedClients=\nAllowedClients ::1": "10.0.0.1 10.0.0.2 ::1",
+	} {
+		c, err := loadText(text+"\n"+rest, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(c.server.AllowedClients, " "); got != want {
+			t.Errorf("%q is %q, want %q", text, got, want)
+		}
+	}
+}
