@@ -172,18 +172,7 @@ func (k *copying) byCopyFile(ctx context.Context) error {
 	if a, ok := p.attrs(); ok {
 		err = p.attrsErr(&a, c.SetStat(ctx, p.path, &a))
 	}
-	if err == nil {
-		err = p.verify(ctx)
-	}
-	if err == nil && p.o.Atomic {
-		if err = p.replace(ctx); err != nil {
-			err = p.failed("rename", err)
-		}
-	}
-	if err != nil {
-		p.abandon(ctx)
-	}
-	return err
+	return p.conclude(ctx, err)
 }
 
 const (

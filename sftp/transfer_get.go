@@ -80,12 +80,9 @@ func (g *getting) size() int64 {
 // them, and decides how to verify.
 func (g *getting) prepare(ctx context.Context) error {
 	o := g.o
-	g.hash = g.c.serverHash()
-	if err := hashNeeded(o, g.hash); err != nil {
+	var err error
+	if g.hash, err = g.c.hashFor(o); err != nil {
 		return g.failed("verify", err)
-	}
-	if o.Verify < VerifyBest {
-		g.hash = nil
 	}
 	// A hash is of what came, and does not tell that more was to come.
 	needs := o.Preserve != 0 || o.Resume != NoResume || o.Verify != VerifyNone
@@ -112,12 +109,17 @@ func (g *getting) prepare(ctx context.Context) error {
 	return nil
 }
 
-// hashNeeded fails if the options want a hash that the server cannot make.
-func hashNeeded(o *TransferOptions, h *serverHash) error {
-	if o.Verify == VerifyHash && h == nil {
-		return Status(CodeOpUnsupported, "server offers neither check-file nor md5-hash")
+// hashFor returns the server's hash that a transfer with options o verifies by, nil if it
+// verifies by none. It fails if the options demand a hash and the server cannot make one.
+func (c *Client) hashFor(o *TransferOptions) (*serverHash, error) {
+	h := c.serverHash()
+	switch {
+	case o.Verify < VerifyBest:
+		return nil, nil
+	case o.Verify == VerifyHash && h == nil:
+		return nil, Status(CodeOpUnsupported, "server offers neither check-file nor md5-hash")
 	}
-	return nil
+	return h, nil
 }
 
 func (g *getting) toWriter(ctx context.Context, w io.Writer) error {

@@ -183,6 +183,12 @@ func (p *putting) runChecked(ctx context.Context, unchanged func() error) error 
 			err = p.failed("local read", uerr)
 		}
 	}
+	return p.conclude(ctx, err)
+}
+
+// conclude ends a Put whose content is complete, or has failed with err: it verifies the
+// file and gives it its name, or else abandons it.
+func (p *putting) conclude(ctx context.Context, err error) error {
 	if err == nil {
 		err = p.verify(ctx)
 	}
@@ -200,12 +206,9 @@ func (p *putting) runChecked(ctx context.Context, unchanged func() error) error 
 // prepare does what comes before OPEN.
 func (p *putting) prepare(ctx context.Context) error {
 	o := p.o
-	p.hash = p.c.serverHash()
-	if err := hashNeeded(o, p.hash); err != nil {
+	var err error
+	if p.hash, err = p.c.hashFor(o); err != nil {
 		return p.failed("verify", err)
-	}
-	if o.Verify < VerifyBest {
-		p.hash = nil
 	}
 	if !p.tree {
 		p.m.begin(p.name)

@@ -87,13 +87,7 @@ var (
 // addresses. A name that cannot be resolved is a *net.DNSError, a failure to
 // connect a *net.OpError, both wrapped.
 func Dial(ctx context.Context, network, addr string, cfg *ClientConfig) (*Client, error) {
-	if cfg == nil {
-		return nil, errNoConfig
-	}
-	if cfg.knowsNobody() {
-		return nil, &ConfigError{"host key", errNoHostKey}
-	}
-	if err := cfg.checkAuth(); err != nil {
+	if err := cfg.check(); err != nil {
 		return nil, err
 	}
 	if network != "unix" {
@@ -165,14 +159,19 @@ func NewClient(ctx context.Context, nc net.Conn, addr string, cfg *ClientConfig)
 	return &Client{c}, nil
 }
 
+// check fails if nothing could come of connecting with cfg.
+func (cfg *ClientConfig) check() error {
+	switch {
+	case cfg == nil:
+		return errNoConfig
+	case cfg.knowsNobody():
+		return &ConfigError{"host key", errNoHostKey}
+	}
+	return cfg.checkAuth()
+}
+
 func (cfg *ClientConfig) clientTransport(addr string, nc net.Conn) (*transport.Config, error) {
-	if cfg == nil {
-		return nil, errNoConfig
-	}
-	if cfg.knowsNobody() {
-		return nil, &ConfigError{"host key", errNoHostKey}
-	}
-	if err := cfg.checkAuth(); err != nil {
+	if err := cfg.check(); err != nil {
 		return nil, err
 	}
 	o, err := cfg.resolve(cfg.GSSKeyExchange.oids()...)
