@@ -53,7 +53,7 @@ func (t *Table[T]) Rows() iter.Seq[*Row[T]] {
 
 // Set gives a setting a value, which is taken as it is: blanks round it count in
 // texts. The name may have an index, Name[index]. The errors are those of the
-// package and what a row's own Set answers.
+// package and what a row's own Set returns.
 func (t *Table[T]) Set(o *T, name, value string) error {
 	r, index, err := t.find(name)
 	if err != nil {

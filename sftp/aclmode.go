@@ -12,7 +12,7 @@ const (
 	aclDir    = AccessDeleteChild // goes with writing
 )
 
-// aclOfBits answers the access that three bits of a mode allow.
+// aclOfBits returns the access that three bits of a mode allow.
 func aclOfBits(rwx uint32, dir bool) (mask Access) {
 	if rwx&4 != 0 {
 		mask |= aclRead
@@ -29,7 +29,7 @@ func aclOfBits(rwx uint32, dir bool) (mask Access) {
 	return mask
 }
 
-// ACLOfMode answers the ACL that says what the permission bits of a st_mode say: an ALLOW
+// ACLOfMode returns the ACL that says what the permission bits of a st_mode say: an ALLOW
 // entry for each of OWNER@, GROUP@ and EVERYONE@, and a DENY entry before it where the
 // owner or the group may less than those behind. It is for file systems that have a mode
 // and no ACL.
@@ -50,7 +50,7 @@ func ACLOfMode(mode uint32) *ACL {
 	return acl
 }
 
-// Mode answers the nine permission bits that say what a says, false if there are none: it
+// Mode returns the nine permission bits that say what a says, false if there are none: it
 // names other users than OWNER@, GROUP@ and EVERYONE@, is inherited, audits, allows
 // somebody half of what a bit of a mode allows or more than any, or has no entries.
 func (a *ACL) Mode() (mode uint32, ok bool) {
@@ -108,7 +108,7 @@ func (a *ACL) Mode() (mode uint32, ok bool) {
 	return mode, true
 }
 
-// classes answers whom e is about: 0 the owner, 1 the group, 2 all others.
+// classes returns whom e is about: 0 the owner, 1 the group, 2 all others.
 func (e *ACE) classes() ([]int, bool) {
 	if e.Type > ACEDeny {
 		return nil, false

@@ -27,7 +27,7 @@ func (s *session) begin(v fxp.Version) {
 	}
 }
 
-// announce decides which extended requests are served, and answers what VERSION says: the
+// announce decides which extended requests are served, and returns what VERSION says: the
 // requests of the table that the file system can do and the server offers, in the order of
 // the table, those that the file system answers by itself, and what else the version has.
 //

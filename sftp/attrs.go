@@ -88,7 +88,7 @@ var typeModes = [...]struct {
 	{TypeFIFO, ModeFIFO, fs.ModeNamedPipe, 'p'},
 }
 
-// TypeOfMode answers the type in the type bits of a POSIX st_mode: TypeNone without
+// TypeOfMode returns the type in the type bits of a POSIX st_mode: TypeNone without
 // any, TypeSpecial for bits that have no type of their own.
 func TypeOfMode(mode uint32) Type {
 	for i := range typeModes {
@@ -102,7 +102,7 @@ func TypeOfMode(mode uint32) Type {
 	return TypeSpecial
 }
 
-// ModeBits answers the st_mode type bits of t, 0 if it has none.
+// ModeBits returns the st_mode type bits of t, 0 if it has none.
 func (t Type) ModeBits() uint32 {
 	for i := range typeModes {
 		if typeModes[i].typ == t {
@@ -225,7 +225,7 @@ type Attrs struct {
 // Has reports whether all of m are valid.
 func (a *Attrs) Has(m AttrMask) bool { return a.Valid&m == m }
 
-// Type answers the file type from Kind or else the type bits of Mode.
+// Type returns the file type from Kind or else the type bits of Mode.
 func (a *Attrs) Type() Type {
 	if a.Kind != TypeNone {
 		return a.Kind
@@ -242,7 +242,7 @@ func (a *Attrs) IsDir() bool { return a.Type() == TypeDirectory }
 // IsRegular reports whether the type is a regular file.
 func (a *Attrs) IsRegular() bool { return a.Type() == TypeRegular }
 
-// FSMode answers the mode as Go's mode bits, including the type.
+// FSMode returns the mode as Go's mode bits, including the type.
 func (a *Attrs) FSMode() fs.FileMode {
 	mode := a.Mode
 	if mode&ModeType == 0 {

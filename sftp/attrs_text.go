@@ -72,7 +72,7 @@ func (a *Attrs) timeOf(which AttrMask) *time.Time {
 	}
 }
 
-// Millis answers a time in milliseconds since 1970-01-01 UTC. which is one of AttrAtime,
+// Millis returns a time in milliseconds since 1970-01-01 UTC. which is one of AttrAtime,
 // AttrMtime, AttrCtime and AttrBirth; 0 is also the answer if it is not valid.
 func (a *Attrs) Millis(which AttrMask) int64 {
 	if t := a.timeOf(which); t != nil && a.Has(which) {
@@ -151,7 +151,7 @@ func setNanosOf(which AttrMask) func(*Attrs, string) error {
 	}
 }
 
-// Other answers the attributes that have no place in version 3 but those with fields in every
+// Other returns the attributes that have no place in version 3 but those with fields in every
 // listing, as text: "Name=Value" joined by semicolons. The names are MIMEType, AllocationSize,
 // ATimeNS, CreateTimeNS, MTimeNS (the parts of times below the second), TextHint, LinkCount
 // and UntranslatedName, as far as they are valid. Semicolons, percent signs and control

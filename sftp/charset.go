@@ -39,14 +39,14 @@ type Charset struct {
 // errors.ErrUnsupported is.
 var ErrUnsupportedCodePage = codepage.ErrUnsupported
 
-// CodePage answers the charset with a number in the numbering of Windows, such as 1252 or
+// CodePage returns the charset with a number in the numbering of Windows, such as 1252 or
 // 65001, which is UTF-8. Apple's numbers are refused with an error that names the one to use.
 func CodePage(number uint32) (*Charset, error) {
 	p, err := codepage.Find(number)
 	return charsetOf(p, err)
 }
 
-// CharsetOf answers the charset with a name such as "ISO-8859-15" or "cp1252", or with a
+// CharsetOf returns the charset with a name such as "ISO-8859-15" or "cp1252", or with a
 // number in text.
 func CharsetOf(name string) (*Charset, error) {
 	p, err := codepage.FindName(name)
@@ -78,7 +78,7 @@ func charsetOf(p *codepage.Page, err error) (*Charset, error) {
 // utf8Names is what versions 4 and up have when nothing else is said (filexfer-04 section 6.2).
 var utf8Names = &Charset{ascii: true}
 
-// Name answers the name of the charset in the registry of IANA where it has one.
+// Name returns the name of the charset in the registry of IANA where it has one.
 func (c *Charset) Name() string {
 	if c.page == nil {
 		return "UTF-8"
@@ -86,7 +86,7 @@ func (c *Charset) Name() string {
 	return c.page.Name
 }
 
-// Number answers the number of the code page.
+// Number returns the number of the code page.
 func (c *Charset) Number() uint32 {
 	if c.page == nil {
 		return codepage.UTF8
@@ -182,7 +182,7 @@ func (n *nameCoder) text(wire string) string {
 // maxSequence is the most octets that any code page has for one character.
 const maxSequence = 4
 
-// first decodes the first character of wire and answers its octets, 0 if it is none.
+// first decodes the first character of wire and returns its octets, 0 if it is none.
 func (n *nameCoder) first(wire string) (text string, size int) {
 	for k := 1; k <= min(maxSequence, len(wire)); k++ {
 		if text, ok := n.decode(wire[:k]); ok && utf8.RuneCountInString(text) <= 2 && text != "" {
@@ -338,7 +338,7 @@ func peerOctet(s string) (octet byte, size int) {
 	return byte(v), size
 }
 
-// escapeBody answers what is between the braces of an escape at the start of s.
+// escapeBody returns what is between the braces of an escape at the start of s.
 func escapeBody(s string) (body string, size int, ok bool) {
 	if !strings.HasPrefix(s, escape) {
 		return "", 0, false

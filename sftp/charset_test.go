@@ -15,7 +15,7 @@ import (
 	"github.com/fairlead-ssh/fairlead/sftp/memfs"
 )
 
-// charsets answers all that are supported.
+// charsets returns all that are supported.
 func charsets(t testing.TB) (list []*sftp.Charset) {
 	t.Helper()
 	for i := range codepage.All() {

@@ -152,7 +152,7 @@ func (c *Client) begin(ctx context.Context) error {
 	return nil
 }
 
-// versions answers the range of versions to speak.
+// versions returns the range of versions to speak.
 func (c *Client) versions() (lowest, highest fxp.Version, err error) {
 	if own := c.cfg.Newline; own != "" && newline(own) != own {
 		return 0, 0, fmt.Errorf("sftp: connect: newline %q: not LF, CR or CR LF", own)
@@ -255,7 +255,7 @@ func (c *Client) askLimits(ctx context.Context) error {
 	return nil
 }
 
-// believable answers the content of one request by what a server says about it: servers
+// believable returns the content of one request by what a server says about it: servers
 // have said 0, 1 and 2^63 (cves 12.10).
 func believable(n, message uint64) int {
 	if message >= leastRequest*2 {
@@ -267,10 +267,10 @@ func believable(n, message uint64) int {
 	return int(min(n, fxp.MaxData))
 }
 
-// Version answers the protocol version that is spoken.
+// Version returns the protocol version that is spoken.
 func (c *Client) Version() int { return int(c.version) }
 
-// Extensions answers what the server announced, by name. The caller owns the map.
+// Extensions returns what the server announced, by name. The caller owns the map.
 func (c *Client) Extensions() map[string]string { return maps.Clone(c.exts) }
 
 // Supports tells whether the server announced an extension by that name, in the version
@@ -293,10 +293,10 @@ func (c *Client) supports(op fxp.Op) bool {
 	return c.version >= row.Since && c.Supports(row.AnnouncedAs)
 }
 
-// Limits answers what the server says about its limits. All is 0 if it says nothing.
+// Limits returns what the server says about its limits. All is 0 if it says nothing.
 func (c *Client) Limits() ServerLimits { return c.limits }
 
-// RequestSizes answers how many octets of content one READ and one WRITE carry.
+// RequestSizes returns how many octets of content one READ and one WRITE carry.
 func (c *Client) RequestSizes() (read, write int) { return int(c.maxRead.Load()), c.maxWrite }
 
 // Close ends the session. Everything that waits gets ErrClientClosed. What a file was given
@@ -306,7 +306,7 @@ func (c *Client) Close() error {
 	return nil
 }
 
-// Wait waits until the session has ended and answers why: nil after Close, else a
+// Wait waits until the session has ended and returns why: nil after Close, else a
 // *ConnectionError or a *ProtocolError.
 func (c *Client) Wait() error {
 	<-c.calls.ended

@@ -278,7 +278,7 @@ func (c *calls) fail(err error) {
 	_ = c.conn.Close()
 }
 
-// failure answers why the conversation ended, nil if it has not.
+// failure returns why the conversation ended, nil if it has not.
 func (c *calls) failure() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -515,7 +515,7 @@ type ConnectionError struct {
 	Err error // what the connection said; io.EOF: the server ended the session
 }
 
-// Error answers "sftp: connection lost: why".
+// Error returns "sftp: connection lost: why".
 func (e *ConnectionError) Error() string {
 	if errors.Is(e.Err, io.EOF) {
 		return "sftp: connection lost: the server ended the session"
@@ -523,7 +523,7 @@ func (e *ConnectionError) Error() string {
 	return "sftp: connection lost: " + e.Err.Error()
 }
 
-// Unwrap answers what the connection said, but for io.EOF: the end of a connection must not
+// Unwrap returns what the connection said, but for io.EOF: the end of a connection must not
 // be taken for that of a file.
 func (e *ConnectionError) Unwrap() error {
 	if errors.Is(e.Err, io.EOF) {

@@ -23,7 +23,7 @@ type NameError struct {
 	Name string // what the server calls the entry
 }
 
-// Error answers the name, quoted.
+// Error returns the name, quoted.
 func (e *NameError) Error() string {
 	return "sftp: " + strconv.Quote(e.Dir) + " lists " + strconv.Quote(e.Name) + ", which is not a file name"
 }
@@ -70,8 +70,8 @@ func (c *Client) OpenDir(ctx context.Context, name string) (*RemoteDir, error) {
 	return d, nil
 }
 
-// Next answers the next entries, as many as came in one reply, without "." and "..". At the
-// end it answers io.EOF. A *NameError comes with the entries that are in order and does not
+// Next returns the next entries, as many as came in one reply, without "." and "..". At the
+// end it returns io.EOF. A *NameError comes with the entries that are in order and does not
 // end the listing.
 func (d *RemoteDir) Next(ctx context.Context) (list []Entry, err error) {
 	for len(list) == 0 && err == nil {
@@ -169,7 +169,7 @@ func (d *RemoteDir) reply(ctx context.Context) (*call, error) {
 }
 
 // entries passes the names of a NAME on one by one, so that a long one takes no memory of
-// its own, and releases op. It answers how many the message has.
+// its own, and releases op. It returns how many the message has.
 func (d *RemoteDir) entries(op *call, yield func(Entry, error) bool) (int, error) {
 	defer d.c.calls.release(op) // also if yield panics
 	names := fxp.ReadNames(d.c.version, op.buf.Bytes())
@@ -262,7 +262,7 @@ func (c *Client) ReadDir(ctx context.Context, name string) iter.Seq2[Entry, erro
 	}
 }
 
-// ReadDirAll answers the whole of a directory, sorted by name. With an error comes what was
+// ReadDirAll returns the whole of a directory, sorted by name. With an error comes what was
 // listed before it.
 func (c *Client) ReadDirAll(ctx context.Context, name string) ([]Entry, error) {
 	var list []Entry

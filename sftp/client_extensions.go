@@ -43,7 +43,7 @@ func (c *Client) request(ctx context.Context, op fxp.Op, data wire.Layouter, rep
 	return nil
 }
 
-// Extended sends an EXTENDED request by name, announced or not, and answers the data of the
+// Extended sends an EXTENDED request by name, announced or not, and returns the data of the
 // EXTENDED_REPLY, or nil if a STATUS says that all is well. A reply of another type is
 // answered whole, as its data behind the request id.
 func (c *Client) Extended(ctx context.Context, name string, data []byte) ([]byte, error) {
@@ -87,7 +87,7 @@ func (c *Client) ExpandPath(ctx context.Context, name string) (string, error) {
 	return p, pathError("expand-path", name, err)
 }
 
-// HomeDir answers the home directory of a user, of one's own for "" (home-directory, and for
+// HomeDir returns the home directory of a user, of one's own for "" (home-directory, and for
 // one's own expand-path@openssh.com where that does not do).
 func (c *Client) HomeDir(ctx context.Context, user string) (string, error) {
 	p, err := c.homeDir(ctx, user)
@@ -123,7 +123,7 @@ func fsInfo(m *fxp.ReplyStatVFS) *FSInfo {
 	}
 }
 
-// LookupIDs answers the names of users and groups by number, "" for those without one
+// LookupIDs returns the names of users and groups by number, "" for those without one
 // (users-groups-by-id@openssh.com).
 func (c *Client) LookupIDs(ctx context.Context, uids, gids []uint32) (users, groups []string, err error) {
 	var m fxp.ReplyNames

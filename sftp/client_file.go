@@ -112,7 +112,7 @@ func (c *Client) openFile(ctx context.Context, name string, how *OpenHow) (*Remo
 	return f, nil
 }
 
-// Name answers the name the file was opened by.
+// Name returns the name the file was opened by.
 func (f *RemoteFile) Name() string { return f.name }
 
 // SetContext bounds the methods without a context of their own (Read, Write, Close ...) that
@@ -133,7 +133,7 @@ func (f *RemoteFile) setContext(ctx context.Context) {
 	}
 }
 
-// context answers the context of a method that has none.
+// context returns the context of a method that has none.
 func (f *RemoteFile) context() context.Context {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -215,7 +215,7 @@ func (f *RemoteFile) read(p []byte) (int, error) {
 	return n, err
 }
 
-// begin locks f for a call at the position, whose context it answers. ok is whether f was
+// begin locks f for a call at the position, whose context it returns. ok is whether f was
 // opened for it, and refused what to say if not.
 func (f *RemoteFile) begin(ok bool, refused error) (context.Context, error) {
 	if !ok {
@@ -279,7 +279,7 @@ func (f *RemoteFile) write(p []byte) (int, error) {
 }
 
 // ReadFrom writes what r has at the position, read straight into the packets that carry it.
-// It answers how many octets were sent; see RemoteFile for errors.
+// It returns how many octets were sent; see RemoteFile for errors.
 func (f *RemoteFile) ReadFrom(r io.Reader) (int64, error) {
 	n, err := f.readFrom(r)
 	return n, pathError("write", f.name, err)
@@ -444,7 +444,7 @@ func (f *RemoteFile) seek(offset int64, whence int) (int64, error) {
 	return to, nil
 }
 
-// Flush waits until the server has everything that was written, and answers the first error.
+// Flush waits until the server has everything that was written, and returns the first error.
 // It does not make it durable, as Sync does.
 func (f *RemoteFile) Flush(ctx context.Context) error {
 	return pathError("write", f.name, f.flush(ctx))
@@ -466,11 +466,11 @@ func (f *RemoteFile) flushed(ctx context.Context) error {
 	return f.back.flush(ctx)
 }
 
-// Acked answers how many octets of Write and ReadFrom the server has acknowledged, as far as
+// Acked returns how many octets of Write and ReadFrom the server has acknowledged, as far as
 // anybody has looked: Write, ReadFrom and Flush do.
 func (f *RemoteFile) Acked() int64 { return f.back.total.Load() }
 
-// Stat answers the attributes of the file, of what was written before too.
+// Stat returns the attributes of the file, of what was written before too.
 func (f *RemoteFile) Stat(ctx context.Context) (*Attrs, error) {
 	a, err := f.stat(ctx)
 	return a, pathError("stat", f.name, err)
@@ -588,7 +588,7 @@ func (f *RemoteFile) isClosed() bool {
 	return f.closed
 }
 
-// Close waits until the server has everything that was written, closes the file, and answers
+// Close waits until the server has everything that was written, closes the file, and returns
 // the first error of all that. A Read, Write, ReadFrom or WriteTo that still runs ends with
 // fs.ErrClosed. Closing again does nothing, with fs.ErrClosed.
 //

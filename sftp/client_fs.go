@@ -12,11 +12,11 @@ import (
 	"time"
 )
 
-// FS answers the directory that relative names start from as an [fs.FS]; fs.Sub chooses
+// FS returns the directory that relative names start from as an [fs.FS]; fs.Sub chooses
 // another one. ctx bounds everything that is done through it.
 //
 // It implements ReadDirFS, StatFS, ReadFileFS, GlobFS, SubFS and ReadLinkFS; its regular
-// files are also io.ReaderAt, io.Seeker and io.WriterTo. Sys of a FileInfo answers the
+// files are also io.ReaderAt, io.Seeker and io.WriterTo. Sys of a FileInfo returns the
 // *Attrs. The server resolves symlinks, also out of the directory: it is no jail.
 func (c *Client) FS(ctx context.Context) fs.FS { return &clientFS{c: c, ctx: ctx, dir: "."} }
 
@@ -36,7 +36,7 @@ var (
 	_ fs.ReadLinkFS = (*clientFS)(nil)
 )
 
-// full answers the remote name.
+// full returns the remote name.
 func (f *clientFS) full(op, name string) (string, error) {
 	switch {
 	case !fs.ValidPath(name) || strings.IndexByte(name, 0) >= 0:
@@ -104,7 +104,7 @@ func (f *clientFS) Lstat(name string) (fs.FileInfo, error) {
 	return fileInfo{name: path.Base(name), attrs: a}, nil
 }
 
-// ReadLink answers the text of a symlink.
+// ReadLink returns the text of a symlink.
 func (f *clientFS) ReadLink(name string) (string, error) {
 	full, err := f.full("readlink", name)
 	if err != nil {
@@ -114,7 +114,7 @@ func (f *clientFS) ReadLink(name string) (string, error) {
 	return text, relative("readlink", name, err)
 }
 
-// ReadDir answers the whole of a directory, sorted by name.
+// ReadDir returns the whole of a directory, sorted by name.
 func (f *clientFS) ReadDir(name string) ([]fs.DirEntry, error) {
 	full, err := f.full("readdir", name)
 	if err != nil {
@@ -128,7 +128,7 @@ func (f *clientFS) ReadDir(name string) ([]fs.DirEntry, error) {
 	return list, relative("readdir", name, err)
 }
 
-// ReadFile answers the whole of a file.
+// ReadFile returns the whole of a file.
 func (f *clientFS) ReadFile(name string) ([]byte, error) {
 	full, err := f.full("read", name)
 	if err != nil {
@@ -144,7 +144,7 @@ func (f *clientFS) ReadFile(name string) ([]byte, error) {
 	return data, relative("read", name, err)
 }
 
-// Glob answers the names that match, as fs.Glob: without "**", errors but for a malformed
+// Glob returns the names that match, as fs.Glob: without "**", errors but for a malformed
 // pattern passed over, and sorted.
 func (f *clientFS) Glob(pattern string) ([]string, error) {
 	if _, err := path.Match(pattern, ""); err != nil {
@@ -193,7 +193,7 @@ func globQuote(name string) string {
 	return b.String()
 }
 
-// Sub answers the tree below a directory.
+// Sub returns the tree below a directory.
 func (f *clientFS) Sub(dir string) (fs.FS, error) {
 	full, err := f.full("sub", dir)
 	if err != nil {

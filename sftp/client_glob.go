@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// Glob answers the names that match a pattern: path.Match for each element, and "**" as an
+// Glob returns the names that match a pattern: path.Match for each element, and "**" as an
 // element for any number of directories, also none. Only directories that can hold a match
 // are listed, each once. An element without a wildcard may name a symlink, "*" goes through
 // symlinks to directories, and "**" does not. Names come in the order of the server.
@@ -73,13 +73,13 @@ func (g *globbing) closure(at []int) []int {
 	return at
 }
 
-// accepts tells whether one of the states is the last one, and answers the others.
+// accepts tells whether one of the states is the last one, and returns the others.
 func (g *globbing) accepts(at []int) (others []int, ok bool) {
 	others = slices.DeleteFunc(at, func(p int) bool { return p == len(g.elems) })
 	return others, len(others) < len(at)
 }
 
-// step goes on from s. It answers false when the caller wants no more.
+// step goes on from s. It returns false when the caller wants no more.
 func (g *globbing) step(s globStep) bool {
 	// Elements that name one thing need no listing.
 	for len(s.at) == 1 && s.at[0] < len(g.elems) {

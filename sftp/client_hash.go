@@ -107,7 +107,7 @@ type Space struct {
 	Unit                uint32 // of allocation
 }
 
-// SpaceAvailable answers the space where name is (space-available).
+// SpaceAvailable returns the space where name is (space-available).
 func (c *Client) SpaceAvailable(ctx context.Context, name string) (*Space, error) {
 	var m fxp.ReplySpace
 	if err := c.extended(ctx, fxp.OpSpaceAvailable, &fxp.ExtText{Text: c.toWire(name)}, &m); err != nil {
@@ -116,7 +116,7 @@ func (c *Client) SpaceAvailable(ctx context.Context, name string) (*Space, error
 	return &Space{Total: m.Device, Free: m.DeviceFree, UserTotal: m.User, UserFree: m.UserFree, Unit: m.Unit}, nil
 }
 
-// TempFolder answers a directory for temporary files, of one's own if it is to be made
+// TempFolder returns a directory for temporary files, of one's own if it is to be made
 // (get-temp-folder, make-temp-folder).
 func (c *Client) TempFolder(ctx context.Context, own bool) (string, error) {
 	if own {

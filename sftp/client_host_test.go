@@ -62,7 +62,7 @@ func (h *host) hello() {
 	h.reply(0, &fxp.VersionReply{Version: h.v, Extensions: h.exts})
 }
 
-// next answers the next message, without its length; nil at the end.
+// next returns the next message, without its length; nil at the end.
 func (h *host) next() []byte {
 	for {
 		if len(h.buf) >= 4 {
@@ -82,7 +82,7 @@ func (h *host) next() []byte {
 	}
 }
 
-// request answers the next request; op is OpNone at the end.
+// request returns the next request; op is OpNone at the end.
 func (h *host) request() (op fxp.Op, id uint32, m wire.Layouter) {
 	msg := h.next()
 	if msg == nil {

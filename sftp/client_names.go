@@ -12,12 +12,12 @@ import (
 	"github.com/fairlead-ssh/fairlead/internal/fxp"
 )
 
-// Stat answers the attributes of a file, of its target if it is a symlink.
+// Stat returns the attributes of a file, of its target if it is a symlink.
 func (c *Client) Stat(ctx context.Context, name string) (*Attrs, error) {
 	return c.stat(ctx, fxp.TypeStat, "stat", name)
 }
 
-// Lstat answers the attributes of a file, of the symlink itself if it is one.
+// Lstat returns the attributes of a file, of the symlink itself if it is one.
 func (c *Client) Lstat(ctx context.Context, name string) (*Attrs, error) {
 	return c.stat(ctx, fxp.TypeLstat, "lstat", name)
 }
@@ -213,13 +213,13 @@ func (c *Client) linkFirst() bool {
 	return c.quirks&linkFirst != 0
 }
 
-// ReadLink answers the text of a symlink.
+// ReadLink returns the text of a symlink.
 func (c *Client) ReadLink(ctx context.Context, name string) (string, error) {
 	to, _, err := c.name(ctx, &fxp.Path{T: fxp.TypeReadlink, Path: c.toWire(name)})
 	return to, pathError("readlink", name, err)
 }
 
-// RealPath answers the absolute path of name as the server has it.
+// RealPath returns the absolute path of name as the server has it.
 func (c *Client) RealPath(ctx context.Context, name string) (string, error) {
 	p, _, err := c.RealPathOpt(ctx, name, RealPathDefault)
 	return p, err
@@ -259,7 +259,7 @@ func (c *Client) realPath(ctx context.Context, name string, control RealPathCont
 	return p, a, nil
 }
 
-// Getwd answers the directory that relative names start from.
+// Getwd returns the directory that relative names start from.
 func (c *Client) Getwd(ctx context.Context) (string, error) { return c.RealPath(ctx, ".") }
 
 // ---- what goes over the wire otherwise than it is here

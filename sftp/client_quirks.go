@@ -19,7 +19,7 @@ var serverQuirkRows = []struct {
 	{"mod_sftp", wrongRanges | brokenHome, "ProFTPD 1.3.8: octets 100 to 5200 for 100 to 5100; a NAME without type, id and count"},
 }
 
-// serverQuirks answers the quirks of a server by its ident.
+// serverQuirks returns the quirks of a server by its ident.
 func serverQuirks(ident string) (q quirk) {
 	for i := range serverQuirkRows {
 		if strings.Contains(ident, serverQuirkRows[i].ident) {

@@ -41,7 +41,7 @@ type ServerInfo struct {
 	ACL ACLCapabilities
 }
 
-// ServerInfo answers what the server says about itself.
+// ServerInfo returns what the server says about itself.
 func (c *Client) ServerInfo() *ServerInfo {
 	info := c.info
 	info.Versions, info.Extensions = slices.Clone(info.Versions), slices.Clone(info.Extensions)

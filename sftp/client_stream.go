@@ -66,7 +66,7 @@ func (c *Client) OpenReader(ctx context.Context, name string, o ReadOptions) (*R
 	return r, nil
 }
 
-// Reader answers a stream out of an open file, from o.Start. It moves the file's position.
+// Reader returns a stream out of an open file, from o.Start. It moves the file's position.
 func (f *RemoteFile) Reader(o ReadOptions) (*Reader, error) {
 	if _, err := f.Seek(o.Start, io.SeekStart); err != nil {
 		return nil, err
@@ -77,10 +77,10 @@ func (f *RemoteFile) Reader(o ReadOptions) (*Reader, error) {
 	return &Reader{f: f, left: o.Length, keep: o.KeepOpen}, nil
 }
 
-// File answers the file that the stream is of.
+// File returns the file that the stream is of.
 func (r *Reader) File() *RemoteFile { return r.f }
 
-// Octets answers how many were read so far.
+// Octets returns how many were read so far.
 func (r *Reader) Octets() int64 { return r.n.Load() }
 
 // Read reads the next octets of the stream.
@@ -152,7 +152,7 @@ func (c *Client) OpenWriter(ctx context.Context, name string, o WriteOptions) (*
 	return w, nil
 }
 
-// Writer answers a stream into an open file, from o.Start. It moves the file's position.
+// Writer returns a stream into an open file, from o.Start. It moves the file's position.
 func (f *RemoteFile) Writer(o WriteOptions) (*Writer, error) {
 	if _, err := f.Seek(o.Start, io.SeekStart); err != nil {
 		return nil, err
@@ -160,10 +160,10 @@ func (f *RemoteFile) Writer(o WriteOptions) (*Writer, error) {
 	return &Writer{f: f, keep: o.KeepOpen}, nil
 }
 
-// File answers the file that the stream is of.
+// File returns the file that the stream is of.
 func (w *Writer) File() *RemoteFile { return w.f }
 
-// Octets answers how many were written so far, though not all need have arrived.
+// Octets returns how many were written so far, though not all need have arrived.
 func (w *Writer) Octets() int64 { return w.n.Load() }
 
 // Write writes p; see RemoteFile.Write.
@@ -188,7 +188,7 @@ func (w *Writer) Close() error {
 	return w.f.Close()
 }
 
-// ReadFile answers the content of a file.
+// ReadFile returns the content of a file.
 func (c *Client) ReadFile(ctx context.Context, name string) ([]byte, error) {
 	f, err := c.Open(ctx, name)
 	if err != nil {

@@ -41,7 +41,7 @@ func readPieces(t *testing.T, r io.Reader, rnd *rand.Rand, most int) string {
 }
 
 // checkClientText writes text in pieces and reads it, with each separator of the wire and of
-// our own, and compares with what replacing them in one go answers.
+// our own, and compares with what replacing them in one go returns.
 func checkClientText(t *testing.T, text string, seed uint64) {
 	t.Helper()
 	for _, onWire := range []string{"\n", "\r", "\r\n"} {

@@ -14,7 +14,7 @@ import (
 // checked, symlinks are made only if they stay inside, and all local work is done through an
 // [os.Root], so that a symlink that somebody puts there meanwhile leads nowhere either.
 // What is not a file, directory or symlink is left out and reported.
-// Names that are not UTF-8 become what [Entry.TrueName] answers, where this host has such
+// Names that are not UTF-8 become what [Entry.TrueName] returns, where this host has such
 // names; patterns, events and errors have them as the server spells them.
 //
 // The error is that of the first entry that failed, or with KeepGoing a [*TreeError].

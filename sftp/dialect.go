@@ -208,7 +208,7 @@ func wireWant(want AttrMask, v fxp.Version) uint32 {
 	return uint32(want) & fxp.AttrMask(v)
 }
 
-// wantOfWire reads that word; 0 says nothing, and answers 0.
+// wantOfWire reads that word; 0 says nothing, and returns 0.
 func wantOfWire(word uint32, v fxp.Version) AttrMask {
 	want := AttrMask(word & fxp.AttrMask(v))
 	if v >= fxp.V4 && want&AttrOwnerGroup != 0 {

@@ -103,7 +103,7 @@ func wireOpen(h *OpenHow, v fxp.Version) (m fxp.Open, err error) {
 	return m, nil
 }
 
-// PFlags answers the flags of versions 3 and 4 that come closest to h: what they have no words
+// PFlags returns the flags of versions 3 and 4 that come closest to h: what they have no words
 // for, such as locks and OpenNoFollow, is left out. [PFlags.How] is the other way; the access
 // mask of versions 5 and 6 is h.Access, in every version.
 func (h *OpenHow) PFlags() (p PFlags) {

@@ -234,7 +234,7 @@ func (s *session) homeDirectory(r *request) error {
 	return nil
 }
 
-// home answers the home directory of a user. The session's own user may be named.
+// home returns the home directory of a user. The session's own user may be named.
 func (s *session) home(user string) (string, error) {
 	if user == s.info.User {
 		user = ""

@@ -51,15 +51,15 @@ type FileSystem interface {
 	// Link makes newName: a hard link to the object named target (a final symlink is
 	// not followed), or, with symbolic, a symlink holding the text target.
 	Link(ctx context.Context, target, newName string, symbolic bool) error
-	// ReadLink answers the target text of a symlink, as seen by the peer.
+	// ReadLink returns the target text of a symlink, as seen by the peer.
 	ReadLink(ctx context.Context, name string) (string, error)
-	// RealPath answers the absolute path of name and, if opt asks for them, its
+	// RealPath returns the absolute path of name and, if opt asks for them, its
 	// attributes (nil: not known). Without it (errors.ErrUnsupported) the server answers
 	// the cleaned name.
 	RealPath(ctx context.Context, name string, opt RealPathOpt) (string, *Attrs, error)
 	// StatFS answers statvfs@openssh.com and space-available.
 	StatFS(ctx context.Context, name string) (*FSInfo, error)
-	// HomeDir answers the home directory of user as seen by the peer ("" is the
+	// HomeDir returns the home directory of user as seen by the peer ("" is the
 	// session's own): home-directory, and the "~" of expand-path@openssh.com, which
 	// the server builds from HomeDir and RealPath.
 	HomeDir(ctx context.Context, user string) (string, error)
@@ -99,7 +99,7 @@ type File interface {
 	Lock(ctx context.Context, r Range) error
 	Unlock(ctx context.Context, r Range) error
 	// CopyRange writes up to n bytes of src at srcOff into this file at off without
-	// bringing them to user space, and answers how many. errors.ErrUnsupported (also
+	// bringing them to user space, and returns how many. errors.ErrUnsupported (also
 	// when src is a foreign implementation) sends the caller to ReadAt and WriteAt:
 	// the function [CopyRange] does both and holds the rules of copy-data.
 	CopyRange(ctx context.Context, off int64, src File, srcOff, n int64) (int64, error)
@@ -107,13 +107,13 @@ type File interface {
 	// why the content is not to be trusted: ErrDisconnected and the reason if the file is
 	// closed for the peer (disconnect, timeout, shutdown, a panic), ErrIncomplete and the
 	// reason if the peer closes it although a WRITE failed (a quota, a full disk). An
-	// upload is complete only when cause is nil and Close answers nil.
+	// upload is complete only when cause is nil and Close returns nil.
 	Close(cause error) error
 }
 
 // Dir is an open directory. Calls are serial.
 type Dir interface {
-	// Next answers up to n more entries, without "." and "..", and io.EOF with the
+	// Next returns up to n more entries, without "." and "..", and io.EOF with the
 	// last ones or after them. The slice is valid until the next call on the Dir.
 	// Attributes hold what a listing needs: type, mode, size, times, link count, owner
 	// and group both as numbers and as names; an entry that vanished meanwhile is left out.
@@ -131,7 +131,7 @@ type Entry struct {
 	LongName string
 }
 
-// TrueName answers the octets of the name in the server's file system. A name that is not
+// TrueName returns the octets of the name in the server's file system. A name that is not
 // UTF-8 is listed as text that stands for it in versions 4 to 6, and version 6 says which
 // octets it stands for: Attrs.Untranslated, with BitTranslationErr. Everything else is Name.
 // It is to name a file of this host; the server knows the file by Name. A client's listings

@@ -15,7 +15,7 @@ type ProtocolError struct {
 	Text string // what was violated, for people
 }
 
-// Error answers "sftp: text".
+// Error returns "sftp: text".
 func (e *ProtocolError) Error() string { return "sftp: " + e.Text }
 
 func violation(format string, args ...any) error {

@@ -23,7 +23,7 @@ type judged struct {
 	perms Perm
 }
 
-// may answers the error for what at lacks of need: of a hidden name nothing is told.
+// may returns the error for what at lacks of need: of a hidden name nothing is told.
 func (at *judged) may(need Perm) error {
 	switch {
 	case at.perms.Has(need):
@@ -209,7 +209,7 @@ func (g *guardFS) narrow(at *judged, h *OpenHow) error {
 	return nil
 }
 
-// needOf answers what would have allowed an access that has nothing optional left.
+// needOf returns what would have allowed an access that has nothing optional left.
 func needOf(a Access) (p Perm) {
 	for _, row := range optionalAccess {
 		if a&row.access != 0 {
@@ -236,7 +236,7 @@ func (g *guardFS) OpenDir(ctx context.Context, name string) (Dir, error) {
 	return &guardDir{inner: d, p: g.p, written: clean, real: at.clean}, nil
 }
 
-// Stat answers attributes of what may be seen.
+// Stat returns attributes of what may be seen.
 func (g *guardFS) Stat(ctx context.Context, name string, opt StatOpt) (*Attrs, error) {
 	at, err := g.at(ctx, name, opt.Follow, need(PermStat))
 	if err != nil {
@@ -390,7 +390,7 @@ func (g *guardFS) target(ctx context.Context, name string) error {
 	}
 }
 
-// ReadLink answers the text of a link that may be seen.
+// ReadLink returns the text of a link that may be seen.
 func (g *guardFS) ReadLink(ctx context.Context, name string) (string, error) {
 	at, err := g.at(ctx, name, false, need(PermStat))
 	if err != nil {

@@ -105,7 +105,7 @@ func (t *handles) add(h *handle) {
 
 var errInvalidHandle = Status(CodeInvalidHandle, "no such handle")
 
-// get answers the handle with the id that the peer sent.
+// get returns the handle with the id that the peer sent.
 func (t *handles) get(p []byte) (*handle, error) {
 	if t.named != nil {
 		if h := t.named[string(p)]; h != nil {

@@ -28,7 +28,7 @@ var hashes = []struct {
 	{"crc32", func() hash.Hash { return crc32.NewIEEE() }},
 }
 
-// hashByName answers the first algorithm of a list that is known.
+// hashByName returns the first algorithm of a list that is known.
 func hashByName(list []string) (name string, h hash.Hash) {
 	for _, want := range list {
 		for i := range hashes {
@@ -49,7 +49,7 @@ const (
 
 var errHashReply = Status(CodeFailure, "reply too long: ask for larger blocks")
 
-// hashBlocks answers the hash of each block of the next n octets of src, or one hash of all
+// hashBlocks returns the hash of each block of the next n octets of src, or one hash of all
 // of them with block 0. If the source ends early the last block is short. It uses constant
 // memory, and gives up rather than answer more than limit octets.
 func hashBlocks(ctx context.Context, src io.Reader, n, block int64, h hash.Hash, limit int) (sums []byte, err error) {
@@ -76,7 +76,7 @@ func hashBlocks(ctx context.Context, src io.Reader, n, block int64, h hash.Hash,
 	return sums, nil
 }
 
-// copyContext copies up to n octets, and answers how many there were.
+// copyContext copies up to n octets, and returns how many there were.
 func copyContext(ctx context.Context, dst io.Writer, src io.Reader, n int64) (got int64, err error) {
 	b := packet.Get(int(min(hashChunk, max(n, 0))))
 	defer b.Release()

@@ -38,7 +38,7 @@ type idFound struct {
 // SystemNames is the IDNames of this host, shared by all who have no other.
 var SystemNames = &IDNames{}
 
-// User answers the name of a user id, "" if it has none.
+// User returns the name of a user id, "" if it has none.
 func (n *IDNames) User(uid uint32) string {
 	look := n.LookupUser
 	if look == nil {
@@ -53,7 +53,7 @@ func (n *IDNames) User(uid uint32) string {
 	return remember(n, &n.users, uid, look)
 }
 
-// Group answers the name of a group id, "" if it has none.
+// Group returns the name of a group id, "" if it has none.
 func (n *IDNames) Group(gid uint32) string {
 	look := n.LookupGroup
 	if look == nil {
@@ -68,7 +68,7 @@ func (n *IDNames) Group(gid uint32) string {
 	return remember(n, &n.groups, gid, look)
 }
 
-// UID answers the id of a user name or of a number in text. Of "user@domain", unless that
+// UID returns the id of a user name or of a number in text. Of "user@domain", unless that
 // is a name as a whole, the part before the last "@" counts (filexfer-13 §7.5).
 func (n *IDNames) UID(name string) (uint32, bool) {
 	look := n.UserID
@@ -90,7 +90,7 @@ func (n *IDNames) UID(name string) (uint32, bool) {
 	})
 }
 
-// GID answers the id of a group name or of a number in text; with a domain as UID.
+// GID returns the id of a group name or of a number in text; with a domain as UID.
 func (n *IDNames) GID(name string) (uint32, bool) {
 	look := n.GroupID
 	if look == nil {
@@ -111,7 +111,7 @@ func (n *IDNames) GID(name string) (uint32, bool) {
 	})
 }
 
-// withoutDomain answers find of name, or else of its part before the domain.
+// withoutDomain returns find of name, or else of its part before the domain.
 func withoutDomain(name string, find func(string) (uint32, bool)) (uint32, bool) {
 	id, ok := find(name)
 	if i := strings.LastIndexByte(name, '@'); !ok && i > 0 {

@@ -50,7 +50,7 @@ func (l *losses) forever(err error) {
 	l.first.Store(&loss{0, math.MaxInt64, err})
 }
 
-// cause answers the cause for File.Close when the peer sends CLOSE.
+// cause returns the cause for File.Close when the peer sends CLOSE.
 func (l *losses) cause() error {
 	if was := l.first.Load(); was != nil {
 		return fmt.Errorf("%w: %w", ErrIncomplete, was.err)

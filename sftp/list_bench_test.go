@@ -56,7 +56,7 @@ var fileNames = func() (list []string) {
 	return list
 }()
 
-// listAll lists a directory with one READDIR after the other and answers how many there were.
+// listAll lists a directory with one READDIR after the other and returns how many there were.
 func listAll(p *peer, pipelined int) (replies int) {
 	d := p.opendir("/")
 	m := fxp.Append(nil, 7, &fxp.Handle{T: fxp.TypeReaddir, Handle: d})

@@ -5,7 +5,7 @@ import (
 	"io"
 )
 
-// Listing is a Dir of entries that are known, for what [FileSystem.OpenDir] answers. The slice belongs to it
+// Listing is a Dir of entries that are known, for what [FileSystem.OpenDir] returns. The slice belongs to it
 // from then on.
 func Listing(entries []Entry) Dir { return &entryDir{left: entries} }
 

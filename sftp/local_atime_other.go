@@ -7,5 +7,5 @@ import (
 	"time"
 )
 
-// atimeOf answers the last change in place of the last access: version 3 sets both or none.
+// atimeOf returns the last change in place of the last access: version 3 sets both or none.
 func atimeOf(info fs.FileInfo) time.Time { return info.ModTime() }

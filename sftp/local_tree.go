@@ -20,7 +20,7 @@ type localTree struct {
 
 func (l *localTree) Close() error { return l.root.Close() }
 
-// local answers rel as a path of the root.
+// local returns rel as a path of the root.
 func local(rel string) string {
 	if rel == "" {
 		return "."
@@ -71,7 +71,7 @@ func (l *localTree) list(ctx context.Context, rel string) iter.Seq2[Entry, error
 	}
 }
 
-// attrsOfInfo answers what any host knows of a file.
+// attrsOfInfo returns what any host knows of a file.
 func attrsOfInfo(info fs.FileInfo) Attrs {
 	return Attrs{
 		Valid: AttrSize | AttrMode | AttrTimes,

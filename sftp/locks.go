@@ -18,7 +18,7 @@ type FileID struct {
 	Ino uint64 // Attrs.Ino
 }
 
-// ID answers the identity in a, and whether it holds one (AttrFileID).
+// ID returns the identity in a, and whether it holds one (AttrFileID).
 func (a *Attrs) ID() (FileID, bool) { return FileID{Dev: a.Dev, Ino: a.Ino}, a.Has(AttrFileID) }
 
 // A LockTable keeps the locks of a file system: the ranges of BLOCK and the block bits of
@@ -158,7 +158,7 @@ func (f *lockedFile) keeps() bool {
 
 func (l *lockedRange) keeps() bool { return l.mask&(RangeDelete|RangeAdvisory) == RangeDelete }
 
-// Bounds answers the octets of r in a file of that size: from start up to but not
+// Bounds returns the octets of r in a file of that size: from start up to but not
 // including end. They are none (start equals end) if Length is 0 and Offset is at the end
 // of the file or behind it. What lies behind 2^64 is cut off.
 func (r Range) Bounds(size uint64) (start, end uint64) {
@@ -239,7 +239,7 @@ func (f *lockedFile) count(l *lockedRange, n int32) {
 	}
 }
 
-// place answers where l belongs in f.ranges, and whether nothing there overlaps it. An
+// place returns where l belongs in f.ranges, and whether nothing there overlaps it. An
 // empty range overlaps what it lies inside of, and its like; f.mu is held.
 func (f *lockedFile) place(l *lockedRange) (i int, free bool) {
 	i, same := slices.BinarySearchFunc(f.ranges, l, compareRanges)
@@ -265,7 +265,7 @@ func compareRanges(a lockedRange, b *lockedRange) int {
 }
 
 // Unlock gives back a range of h that Lock was asked for with the same offset and length,
-// or answers CodeNoMatchingRangeLock. host, if not nil, gives back the host's lock.
+// or returns CodeNoMatchingRangeLock. host, if not nil, gives back the host's lock.
 func (h *LockHandle) Unlock(r Range, host func(start, end uint64)) error {
 	if h == nil {
 		return CodeOpUnsupported
@@ -297,7 +297,7 @@ func (h *LockHandle) drop(l *lockedRange) {
 	}
 }
 
-// Check answers CodeRangeLockConflict if the n octets at off may not be read, or written, by
+// Check returns CodeRangeLockConflict if the n octets at off may not be read, or written, by
 // h because of another handle's mandatory lock. It costs one atomic load while nobody has
 // such a lock on the file. What began before a lock was granted is not stopped by it: who
 // must exclude that calls Check and Lock under a mutex of its own.
@@ -376,8 +376,8 @@ func (h *LockHandle) Close() {
 	}
 }
 
-// Remove runs remove, which takes away a name of an object, or answers CodeLockConflict if
-// a lock forbids that. No such lock is granted meanwhile. id answers which object it is,
+// Remove runs remove, which takes away a name of an object, or returns CodeLockConflict if
+// a lock forbids that. No such lock is granted meanwhile. id returns which object it is,
 // false if there is none; it is asked only while there are such locks at all.
 func (t *LockTable) Remove(id func() (FileID, bool), remove func() error) error {
 	t.removal.RLock()

@@ -336,7 +336,7 @@ func (o *wireOp) onHandle() bool {
 	return false
 }
 
-// handle answers the id of an open file, or one that nobody gave out.
+// handle returns the id of an open file, or one that nobody gave out.
 func (m *model) handle(slot int) []byte {
 	if h := m.files[slot]; h != nil {
 		return h.id

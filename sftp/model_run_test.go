@@ -65,7 +65,7 @@ func modelSystems(t *testing.T) []modelSystem {
 	}
 }
 
-// processUmask answers the umask of this process without changing it.
+// processUmask returns the umask of this process without changing it.
 func processUmask(t *testing.T) uint32 {
 	name := filepath.Join(t.TempDir(), "x")
 	f, err := os.OpenFile(name, os.O_CREATE|os.O_WRONLY, 0o777)
@@ -104,7 +104,7 @@ func (l *faultLog) plan(plan fstest.Plan) fstest.Plan {
 	}
 }
 
-// take answers the first fault in one of the methods.
+// take returns the first fault in one of the methods.
 func (l *faultLog) take(methods ...string) (struck strike, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -145,7 +145,7 @@ type pendingOp struct {
 	id uint32
 }
 
-// runModel sends ops to a new server and compares. It answers the index of the first
+// runModel sends ops to a new server and compares. It returns the index of the first
 // operation that was answered otherwise than the model says, or -1, and how.
 func runModel(t *testing.T, sys *modelSystem, v fxp.Version, seed uint64, ops []wireOp) (failed int, report string, done map[string]int) {
 	body := func(t *testing.T) {

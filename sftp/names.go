@@ -23,7 +23,7 @@ func (n *names) start(version fxp.Version) {
 	}
 }
 
-// announce answers what filename-charset says, "" for not sent (filexfer-13 §6).
+// announce returns what filename-charset says, "" for not sent (filexfer-13 §6).
 func (n *names) announce(version fxp.Version) string {
 	if version <= fxp.V3 || n.own == nil {
 		return ""

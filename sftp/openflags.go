@@ -54,7 +54,7 @@ func ParseOpenFlags(text string) (PFlags, error) {
 	return 0, fmt.Errorf("sftp: open flags %q: not one of r, r+, w, wx, w+, wx+, a, ax, a+, ax+", text)
 }
 
-// Text answers the text that ParseOpenFlags reads as p, and false if there is none.
+// Text returns the text that ParseOpenFlags reads as p, and false if there is none.
 func (p PFlags) Text() (string, bool) {
 	for i := range flagTexts {
 		if flagTexts[i].flags == p {
@@ -64,7 +64,7 @@ func (p PFlags) Text() (string, bool) {
 	return "", false
 }
 
-// String answers the text, or else the number.
+// String returns the text, or else the number.
 func (p PFlags) String() string {
 	if text, ok := p.Text(); ok {
 		return text
@@ -72,7 +72,7 @@ func (p PFlags) String() string {
 	return "0x" + strconv.FormatUint(uint64(p), 16)
 }
 
-// How answers the OpenHow that means the same.
+// How returns the OpenHow that means the same.
 func (p PFlags) How() (OpenHow, error) {
 	return openHow(&fxp.Open{Flags: uint32(p), Attrs: fxp.Attrs{V: fxp.V4}})
 }

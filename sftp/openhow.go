@@ -161,7 +161,7 @@ func HowFromFlags(flag int) OpenHow {
 	return h
 }
 
-// OSFlags answers the flags of os.OpenFile for h, without O_APPEND: append is done
+// OSFlags returns the flags of os.OpenFile for h, without O_APPEND: append is done
 // by the file, since an O_APPEND descriptor cannot write at an offset.
 func (h *OpenHow) OSFlags() int {
 	flag := os.O_RDONLY

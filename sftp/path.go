@@ -26,7 +26,7 @@ func CleanPath(name string) (string, error) {
 	if name[0] != '/' {
 		name = "/" + name
 	}
-	// path.Clean answers its argument, without allocating, when it is clean already.
+	// path.Clean returns its argument, without allocating, when it is clean already.
 	return path.Clean(name), nil
 }
 

@@ -24,7 +24,7 @@ func splitPattern(pattern string) ([]string, error) {
 	return elems, nil
 }
 
-// literal answers the one name that a pattern element matches, if it is one.
+// literal returns the one name that a pattern element matches, if it is one.
 func literal(elem string) (name string, ok bool) {
 	if !strings.ContainsAny(elem, `*?[\`) {
 		return elem, true

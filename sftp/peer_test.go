@@ -153,7 +153,7 @@ func newPeer(t testing.TB, ctx context.Context, srv *sftp.Server, info sftp.Sess
 	return p
 }
 
-// end ends the session if it has not ended, and answers what Serve returned.
+// end ends the session if it has not ended, and returns what Serve returned.
 func (p *peer) end() error {
 	p.t.Helper()
 	p.conn.CloseWrite()
@@ -180,7 +180,7 @@ func (p *peer) sendRaw(data []byte) {
 	}
 }
 
-// send sends m and answers its request id.
+// send sends m and returns its request id.
 func (p *peer) send(m fxp.Message) uint32 {
 	p.t.Helper()
 	p.id++
@@ -188,7 +188,7 @@ func (p *peer) send(m fxp.Message) uint32 {
 	return p.id
 }
 
-// sendAll sends all of ms in one packet and answers the first id.
+// sendAll sends all of ms in one packet and returns the first id.
 func (p *peer) sendAll(ms ...fxp.Message) uint32 {
 	p.t.Helper()
 	var out []byte
@@ -203,7 +203,7 @@ func (p *peer) sendAll(ms ...fxp.Message) uint32 {
 
 var errEnd = errors.New("stream ended")
 
-// next answers the next message of the server, without its length.
+// next returns the next message of the server, without its length.
 func (p *peer) next() ([]byte, error) {
 	for {
 		if len(p.buf) >= 4 {
@@ -233,7 +233,7 @@ func (p *peer) next() ([]byte, error) {
 	}
 }
 
-// recv answers the next reply, decoded.
+// recv returns the next reply, decoded.
 func (p *peer) recv() (id uint32, m wire.Layouter) {
 	p.t.Helper()
 	msg, err := p.next()
@@ -255,7 +255,7 @@ func (p *peer) recv() (id uint32, m wire.Layouter) {
 	return id, m
 }
 
-// call sends m and answers its reply, which must be the next message.
+// call sends m and returns its reply, which must be the next message.
 func (p *peer) call(m fxp.Message) wire.Layouter {
 	p.t.Helper()
 	id := p.send(m)
@@ -278,7 +278,7 @@ func (p *peer) init(v fxp.Version) *fxp.VersionReply {
 	return r
 }
 
-// code answers the status of m, which must be one.
+// code returns the status of m, which must be one.
 func (p *peer) code(m wire.Layouter) sftp.Code {
 	p.t.Helper()
 	st, ok := m.(*fxp.Status)
@@ -342,7 +342,7 @@ func chunks(s string, n int) func(func(int, string) bool) {
 	}
 }
 
-// read reads once and answers the content, or the status.
+// read reads once and returns the content, or the status.
 func (p *peer) read(h []byte, off uint64, n uint32) (string, sftp.Code) {
 	p.t.Helper()
 	switch m := p.call(&fxp.Read{Handle: h, Offset: off, Length: n}).(type) {
@@ -374,7 +374,7 @@ func (p *peer) get(name string) string {
 	}
 }
 
-// stat answers the attributes of a name.
+// stat returns the attributes of a name.
 func (p *peer) stat(name string) *fxp.Attrs {
 	p.t.Helper()
 	m := p.call(&fxp.Stat{V: p.v, T: fxp.TypeLstat, Path: name})

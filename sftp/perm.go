@@ -58,7 +58,7 @@ var permNames = [...]struct {
 	{"none", 0},
 }
 
-// permOf answers the permission with a name.
+// permOf returns the permission with a name.
 func permOf(name string) (Perm, bool) {
 	for i := range permNames {
 		if permNames[i].name == name {
@@ -85,7 +85,7 @@ func ParsePerm(text string) (p Perm, err error) {
 	return p, nil
 }
 
-// String answers what ParsePerm reads.
+// String returns what ParsePerm reads.
 func (p Perm) String() string {
 	if p&PermAll == 0 {
 		return "none"
@@ -181,7 +181,7 @@ var gates = [fxp.OpCount]struct {
 	fxp.OpExtended:            {kind: gateField},
 }
 
-// opNamed answers the request with a name of the message table.
+// opNamed returns the request with a name of the message table.
 func opNamed(name string) (fxp.Op, bool) {
 	for _, row := range fxp.Rows() {
 		if row.Name == name && row.Reply != 0 && name != "" {

@@ -65,7 +65,7 @@ type Rule struct {
 	Perm Perm
 }
 
-// Check answers what is wrong with p: an unknown operation, a pattern that is none, an
+// Check returns what is wrong with p: an unknown operation, a pattern that is none, an
 // operation that cannot be denied. A Server refuses sessions whose policy fails it.
 func (p *Policy) Check() error {
 	_, err := p.compile()
@@ -211,7 +211,7 @@ func (r *rule) beneath(elems []string) bool {
 	return len(r.elems) > len(elems)
 }
 
-// decisive answers the index of the rule that decides about a path, -1 for none.
+// decisive returns the index of the rule that decides about a path, -1 for none.
 func (c *policy) decisive(elems []string) int {
 	for i := len(c.rules) - 1; i >= 0; i-- {
 		if c.rules[i].covers(elems) {
@@ -221,7 +221,7 @@ func (c *policy) decisive(elems []string) int {
 	return -1
 }
 
-// perms answers what is allowed with a clean path.
+// perms returns what is allowed with a clean path.
 func (c *policy) perms(clean string) Perm {
 	if !c.ruled {
 		return c.mask
@@ -307,7 +307,7 @@ func (c *policy) mayExtend(name string) bool {
 	return c.anyExt || slices.Contains(c.extended, name)
 }
 
-// guardAll puts policies, nil for none, in front of fsys, and answers the rows that they
+// guardAll puts policies, nil for none, in front of fsys, and returns the rows that they
 // refuse.
 func guardAll(fsys FileSystem, list ...*Policy) (_ FileSystem, refused [fxp.OpCount]bool, err error) {
 	for _, p := range list {

@@ -533,7 +533,7 @@ func anyTree(t *testing.T, seed uint64) sftp.FileSystem {
 	return dir
 }
 
-// treeOf answers everything beneath a directory, with content.
+// treeOf returns everything beneath a directory, with content.
 func treeOf(t *testing.T, fsys sftp.FileSystem, dir string) (all []string) {
 	t.Helper()
 	names, err := listNames(fsys, dir)

@@ -33,7 +33,7 @@ const (
 	PhaseCheck                 // what is there is compared with what should be: by a hash, or by reading again
 )
 
-// Left answers how long the rest will take at the present rate; false if that is not known.
+// Left returns how long the rest will take at the present rate; false if that is not known.
 func (p Progress) Left() (time.Duration, bool) {
 	left := float64(p.Total - p.Done)
 	switch {

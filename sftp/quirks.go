@@ -40,7 +40,7 @@ var quirkRows = []struct {
 	{"Ruby/Net::SSH", linkFirst, "symlink! sends its arguments in the draft's order, always"},
 }
 
-// quirksOf answers the quirks of a client by its ident.
+// quirksOf returns the quirks of a client by its ident.
 func quirksOf(ident string) (q quirk) {
 	for i := range quirkRows {
 		if strings.Contains(ident, quirkRows[i].ident) {

@@ -21,10 +21,10 @@ type Usage struct {
 // use, and must not wait for long: it is called for every WRITE that makes a file longer.
 type QuotaStore interface {
 	// Charge adds delta, either part of which may be negative, unless a part that grows would
-	// pass max, where 0 stands for no limit: then it changes nothing and answers
+	// pass max, where 0 stands for no limit: then it changes nothing and returns
 	// CodeQuotaExceeded. No part falls below zero.
 	Charge(delta, max Usage) error
-	// Usage answers what was charged so far.
+	// Usage returns what was charged so far.
 	Usage() (Usage, error)
 }
 
@@ -65,10 +65,10 @@ func NewQuota(tree string, max Usage, store QuotaStore) (*Quota, error) {
 	return &Quota{tree: clean, max: max, store: store, names: make(chan struct{}, 1), open: map[objectKey]*quotaObject{}}, nil
 }
 
-// Usage answers what is used now.
+// Usage returns what is used now.
 func (q *Quota) Usage() (Usage, error) { return q.store.Usage() }
 
-// Wrap answers fsys within the quota.
+// Wrap returns fsys within the quota.
 func (q *Quota) Wrap(fsys FileSystem) FileSystem { return &quotaFS{fsys, q} }
 
 // Scan counts the tree and makes that the usage. More than maxNames names are an error, and
@@ -155,7 +155,7 @@ func measureTree(ctx context.Context, fsys FileSystem, dir string, maxNames int6
 	return u, nil
 }
 
-// measureDir counts the entries of one directory and answers those that are directories.
+// measureDir counts the entries of one directory and returns those that are directories.
 func measureDir(ctx context.Context, fsys FileSystem, dir string, count func(*Attrs) error) (subs []string, err error) {
 	d, err := fsys.OpenDir(ctx, dir)
 	if err != nil {
@@ -194,7 +194,7 @@ const measured = AttrSize | AttrMode | AttrLinks | AttrFileID
 
 func isFile(a *Attrs) bool { return a.IsRegular() || a.Type() == TypeNone }
 
-// bytesOf answers the bytes that a counts.
+// bytesOf returns the bytes that a counts.
 func bytesOf(a *Attrs) int64 {
 	if !isFile(a) || !a.Has(AttrSize) {
 		return 0
@@ -254,7 +254,7 @@ func (q *Quota) settle(bytes, files int64) {
 	}
 }
 
-// object answers the open file with a key, made with a size if there is none yet.
+// object returns the open file with a key, made with a size if there is none yet.
 func (q *Quota) object(key objectKey, size int64) *quotaObject {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -28,7 +28,7 @@ func (s *quotaFS) Capabilities() Capabilities {
 
 var errUncounted = Status(CodeOpUnsupported, "not within a quota")
 
-// where answers the path of a name and whether it lies in the tree.
+// where returns the path of a name and whether it lies in the tree.
 func (s *quotaFS) where(ctx context.Context, name string, follow bool) (clean string, inside bool, err error) {
 	clean, err = CleanPath(name)
 	if err != nil || s.q.tree == "/" {
@@ -41,7 +41,7 @@ func (s *quotaFS) where(ctx context.Context, name string, follow bool) (clean st
 	return real, strings.HasPrefix(real, s.q.tree+"/"), nil
 }
 
-// look answers what a name stands for, nil for nothing, or if the file system does not tell:
+// look returns what a name stands for, nil for nothing, or if the file system does not tell:
 // then every file that is written is taken for a new one.
 func (s *quotaFS) look(ctx context.Context, name string, follow bool) (*Attrs, error) {
 	a, err := s.FileSystem.Stat(ctx, name, StatOpt{Follow: follow, Want: measured})
@@ -51,7 +51,7 @@ func (s *quotaFS) look(ctx context.Context, name string, follow bool) (*Attrs, e
 	return a, err
 }
 
-// path answers what a is known by where it has no identity: one path, whatever links lead
+// path returns what a is known by where it has no identity: one path, whatever links lead
 // there. It is asked before the name changes.
 func (s *quotaFS) path(ctx context.Context, a *Attrs, clean string, follow bool) string {
 	if a != nil && a.Has(AttrFileID) || s.q.tree != "/" {
@@ -322,7 +322,7 @@ func (s *quotaFS) Rename(ctx context.Context, from, to string, flags RenameFlags
 	return nil
 }
 
-// StatFS answers what is left of the quota, or of the file system if that is less.
+// StatFS returns what is left of the quota, or of the file system if that is less.
 func (s *quotaFS) StatFS(ctx context.Context, name string) (*FSInfo, error) {
 	_, inside, err := s.where(ctx, name, true)
 	if err != nil {
@@ -456,7 +456,7 @@ func (f *quotaFile) Close(cause error) error {
 	return cerr
 }
 
-// realPath answers where a clean path leads, or that path itself if the file system cannot
+// realPath returns where a clean path leads, or that path itself if the file system cannot
 // tell. Without follow a final symlink is itself meant.
 func realPath(ctx context.Context, fsys FileSystem, clean string, follow bool) (string, error) {
 	if clean == "/" {

@@ -82,7 +82,7 @@ func (r *replies) work() {
 	r.mu.Unlock()
 }
 
-// failed answers the first error of a write.
+// failed returns the first error of a write.
 func (r *replies) failed() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -17,7 +17,7 @@ type sessionOf struct {
 
 type sessionKey struct{}
 
-// serving answers the session whose loop runs a request with ctx; nil if none does.
+// serving returns the session whose loop runs a request with ctx; nil if none does.
 func serving(ctx context.Context) *session {
 	at, _ := ctx.Value(sessionKey{}).(*sessionOf)
 	if at == nil {
@@ -51,7 +51,7 @@ type Request struct {
 	Attrs *Attrs
 }
 
-// RequestOf answers the request that a method of a [FileSystem], or a method with a context
+// RequestOf returns the request that a method of a [FileSystem], or a method with a context
 // of a [File], was called for; ok is false if it was called for none, as by copies and
 // hashes beside the requests. ctx is the one of the call, or made of it. It is for the
 // goroutine that was called, before the call returns.
@@ -73,7 +73,7 @@ func RequestName(ctx context.Context) string {
 	return ""
 }
 
-// SessionVersion answers the protocol version of the session that ctx belongs to: 3 to 6, or
+// SessionVersion returns the protocol version of the session that ctx belongs to: 3 to 6, or
 // 0 for none, or one that has not begun. Any goroutine may call it.
 func SessionVersion(ctx context.Context) int {
 	at, _ := ctx.Value(sessionKey{}).(*sessionOf)
@@ -92,12 +92,12 @@ type HandleError struct {
 	Why    string
 }
 
-// Error answers "sftp: handle ...".
+// Error returns "sftp: handle ...".
 func (e *HandleError) Error() string { return fmt.Sprintf("sftp: handle %.64q: %s", e.Handle, e.Why) }
 
 // SetHandle says, in FileSystem.Open or OpenDir, which handle the client is to have for what
 // is being opened: 1 to [MaxHandle] octets of any value that no other open handle of the
-// session has. Otherwise it answers a [*HandleError] and changes nothing. The last of several
+// session has. Otherwise it returns a [*HandleError] and changes nothing. The last of several
 // calls counts; without any the server makes a handle of its own.
 //
 // ctx is that of Open or OpenDir, or made of it. SetHandle is for the goroutine that they were

@@ -11,7 +11,7 @@ import (
 // maxElement is the longest path element in bytes that any common file system keeps.
 const maxElement = 255
 
-// badName answers why a name from a listing may not become an element of a path, "" if it
+// badName returns why a name from a listing may not become an element of a path, "" if it
 // may. A server chooses these names, so each could be an attempt to leave the target (cves
 // 8.10 and 8.11).
 func badName(name string) string {
@@ -53,7 +53,7 @@ var windowsDevices = map[string]bool{
 	"CON": true, "PRN": true, "AUX": true, "NUL": true, "CONIN$": true, "CONOUT$": true, "CLOCK$": true,
 }
 
-// badWindowsName answers what is wrong with a name on Windows: separators, streams, devices,
+// badWindowsName returns what is wrong with a name on Windows: separators, streams, devices,
 // and what the system would change silently.
 func badWindowsName(name string) string {
 	for i := range len(name) {
@@ -83,7 +83,7 @@ func badWindowsName(name string) string {
 // from WinSCP.
 const partSuffix = ".filepart"
 
-// partName answers the name beside name of a file that is not whole yet, unlike any other
+// partName returns the name beside name of a file that is not whole yet, unlike any other
 // that is under way with unique, or the one to find again. name may be a path; its last
 // element is shortened where it would get too long.
 func partName(name string, unique bool) string {

@@ -37,7 +37,7 @@ type Server struct {
 	Newline string
 	// Vendor tells clients which program this is; the zero value tells them nothing.
 	Vendor Vendor
-	// TempFolder is the directory that get-temp-folder answers, and in which
+	// TempFolder is the directory that get-temp-folder names, and in which
 	// make-temp-folder makes directories, as clients name it; "" offers neither.
 	TempFolder string
 	// SymlinkOrder says how to read SYMLINK; the zero value decides by ident.

@@ -149,7 +149,7 @@ func (s *session) duplicate(from, to string, overwrite bool) (err error) {
 	return err
 }
 
-// fill copies src with the attributes a into dst, and answers what dst is if that fails. It is
+// fill copies src with the attributes a into dst, and returns what dst is if that fails. It is
 // guarded by itself, since its caller has dst to close.
 func (s *session) fill(dst, src File, a *Attrs) (made *Attrs, err error) {
 	defer s.guard(&err)

@@ -524,7 +524,7 @@ func (d *listDir) Next(_ context.Context, n int) ([]sftp.Entry, error) {
 	return out, nil
 }
 
-// list answers all names of a directory.
+// list returns all names of a directory.
 func (p *peer) list(name string) (names []string) {
 	p.t.Helper()
 	d := p.opendir(name)

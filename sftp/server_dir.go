@@ -30,7 +30,7 @@ type listing struct {
 	err     error   // to be answered once everything before it was sent
 }
 
-// peek answers the next entry. It is valid until peek is called for the one after.
+// peek returns the next entry. It is valid until peek is called for the one after.
 func (s *session) peek(h *handle) (*Entry, error) {
 	l := &h.listing
 	if len(l.dots) > 0 {
@@ -87,7 +87,7 @@ func (s *session) opendir(r *request) error {
 	return nil
 }
 
-// dots answers "." and "..", which are customary in all versions. They describe what OPENDIR
+// dots returns "." and "..", which are customary in all versions. They describe what OPENDIR
 // saw, so that READDIR need not go by the name again. It is guarded by itself, since its
 // caller holds a Dir; no other error comes of it.
 func (s *session) dots(name string) (list []Entry, err error) {

@@ -11,7 +11,7 @@ import (
 	"github.com/fairlead-ssh/fairlead/sftp/osfs"
 )
 
-// TestW10_FixedAttributes: an attribute that a file system answers and cannot set keeps no
+// TestW10_FixedAttributes: an attribute that a file system returns and cannot set keeps no
 // client from setting the others, and is announced as not to be set.
 func TestW10_FixedAttributes(t *testing.T) {
 	fsys, err := osfs.New(t.TempDir(), osfs.Options{})

@@ -49,7 +49,7 @@ func (s *session) unblock(r *request) error {
 	return h.file.Unlock(s.ctx, Range{Offset: m.Offset, Length: m.Length})
 }
 
-// lockable answers the handle of a file; a directory has no octets to lock.
+// lockable returns the handle of a file; a directory has no octets to lock.
 func (s *session) lockable(r *request, id []byte) (*handle, error) {
 	if h, err := s.handles.getDir(id); err == nil {
 		r.path = h.name

@@ -21,7 +21,7 @@ func (h homed) Capabilities() sftp.Capabilities {
 	return c
 }
 
-// nameOf answers the one name of a NAME reply.
+// nameOf returns the one name of a NAME reply.
 func nameOf(t *testing.T, m wire.Layouter) string {
 	t.Helper()
 	n, ok := m.(*fxp.Name)

@@ -18,7 +18,7 @@ import (
 	"github.com/fairlead-ssh/fairlead/sftp/memfs"
 )
 
-// said answers what VERSION says of a name, and whether it does.
+// said returns what VERSION says of a name, and whether it does.
 func said(r *fxp.VersionReply, name string) (string, bool) {
 	for _, x := range r.Extensions {
 		if x.Name == name {

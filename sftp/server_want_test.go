@@ -369,7 +369,7 @@ func (ownExtension) Extended(_ context.Context, name string, data []byte) ([]byt
 	return nil, errors.ErrUnsupported
 }
 
-// names answers what VERSION announces, without the data.
+// names returns what VERSION announces, without the data.
 func names(r *fxp.VersionReply) (names []string) {
 	for _, x := range r.Extensions {
 		names = append(names, x.Name)

@@ -269,7 +269,7 @@ func notOK(err error) error {
 	return err
 }
 
-// init answers INIT (filexfer-02 section 4).
+// init returns INIT (filexfer-02 section 4).
 func (s *session) init(body []byte) error {
 	var m fxp.Init
 	if err := wire.Decode(body, &m); err != nil {
@@ -285,7 +285,7 @@ func (s *session) init(body []byte) error {
 	return nil
 }
 
-// malformed answers what to say of a request that c decoded. Octets behind the last field
+// malformed returns what to say of a request that c decoded. Octets behind the last field
 // are let pass: OpenSSH does, and later versions of messages have them. (Layout is called
 // by name everywhere, and not through wire.Decode, so that nothing moves to the heap.)
 func malformed(c *wire.Coder) error {

@@ -128,7 +128,7 @@ var goErrors = []struct {
 	{os.ErrDeadlineExceeded, CodeFailure},
 }
 
-// String answers the name in the draft, such as SSH_FX_NO_SUCH_FILE.
+// String returns the name in the draft, such as SSH_FX_NO_SUCH_FILE.
 func (c Code) String() string {
 	if c < codeCount {
 		return statusTable[c].name
@@ -139,7 +139,7 @@ func (c Code) String() string {
 // Error makes a Code an error; the text is the table's.
 func (c Code) Error() string { return "sftp: " + c.Text() }
 
-// Text answers the text sent with c when there is none more exact.
+// Text returns the text sent with c when there is none more exact.
 func (c Code) Text() string {
 	if c < codeCount {
 		return statusTable[c].text
@@ -147,7 +147,7 @@ func (c Code) Text() string {
 	return "status " + strconv.FormatUint(uint64(c), 10)
 }
 
-// Since answers the first protocol version that has c; 0 for an unknown code.
+// Since returns the first protocol version that has c; 0 for an unknown code.
 func (c Code) Since() int {
 	if c < codeCount {
 		return statusTable[c].since
@@ -155,7 +155,7 @@ func (c Code) Since() int {
 	return 0
 }
 
-// In answers the code to send for c in a protocol version: c itself, or what stands
+// In returns the code to send for c in a protocol version: c itself, or what stands
 // for it in versions that do not have it.
 func (c Code) In(version int) Code {
 	if five, ok := statusOf5[c]; ok && version == Version5 {
@@ -196,7 +196,7 @@ func Status(code Code, text string) *StatusError {
 	return &StatusError{Code: code, Text: text, Lang: defaultLang}
 }
 
-// Error answers "sftp: text".
+// Error returns "sftp: text".
 func (e *StatusError) Error() string {
 	if e.Text == "" {
 		return e.Code.Error()
@@ -215,7 +215,7 @@ func (e *StatusError) Is(target error) bool {
 	return e.Code.Is(target)
 }
 
-// CodeOf answers the status code for any error: a Code or StatusError in its chain
+// CodeOf returns the status code for any error: a Code or StatusError in its chain
 // first, then the errno table of this system, then Go's own errors, else CodeFailure.
 // nil is CodeOK.
 func CodeOf(err error) Code {
@@ -242,7 +242,7 @@ func CodeOf(err error) Code {
 // cutText is what fits a STATUS.
 func cutText(text string) string { return text[:min(len(text), maxStatusText)] }
 
-// ToStatus answers what to send for err: never its own text unless it is a
+// ToStatus returns what to send for err: never its own text unless it is a
 // StatusError, since the texts of path errors name the host's paths (cves 8.5).
 func ToStatus(err error) StatusError {
 	if se, ok := errors.AsType[*StatusError](err); ok {

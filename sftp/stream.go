@@ -313,7 +313,7 @@ func (s *stream) Stat(context.Context, AttrMask) (*Attrs, error) {
 // Sync implements File. Nothing is stored before the stream ends.
 func (s *stream) Sync(context.Context) error { return errors.ErrUnsupported }
 
-// cause answers why nothing goes on after Close.
+// cause returns why nothing goes on after Close.
 func (s *stream) cause() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

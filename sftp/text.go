@@ -13,7 +13,7 @@ import (
 // (filexfer-13 section 5.3).
 const canonicalNewline = "\r\n"
 
-// newline answers s if it is a line separator that text mode knows, or else LF.
+// newline returns s if it is a line separator that text mode knows, or else LF.
 func newline(s string) string {
 	switch s {
 	case "\r", "\r\n":
@@ -59,7 +59,7 @@ func (r *textReader) Read(p []byte) (n int, err error) {
 	return n, err
 }
 
-// translate writes src to dst with separators replaced, and answers how much of each it
+// translate writes src to dst with separators replaced, and returns how much of each it
 // used. At the end of src a cut separator is left for the next time unless last is true.
 func (r *textReader) translate(dst, src []byte, last bool) (used, made int) {
 	for used < len(src) && made < len(dst) {
@@ -98,7 +98,7 @@ type textWriter struct {
 }
 
 // translate appends src to out with separators replaced, until src is used up or out has most
-// octets, and answers both.
+// octets, and returns both.
 func (w *textWriter) translate(out, src []byte, most int) (made, rest []byte) {
 	from := w.from
 	for len(src) > 0 && len(out) <= most-2 {

@@ -49,7 +49,7 @@ func (f *bytesFile) Close(cause error) error { f.cause = cause; return nil }
 var separators = []string{"\n", "\r", "\r\n"}
 
 // checkText reads and writes text in pieces of random sizes, with every pair of separators,
-// and compares with what replacing them in one go answers.
+// and compares with what replacing them in one go returns.
 func checkText(t *testing.T, text []byte, seed uint64) {
 	rnd := rand.New(rand.NewPCG(seed, 1))
 	for _, stored := range separators {

@@ -19,7 +19,7 @@ import (
 	"github.com/fairlead-ssh/fairlead/sftp/memfs"
 )
 
-// trailOf runs script in a session of anna, and answers the lines of level info but the last,
+// trailOf runs script in a session of anna, and returns the lines of level info but the last,
 // which is about the session: the message, and the attributes but user and remote.
 func trailOf(t *testing.T, srv *sftp.Server, script func(p *peer)) (lines []string) {
 	t.Helper()

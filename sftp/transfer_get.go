@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// Get writes the remote file name to w and answers how many bytes that were. It reads up to
+// Get writes the remote file name to w and returns how many bytes that were. It reads up to
 // the end of the file, wherever STAT says that is, and never asks for attributes after OPEN:
 // there are servers that take that for the one time a file is read. Options about a local
 // file, Resume among them, need GetFile. ctx is looked at between the pieces that w takes.
@@ -65,7 +65,7 @@ func (g *getting) failed(step string, err error) error {
 	return &TransferError{Op: "get", Step: step, Path: g.name, Err: err}
 }
 
-// size answers how long the remote file is said to be, -1 if nothing is said.
+// size returns how long the remote file is said to be, -1 if nothing is said.
 func (g *getting) size() int64 {
 	switch {
 	case g.o.Size > 0:

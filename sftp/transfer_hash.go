@@ -31,7 +31,7 @@ func (h *serverHash) make() hash.Hash {
 	return sum
 }
 
-// serverHash answers the best way of the server, nil if it has none, or none for parts of files.
+// serverHash returns the best way of the server, nil if it has none, or none for parts of files.
 func (c *Client) serverHash() *serverHash {
 	if c.quirks&wrongRanges != 0 {
 		return nil

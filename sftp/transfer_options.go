@@ -137,7 +137,7 @@ const (
 	CheckContent       // byte by byte, or by a hash of what was read again
 )
 
-// String answers a word for people.
+// String returns a word for people.
 func (c Check) String() string {
 	if int(c) < len(checkNames) {
 		return checkNames[c]
@@ -163,12 +163,12 @@ type TransferError struct {
 	Err  error
 }
 
-// Error answers "sftp: op path: step: what".
+// Error returns "sftp: op path: step: what".
 func (e *TransferError) Error() string {
 	return fmt.Sprintf("sftp: %s %q: %s: %v", e.Op, e.Path, e.Step, e.Err)
 }
 
-// Unwrap answers Err.
+// Unwrap returns Err.
 func (e *TransferError) Unwrap() error { return e.Err }
 
 // errOption is what contradictory options are.
@@ -228,7 +228,7 @@ func (o *TransferOptions) modeMask() uint32 {
 	return 0
 }
 
-// modeOf answers the mode that the target is to get, if any: Mode, or that of the source.
+// modeOf returns the mode that the target is to get, if any: Mode, or that of the source.
 func (o *TransferOptions) modeOf(source *Attrs) (mode uint32, ok bool) {
 	if o.Mode != 0 {
 		return ModeFromFS(o.Mode) & ModePerm, true

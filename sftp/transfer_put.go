@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// Put writes what r has to the remote file name and answers how many bytes that were. r is
+// Put writes what r has to the remote file name and returns how many bytes that were. r is
 // read to its end; one that waits for ever is not interrupted by ctx. After an error, what is
 // answered counts the bytes that the server has confirmed without a gap, which may be far less
 // than what has reached it. A Put that gives up closes the file, and SFTP has no other way to
@@ -40,7 +40,7 @@ func (c *Client) Put(ctx context.Context, name string, r io.Reader, o TransferOp
 	return p.res.Transferred, err
 }
 
-// sizeOf answers how much r will give, -1 if it does not tell.
+// sizeOf returns how much r will give, -1 if it does not tell.
 func sizeOf(r io.Reader, o *TransferOptions) int64 {
 	size := int64(-1)
 	switch r := r.(type) {
@@ -295,7 +295,7 @@ func (p *putting) rewind() error {
 	return nil
 }
 
-// keep compares the have bytes that are there with the beginning of the source, and answers
+// keep compares the have bytes that are there with the beginning of the source, and returns
 // how many of them can stay. changed says that the source is younger than they are.
 func (p *putting) keep(ctx context.Context, have int64, changed bool) (int64, error) {
 	end, err := p.seeker.Seek(0, io.SeekEnd)
@@ -447,7 +447,7 @@ func (p *putting) attributes(ctx context.Context, f *RemoteFile) error {
 	return p.attrsErr(&a, f.SetStat(ctx, &a))
 }
 
-// attrs answers the attributes that the target is to get, if any.
+// attrs returns the attributes that the target is to get, if any.
 func (p *putting) attrs() (a Attrs, ok bool) {
 	if p.set {
 		a.Valid, a.Mode = AttrMode, p.mode
@@ -579,7 +579,7 @@ func (p *putting) replace(ctx context.Context) error {
 // tidyTime bounds what is put in order after a transfer that failed or was given up.
 const tidyTime = 10 * time.Second
 
-// detached answers a context for putting things in order, which goes on when ctx has ended.
+// detached returns a context for putting things in order, which goes on when ctx has ended.
 func detached(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), tidyTime)
 }

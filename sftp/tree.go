@@ -91,13 +91,13 @@ type TreeResult struct {
 	Resumed            int64 // bytes that were there and were kept
 }
 
-// TreeError is what a tree transfer with KeepGoing answers if entries failed.
+// TreeError is what a tree transfer with KeepGoing returns if entries failed.
 type TreeError struct {
 	Failed int64   // how many entries
 	Errors []error // the first of them: *TransferError
 }
 
-// Error answers the number and the first error.
+// Error returns the number and the first error.
 func (e *TreeError) Error() string {
 	if e.Failed == 1 && len(e.Errors) == 1 {
 		return e.Errors[0].Error()
@@ -105,7 +105,7 @@ func (e *TreeError) Error() string {
 	return fmt.Sprintf("sftp: %d entries failed, the first: %v", e.Failed, e.Errors[0])
 }
 
-// Unwrap answers Errors.
+// Unwrap returns Errors.
 func (e *TreeError) Unwrap() []error { return e.Errors }
 
 // treeSource is where a tree comes from. Paths are relative to the root, "" being the root.
@@ -113,18 +113,18 @@ type treeSource interface {
 	list(ctx context.Context, rel string) iter.Seq2[Entry, error]
 	lstat(ctx context.Context, rel string) (*Attrs, error)
 	readLink(ctx context.Context, rel string) (string, error)
-	// follow answers what a symlink leads to, and where that is; errOutside if not inside.
+	// follow returns what a symlink leads to, and where that is; errOutside if not inside.
 	follow(ctx context.Context, rel string) (*Attrs, place, error)
-	// place answers where the directory name in a directory at parent is.
+	// place returns where the directory name in a directory at parent is.
 	place(parent place, rel, name string) place
 }
 
 // place tells directories apart, so that one is not followed into itself.
 type place interface{ same(place) bool }
 
-// treeTarget is where a tree goes to. Its paths are made of what spell answers.
+// treeTarget is where a tree goes to. Its paths are made of what spell returns.
 type treeTarget interface {
-	// spell answers how the target calls an entry, and badName what is wrong with that.
+	// spell returns how the target calls an entry, and badName what is wrong with that.
 	spell(e *Entry) string
 	badName(name string) string
 	// mkdir makes a directory that may be there already, but not as a symlink.
@@ -279,7 +279,7 @@ func (t *tree) take() (f treeFile, d *treeDir) {
 // maxFiles bounds the files that wait for a worker. Who finds more transfers them itself.
 const maxFiles = 256
 
-// push puts a file up for the workers, or answers false if there are enough of them.
+// push puts a file up for the workers, or returns false if there are enough of them.
 func (t *tree) push(f treeFile) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -337,7 +337,7 @@ func (t *tree) list(d *treeDir) {
 	}
 }
 
-// below answers the path of name in dir, which may be the root.
+// below returns the path of name in dir, which may be the root.
 func below(dir, name string) string {
 	if dir == "" {
 		return name

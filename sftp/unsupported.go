@@ -5,15 +5,15 @@ import (
 	"errors"
 )
 
-// Unsupported is a FileSystem that can do nothing: every method answers
+// Unsupported is a FileSystem that can do nothing: every method returns
 // errors.ErrUnsupported. Embed it, so that methods added later do not break you. For files to
 // be read, Stat, Open and OpenDir are enough; see [Capabilities] for what changes anything, and
-// [UnsupportedFile] for what Open answers.
+// [UnsupportedFile] for what Open returns.
 type Unsupported struct{}
 
 var _ FileSystem = Unsupported{}
 
-// Capabilities answers none.
+// Capabilities returns none.
 func (Unsupported) Capabilities() Capabilities { return Capabilities{} }
 
 // Open is not supported.
@@ -80,7 +80,7 @@ func (Unsupported) Extended(context.Context, string, []byte) ([]byte, error) {
 }
 
 // UnsupportedFile is a File that can do nothing, as Unsupported is a FileSystem; embed it. Close
-// answers nil. A file that is read needs a ReadAt, and a Stat for its size.
+// returns nil. A file that is read needs a ReadAt, and a Stat for its size.
 type UnsupportedFile struct{}
 
 var _ File = UnsupportedFile{}
@@ -119,7 +119,7 @@ func (UnsupportedFile) CopyRange(context.Context, int64, File, int64, int64) (in
 // Close does nothing.
 func (UnsupportedFile) Close(error) error { return nil }
 
-// UnsupportedDir is a Dir that can do nothing; embed it. Close answers nil.
+// UnsupportedDir is a Dir that can do nothing; embed it. Close returns nil.
 type UnsupportedDir struct{}
 
 var _ Dir = UnsupportedDir{}

@@ -159,7 +159,7 @@ func (c *Connection) UserRootDirectory() string { return c.holds().root }
 
 // SetUserRootDirectory sets UserRootDirectory. Called by a handler of UserAuth it is like setting
 // UserAuthEvent.RootDirectory; before, it holds for whoever logs in on this connection; once somebody
-// has logged in it answers an error.
+// has logged in it returns an error.
 func (c *Connection) SetUserRootDirectory(dir string) error {
 	return c.set(func(g *login) { g.root = dir })
 }
@@ -211,7 +211,7 @@ func (c *Connection) UserAuthBanner() string {
 	return c.engine.UserAuthBanner
 }
 
-// SetUserAuthBanner is like setting UserAuthEvent.Banner. Outside of a UserAuth event it has no effect and answers an error.
+// SetUserAuthBanner is like setting UserAuthEvent.Banner. Outside of a UserAuth event it has no effect and returns an error.
 func (c *Connection) SetUserAuthBanner(text string) error {
 	c.auth.mu.Lock()
 	defer c.auth.mu.Unlock()

@@ -92,7 +92,7 @@ func login(tb testing.TB, s *sftpserver.Server, user string, auth ...ssh2.AuthMe
 	return banners, info, nil
 }
 
-// answers answers keyboard-interactive, and keeps what was asked.
+// returns returns keyboard-interactive, and keeps what was asked.
 func answers(asked *ssh2.Challenge, a ...string) ssh2.AuthMethod {
 	return ssh2.Interactive(func(_ context.Context, c *ssh2.Challenge) ([]string, error) {
 		if asked != nil {

@@ -206,7 +206,7 @@ func (c *Connection) Disconnect() error {
 }
 
 // ExchangeKeys has new keys exchanged and returns when they are in use, or with an error when ctx ends. Before
-// login it answers ErrNotLoggedIn.
+// login it returns ErrNotLoggedIn.
 func (c *Connection) ExchangeKeys(ctx context.Context) error {
 	conn := c.conn()
 	if conn == nil {

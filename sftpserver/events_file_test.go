@@ -42,7 +42,7 @@ func (r *recorder) add(name string, e *sftpserver.FileEvent, more ...params) {
 	r.list = append(r.list, seen{name, p})
 }
 
-// take answers the events since the last time, of one name if there is one.
+// take returns the events since the last time, of one name if there is one.
 func (r *recorder) take(name string) []params {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -103,7 +103,7 @@ func (a appendix) WriteAt(p []byte, _ int64) (int, error) {
 	return len(p), nil
 }
 
-// find answers the item of a path.
+// find returns the item of a path.
 func (s *shelf) find(name string) (*item, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -149,7 +149,7 @@ func (s *shelf) open(ctx context.Context, name string, how *sftp.OpenHow) (sftp.
 	return i, nil
 }
 
-// list answers what is in a directory.
+// list returns what is in a directory.
 func (s *shelf) list(name string) ([]sftp.Entry, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -25,7 +25,7 @@ func FileList(names string) []sftp.Entry {
 }
 
 // SetFileList sets the Entries of the DirList event that is being delivered, from a text as
-// FileList takes. Otherwise it answers ErrNoFileList.
+// FileList takes. Otherwise it returns ErrNoFileList.
 func (c *Connection) SetFileList(names string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -137,7 +137,7 @@ func (*eventDir) abandon(dir sftp.Dir, cause error) {
 	_ = dir.Close(cause)
 }
 
-// Next answers "." and ".." ahead of what is in the directory.
+// Next returns "." and ".." ahead of what is in the directory.
 func (d *eventDir) Next(ctx context.Context, n int) ([]sftp.Entry, error) {
 	if dots := d.dots; len(dots) > 0 {
 		d.dots = nil

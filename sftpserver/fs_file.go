@@ -118,7 +118,7 @@ func (f *eventFile) plain() sftp.File {
 	return f.File
 }
 
-// Unwrap answers the file without the events.
+// Unwrap returns the file without the events.
 func (f *eventFile) Unwrap() sftp.File { return f.File }
 
 // Stat is GetAttributes, for FSTAT.
@@ -154,7 +154,7 @@ func (f *eventFile) CopyRange(ctx context.Context, off int64, src sftp.File, src
 // dataFile is an eventFile whose content is told of: READ, WRITE, or how much of both there was.
 type dataFile struct{ *eventFile }
 
-// holdData lets SFTPConnectionFileData find data until the function that it answers is called: while the
+// holdData lets SFTPConnectionFileData find data until the function that it returns is called: while the
 // handler runs, and no longer. Of events at the same time there is no telling whose data is meant.
 func (c *Connection) holdData(data *[]byte) (let func()) {
 	if c.engine.ConcurrentEvents {
@@ -174,7 +174,7 @@ func (d *dataFile) ReadAt(p []byte, off int64) (int, error) {
 	return n, err
 }
 
-// observeRead tells the handler of the n octets in p, and answers what it left.
+// observeRead tells the handler of the n octets in p, and returns what it left.
 func (d *dataFile) observeRead(p []byte, off int64, n int, err error) (int, error) {
 	for n >= 0 && n < len(p) && err == nil { // a file that answers less without an error
 		var m int

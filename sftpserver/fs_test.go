@@ -106,7 +106,7 @@ var operations = []operation{
 	},
 }
 
-// about answers the path that the operation is done to, and another one for it.
+// about returns the path that the operation is done to, and another one for it.
 func (o *operation) about() (path, other string) {
 	switch o.name {
 	case "DirCreate", "FileOpen", "LinkCreate":

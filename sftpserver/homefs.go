@@ -142,7 +142,7 @@ func (f *homeFS) Stat(ctx context.Context, name string, opt sftp.StatOpt) (*sftp
 	return f.inner.Stat(ctx, in, opt)
 }
 
-// RealPath answers names as users see them.
+// RealPath returns names as users see them.
 func (f *homeFS) RealPath(ctx context.Context, name string, opt sftp.RealPathOpt) (string, *sftp.Attrs, error) {
 	in, err := f.in(name)
 	if errors.Is(err, errAbove) {
@@ -230,7 +230,7 @@ func (f *homeFS) Link(ctx context.Context, target, newName string, symbolic bool
 	return f.inner.Link(ctx, target, in, symbolic)
 }
 
-// ReadLink answers absolute targets as users see them.
+// ReadLink returns absolute targets as users see them.
 func (f *homeFS) ReadLink(ctx context.Context, name string) (string, error) {
 	in, err := f.in(name)
 	if err != nil {
@@ -268,7 +268,7 @@ func (f *homeFS) Extended(context.Context, string, []byte) ([]byte, error) {
 // A wayDir is the listing of a directory on the way home.
 type wayDir struct{ name string }
 
-// Next answers the one name.
+// Next returns the one name.
 func (d *wayDir) Next(_ context.Context, n int) ([]sftp.Entry, error) {
 	if n <= 0 || d.name == "" {
 		return nil, io.EOF

@@ -73,7 +73,7 @@ type engine struct {
 }
 
 // Start listens, and returns when it does; connections are served until Shutdown or
-// Close. ctx bounds the start only. A Server that listens already answers ErrAlreadyListening, one
+// Close. ctx bounds the start only. A Server that listens already returns ErrAlreadyListening, one
 // without a host key ErrNoHostKey. After StopListening, Shutdown or Close it may start again.
 func (s *Server) Start(ctx context.Context) error {
 	_, err := s.start(func() (net.Listener, error) { return s.listen(ctx) })
@@ -314,7 +314,7 @@ func (e *engine) session(ctx context.Context, s *ssh2.ServerSession) {
 }
 
 // StopListening refuses new connections and leaves those alone that are there. A
-// Server that does not listen answers nil.
+// Server that does not listen returns nil.
 func (s *Server) StopListening() error {
 	s.mu.Lock()
 	e := s.engine
@@ -425,7 +425,7 @@ func (s *Server) ExchangeKeys(ctx context.Context, id string) error {
 }
 
 // Reset puts every setting back to its default, as New has them. It leaves the
-// events alone. A Server that listens, or is about to, answers ErrListening.
+// events alone. A Server that listens, or is about to, returns ErrListening.
 func (s *Server) Reset() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

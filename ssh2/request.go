@@ -277,7 +277,7 @@ func (c *Conn) serveGlobal(r *Request) verdict {
 	return refuse
 }
 
-// replyGlobal answers a global request.
+// replyGlobal returns a global request.
 func (c *Conn) replyGlobal(r *Request, ok bool, data []byte) {
 	switch {
 	case !r.WantReply:

@@ -243,7 +243,7 @@ type quotaTree struct{ root, tree string }
 // maxQuotaNames bounds what is counted when a tree is first used.
 const maxQuotaNames = 100_000_000
 
-// wrap answers fsys within the limit. The first to come counts what is there.
+// wrap returns fsys within the limit. The first to come counts what is there.
 func (q *quotas) wrap(ctx context.Context, root, tree string, limit sftp.Usage, fsys sftp.FileSystem) (sftp.FileSystem, error) {
 	q.mu.Lock()
 	if q.of == nil {

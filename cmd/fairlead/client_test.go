@@ -173,7 +173,7 @@ func commandWith(t *testing.T, who *person, stdin io.Reader, signals <-chan os.S
 	return ran{status, stdout.String(), stderr.String()}
 }
 
-// as answers the password.
+// as returns the password.
 func as(password string) *person { return &person{answers: [][2]string{{"password: ", password}}} }
 
 // on are flags to reach h.

@@ -55,7 +55,7 @@ func run(args []string, stdout, stderr io.Writer, signals <-chan os.Signal) int 
 	return thisProcess(stdout, stderr, signals).run(args)
 }
 
-// run runs the command that args name, and answers the exit status.
+// run runs the command that args name, and returns the exit status.
 func (p *process) run(args []string) int {
 	stdout, stderr, signals := p.stdout, p.stderr, p.signals
 	command := ""
@@ -92,7 +92,7 @@ func (p *process) run(args []string) int {
 	return conclude(err, stderr)
 }
 
-// conclude tells what went wrong, if it was not told, and answers the exit status.
+// conclude tells what went wrong, if it was not told, and returns the exit status.
 func conclude(err error, stderr io.Writer) int {
 	if err == nil {
 		return statusOK

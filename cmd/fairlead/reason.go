@@ -63,7 +63,7 @@ type advised struct {
 	advice string
 }
 
-// Unwrap answers the error.
+// Unwrap returns the error.
 func (a advised) Unwrap() error { return a.error }
 
 // isRename reports whether err is that of a rename which the host does not offer.

@@ -257,7 +257,7 @@ func (o *stdioOptions) open(me account, log *slog.Logger) (*stdioFS, error) {
 	return f, nil
 }
 
-// inTree answers where the host's directory dir is in the tree below root, "/" if it
+// inTree returns where the host's directory dir is in the tree below root, "/" if it
 // is not there.
 func inTree(root, dir string) string {
 	abs, err := filepath.Abs(root)
@@ -299,7 +299,7 @@ func (f *stdioFS) Capabilities() sftp.Capabilities {
 	return c
 }
 
-// HomeDir answers that of the account, which is not where the session starts if -d or
+// HomeDir returns that of the account, which is not where the session starts if -d or
 // sshd's ForceCommand said so.
 func (f *stdioFS) HomeDir(_ context.Context, name string) (string, error) {
 	if name != "" && name != f.me.name {

@@ -28,16 +28,16 @@ var ErrUnsupported = fmt.Errorf("code page is not supported: %w", errors.ErrUnsu
 // UTF8 is the number of the page that needs no translation.
 const UTF8 = 65001
 
-// Encoding answers the encoding of p, which is one of those that Find answered.
+// Encoding returns the encoding of p, which is one of those that Find answered.
 func (p *Page) Encoding() encoding.Encoding { return p.open() }
 
-// All answers every page that has a number, supported or not. Do not modify it.
+// All returns every page that has a number, supported or not. Do not modify it.
 func All() []Page { return pages }
 
-// Supported tells whether Find answers p.
+// Supported tells whether Find returns p.
 func (p *Page) Supported() bool { return p.open != nil }
 
-// Find answers the page with a number. That of an Apple encoding is refused with the number
+// Find returns the page with a number. That of an Apple encoding is refused with the number
 // to use in its place.
 func Find(number uint32) (*Page, error) {
 	for i := range pages {
@@ -61,7 +61,7 @@ func Find(number uint32) (*Page, error) {
 	return nil, fmt.Errorf("codepage: %d: %w", number, ErrUnsupported)
 }
 
-// FindName answers the page with a name, such as "ISO-8859-1" or "cp1252", or a number in
+// FindName returns the page with a name, such as "ISO-8859-1" or "cp1252", or a number in
 // text. Case does not matter.
 func FindName(name string) (*Page, error) {
 	digits := name

@@ -69,7 +69,7 @@ func cloneACL(acl *sftp.ACL) *sftp.ACL {
 	return &sftp.ACL{Flags: acl.Flags, Entries: slices.Clone(acl.Entries)}
 }
 
-// check refuses attributes that can never be set, and answers the others with owner
+// check refuses attributes that can never be set, and returns the others with owner
 // names turned into numbers (all ones: leave alone) and the mode masked by policy.
 func (s *FS) check(a *sftp.Attrs) (c sftp.Attrs, err error) {
 	if a != nil {
@@ -195,7 +195,7 @@ func (s *FS) change(n *node, a *sftp.Attrs, writes bool, h *sftp.LockHandle) err
 	return first
 }
 
-// resized answers the size that a makes n have, -1 if it stays: an allocation below the
+// resized returns the size that a makes n have, -1 if it stays: an allocation below the
 // size cuts the file.
 func resized(n *node, a *sftp.Attrs) int64 {
 	switch {

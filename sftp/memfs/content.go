@@ -103,7 +103,7 @@ func (c *content) writeAt(s *FS, p []byte, off int64) (int, error) {
 	return n, nil
 }
 
-// pieceUse answers how long piece i must be once the content reaches end, pieceCap (the
+// pieceUse returns how long piece i must be once the content reaches end, pieceCap (the
 // method) what it holds now.
 func (c *content) pieceUse(i int, end int64) int {
 	use := int(min(end-int64(i)*chunkSize, chunkSize))

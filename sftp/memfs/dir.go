@@ -37,7 +37,7 @@ func (s *FS) OpenDir(ctx context.Context, name string) (sftp.Dir, error) {
 	return &dir{fs: s, node: p.node}, nil
 }
 
-// Next answers up to n entries.
+// Next returns up to n entries.
 func (d *dir) Next(ctx context.Context, n int) ([]sftp.Entry, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err

@@ -39,7 +39,7 @@ type Options struct {
 	Umask uint32
 	// UID and GID own what is made.
 	UID, GID uint32
-	// Names answers names for ids and ids for names. nil: a new file has numbers only,
+	// Names looks up names for ids and ids for names. If it is nil, a new file has numbers only,
 	// and whatever name a client sets for an owner or group is kept.
 	Names *sftp.IDNames
 	// Now is the clock; nil is time.Now.
@@ -178,7 +178,7 @@ func (s *FS) HomeDir(_ context.Context, user string) (string, error) {
 	return "/", nil
 }
 
-// LookupIDs answers by Options.Names.
+// LookupIDs looks names up in Options.Names.
 func (s *FS) LookupIDs(_ context.Context, uids, gids []uint32) (users, groups []string, err error) {
 	users, groups = make([]string, len(uids)), make([]string, len(gids))
 	if s.opt.Names == nil {

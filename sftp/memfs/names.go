@@ -99,7 +99,7 @@ func (d *names) remove(e *entry) {
 	delete(d.byName, e.name)
 }
 
-// from answers the first entry whose name is not below name; from("") is the first of all.
+// from returns the first entry whose name is not below name; from("") is the first of all.
 func (d *names) from(name string) *entry {
 	return d.behind(d.before(name)[0], 0)
 }

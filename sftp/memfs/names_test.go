@@ -103,7 +103,7 @@ func TestListingTakesConstantMemory(t *testing.T) {
 	}
 }
 
-// TestListingBatch: no Next answers more than a bounded number.
+// TestListingBatch: no Next returns more than a bounded number.
 func TestListingBatch(t *testing.T) {
 	s := New(Options{})
 	_ = open(t, s, "/f").Close(nil)

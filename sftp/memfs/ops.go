@@ -387,7 +387,7 @@ func (s *FS) hardLink(target, newName string) error {
 	return nil
 }
 
-// ReadLink answers the target of a symlink as stored.
+// ReadLink returns the target of a symlink as stored.
 func (s *FS) ReadLink(ctx context.Context, name string) (string, error) {
 	if err := ctx.Err(); err != nil {
 		return "", err
@@ -434,7 +434,7 @@ func (s *FS) RealPath(ctx context.Context, name string, opt sftp.RealPathOpt) (s
 	return p.path, a, nil
 }
 
-// StatFS answers the limits of the tree and what is left.
+// StatFS returns the limits of the tree and what is left.
 func (s *FS) StatFS(ctx context.Context, name string) (*sftp.FSInfo, error) {
 	if _, err := s.Stat(ctx, name, sftp.StatOpt{Follow: true}); err != nil {
 		return nil, err

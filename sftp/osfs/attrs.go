@@ -93,7 +93,7 @@ func (s *FS) derive(name string, a *sftp.Attrs, want sftp.AttrMask) {
 	}
 }
 
-// idOf answers what the lock table asks for: the object at rel.
+// idOf returns what the lock table asks for: the object at rel.
 func (s *FS) idOf(rel string) func() (sftp.FileID, bool) {
 	return func() (sftp.FileID, bool) {
 		var a sftp.Attrs
@@ -143,7 +143,7 @@ func (s *FS) SetStat(ctx context.Context, name string, a *sftp.Attrs, follow boo
 // notOfLinks are the attributes that no symlink has.
 const notOfLinks = sftp.AttrSize | sftp.AttrAllocation | sftp.AttrACL | sftp.AttrBitsSet | sftp.AttrExtended
 
-// change checks the attributes of a SETSTAT and answers them masked by policy, with
+// change checks the attributes of a SETSTAT and returns them masked by policy, with
 // owner names turned into numbers (all ones: leave alone) and the mode that an ACL means.
 func (s *FS) change(a *sftp.Attrs) (*sftp.Attrs, error) {
 	if s.opt.ReadOnly {
@@ -189,7 +189,7 @@ func (s *FS) change(a *sftp.Attrs) (*sftp.Attrs, error) {
 	return &c, nil
 }
 
-// id answers the number for an owner or group; all ones for "", which leaves it alone.
+// id returns the number for an owner or group; all ones for "", which leaves it alone.
 func (s *FS) id(name string, find func(string) (uint32, bool)) (uint32, bool) {
 	if name == "" {
 		return math.MaxUint32, true
@@ -201,7 +201,7 @@ func (s *FS) id(name string, find func(string) (uint32, bool)) (uint32, bool) {
 	return find(name)
 }
 
-// first checks the attributes for what is to be made, and answers its mode and the others.
+// first checks the attributes for what is to be made, and returns its mode and the others.
 func (s *FS) first(a *sftp.Attrs, perm fs.FileMode) (*sftp.Attrs, fs.FileMode, error) {
 	if a == nil || a.Valid == 0 {
 		return &sftp.Attrs{}, perm, nil
@@ -230,7 +230,7 @@ type object interface {
 	with(f func(*os.File) error) error
 }
 
-// apply does all that c asks for and answers the first error.
+// apply does all that c asks for and returns the first error.
 func (s *FS) apply(o object, c *sftp.Attrs) (first error) {
 	keep := func(err error) {
 		if first == nil {

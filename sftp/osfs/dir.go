@@ -37,7 +37,7 @@ func (s *FS) OpenDir(ctx context.Context, name string) (sftp.Dir, error) {
 	return d, nil
 }
 
-// Next answers up to n entries in the order of the directory.
+// Next returns up to n entries in the order of the directory.
 func (d *dir) Next(ctx context.Context, n int) ([]sftp.Entry, error) {
 	if n <= 0 || n > maxBatch {
 		n = maxBatch

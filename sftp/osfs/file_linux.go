@@ -115,7 +115,7 @@ func (e *appendState) appendTo(fd int) (n int, err error) {
 	return n, nil
 }
 
-// whereabouts answers where the name is by which f was opened, false if it is gone: the
+// whereabouts returns where the name is by which f was opened, false if it is gone: the
 // kernel keeps track of it through renames.
 func (s *FS) whereabouts(f *file) (rel string, ok bool) {
 	root, err := pathOf(s.base)

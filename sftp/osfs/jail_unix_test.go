@@ -75,7 +75,7 @@ func bothWays(t *testing.T, test func(t *testing.T)) {
 	t.Run("os.Root", test)
 }
 
-// snapshot answers everything below dir that the jail must not change, but for skip.
+// snapshot returns everything below dir that the jail must not change, but for skip.
 func snapshot(t *testing.T, dir, skip string) string {
 	t.Helper()
 	var b strings.Builder
@@ -880,7 +880,7 @@ func TestSpecialFilesDoNotBlock(t *testing.T) {
 	}
 }
 
-// TestCloseWhileInUse: after Close everything answers "closed", and no descriptor is left.
+// TestCloseWhileInUse: after Close everything returns "closed", and no descriptor is left.
 func TestCloseWhileInUse(t *testing.T) {
 	s, _ := jail(t, Options{})
 	var wg sync.WaitGroup

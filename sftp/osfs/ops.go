@@ -174,7 +174,7 @@ func climbs(rel, target string) bool {
 	return p == ".." || strings.HasPrefix(p, "../")
 }
 
-// ReadLink answers the target of a symlink: relative as stored, absolute as the jail
+// ReadLink returns the target of a symlink: relative as stored, absolute as the jail
 // sees it.
 func (s *FS) ReadLink(ctx context.Context, name string) (target string, err error) {
 	err = s.do(ctx, "readlink", name, false, func(rel string) (err error) {

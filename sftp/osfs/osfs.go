@@ -73,7 +73,7 @@ type Options struct {
 	FileMode, DirMode fs.FileMode
 	// Home is the start directory of the session as seen by the peer; "" is "/".
 	Home string
-	// Names answers owner and group names; nil is sftp.SystemNames.
+	// Names looks up the names of owners and groups; nil means sftp.SystemNames.
 	Names *sftp.IDNames
 	// NumericIDs shows and takes no names, only numbers: nothing of the host's accounts.
 	NumericIDs bool
@@ -244,7 +244,7 @@ func (s *FS) Capabilities() sftp.Capabilities {
 // lockFeatures are those that a read-only tree has no use for.
 const lockFeatures = sftp.FeatureRangeLock | sftp.FeatureRangeLockAdvisory | sftp.FeatureOpenLock
 
-// HomeDir answers Options.Home for the session's own user (""); other users have none here.
+// HomeDir returns Options.Home for the session's own user (""); other users have none here.
 func (s *FS) HomeDir(_ context.Context, user string) (string, error) {
 	if user != "" {
 		return "", sftp.CodeNoSuchFile
@@ -260,7 +260,7 @@ func (s *FS) home() string {
 	return home
 }
 
-// LookupIDs answers names by Options.Names, or none with NumericIDs.
+// LookupIDs returns names by Options.Names, or none with NumericIDs.
 func (s *FS) LookupIDs(ctx context.Context, uids, gids []uint32) (users, groups []string, err error) {
 	users, groups = make([]string, len(uids)), make([]string, len(gids))
 	if s.opt.NumericIDs {

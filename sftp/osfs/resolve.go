@@ -111,7 +111,7 @@ func (s *FS) plain(err error) error {
 	return err
 }
 
-// resolve answers rel without symlinks; with follow also of its last element. All
+// resolve returns rel without symlinks; with follow also of its last element. All
 // elements but the last must exist. It never looks at anything outside the root, and
 // uses a work list, so the peer's nesting costs no stack.
 func (s *FS) resolve(rel string, follow bool) (string, error) {
@@ -198,7 +198,7 @@ func rooted(target string) string {
 	}
 }
 
-// inside answers a stored link target as the jail sees it: one that the host wrote with
+// inside returns a stored link target as the jail sees it: one that the host wrote with
 // the host's path of the root loses that prefix.
 func (s *FS) inside(target string) string {
 	target = slashed(target)
@@ -210,7 +210,7 @@ func (s *FS) inside(target string) string {
 	return target
 }
 
-// guarded answers how a target given by the peer is stored. One that happens to begin
+// guarded returns how a target given by the peer is stored. One that happens to begin
 // with the host's path of the root gets "/." in front, which inside does not match, so
 // that it keeps meaning a path in the jail and nobody can find out the root by
 // guessing targets; shown takes it off again.

@@ -44,7 +44,7 @@ func (s *FS) openParent(rel string) (parent, error) {
 	return s.rootParent(rel)
 }
 
-// openBeneath opens rel as openFile does, in one call instead of three. It answers
+// openBeneath opens rel as openFile does, in one call instead of three. It returns
 // done = false, whatever happened, if openFile has to look step by step.
 func (s *FS) openBeneath(rel string, flag int, perm uint32) (fd int, done bool, err error) {
 	if noOpenat2.Load() {

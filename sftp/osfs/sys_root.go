@@ -19,7 +19,7 @@ const hostFeatures = sftp.Features(0)
 
 // The primitives of this file are those of sys_unix.go by means of os.Root alone, for
 // Windows and other systems. os.Root follows links that stay inside by itself and
-// answers the escape error for the others, which becomes errSymlink. "Exists" and
+// returns the escape error for the others, which becomes errSymlink. "Exists" and
 // "is a directory" are looked at before the operation: not in one step, but inside the
 // jail in any case.
 
@@ -260,7 +260,7 @@ func (appendState) append([]byte, *sftp.LockHandle) (done bool, n int, err error
 // whereabouts: the name is where it was, or it is lost.
 func (s *FS) whereabouts(f *file) (rel string, ok bool) { return f.doomed, true }
 
-// identity answers a function that tells whether rel names the object of f.
+// identity returns a function that tells whether rel names the object of f.
 func identity(f *os.File) (func(s *FS, rel string) (bool, error), error) {
 	was, err := f.Stat()
 	if err != nil {

@@ -291,7 +291,7 @@ func (s *FS) chtimes(rel string, a *sftp.Attrs) error {
 	})
 }
 
-// timesOf answers both times to set; the one that stays is UTIME_OMIT where there is
+// timesOf returns both times to set; the one that stays is UTIME_OMIT where there is
 // such a thing and read back where not.
 func timesOf(a *sftp.Attrs, stat func(*unix.Stat_t) error) (ts [2]unix.Timespec, err error) {
 	if !a.Has(sftp.AttrAtime) || !a.Has(sftp.AttrMtime) {
@@ -437,7 +437,7 @@ func statEntries(d *dir, names []string) error {
 // checkHostName accepts every clean path: any bytes but "/" and NUL make a name.
 func checkHostName(string) error { return nil }
 
-// slashed answers a link target with "/" as separator.
+// slashed returns a link target with "/" as separator.
 func slashed(target string) string { return target }
 
 // flock is the lock of the host for the block bits of OPEN: exclusive if others may not
@@ -454,7 +454,7 @@ func flock(f *os.File, exclusive bool) error {
 	return nil
 }
 
-// identity answers a function that tells whether rel names the object of f.
+// identity returns a function that tells whether rel names the object of f.
 func identity(f *os.File) (func(s *FS, rel string) (bool, error), error) {
 	var a sftp.Attrs
 	if err := statFile(f, &a); err != nil {

@@ -30,7 +30,7 @@ const maxHandles = 6
 
 // Compare runs n random operations, decided by seed alone, on all systems and fails at
 // the first answer that differs from the first system's, with the seed and the operations
-// that led there. It answers how often each operation answered CodeOK.
+// that led there. It returns how often each operation answered CodeOK.
 func Compare(t testing.TB, seed uint64, n int, systems ...*System) map[string]int {
 	t.Helper()
 	r := rand.New(rand.NewPCG(seed, 0x5eed))
@@ -273,7 +273,7 @@ func drawAttrs(r *rand.Rand, a *sftp.Attrs) {
 	}
 }
 
-// run performs the operation and answers all that must be the same everywhere.
+// run performs the operation and returns all that must be the same everywhere.
 func (o op) run(s *System) string {
 	ctx := context.Background()
 	fsys := s.FS
@@ -395,7 +395,7 @@ func times(a *sftp.Attrs, set sftp.AttrMask, err error) string {
 	return out
 }
 
-// list answers a directory, sorted.
+// list returns a directory, sorted.
 func list(fsys sftp.FileSystem, name string) string {
 	ctx := context.Background()
 	d, err := fsys.OpenDir(ctx, name)
@@ -419,7 +419,7 @@ func list(fsys sftp.FileSystem, name string) string {
 	return code(nil) + strings.Join(lines, ";") + code(d.Close(nil))
 }
 
-// Tree answers the whole tree: names, attributes, content, link targets. It is iterative.
+// Tree returns the whole tree: names, attributes, content, link targets. It is iterative.
 func Tree(fsys sftp.FileSystem) string {
 	ctx := context.Background()
 	var lines []string
@@ -460,7 +460,7 @@ func Tree(fsys sftp.FileSystem) string {
 	return strings.Join(lines, "\n")
 }
 
-// sum answers a checksum of a file's content.
+// sum returns a checksum of a file's content.
 func sum(fsys sftp.FileSystem, name string) string {
 	f, err := fsys.Open(context.Background(), name, &sftp.OpenHow{Access: sftp.AccessReadData, Disposition: sftp.OpenExisting})
 	if err != nil {

@@ -26,7 +26,7 @@ var dirMark = []byte(nil)
 
 func (p plain) isDir(name string) bool { c, ok := p[name]; return ok && c == nil }
 
-// lookup answers the code for reaching name's parent, and whether name exists.
+// lookup returns the code for reaching name's parent, and whether name exists.
 func (p plain) lookup(name string) (sftp.Code, bool) {
 	elems := strings.Split(name[1:], "/")
 	for i := 1; i < len(elems); i++ {

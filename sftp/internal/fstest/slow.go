@@ -67,7 +67,7 @@ type faults struct {
 	count map[string]uint64
 }
 
-// strike waits as the plan says and answers its error. An end of ctx cuts the wait short.
+// strike waits as the plan says and returns its error. An end of ctx cuts the wait short.
 func (f *faults) strike(ctx context.Context, method string) error {
 	f.mu.Lock()
 	n := f.count[method]

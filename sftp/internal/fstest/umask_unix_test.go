@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// umask answers the umask of this process without changing it.
+// umask returns the umask of this process without changing it.
 func umask(t *testing.T) uint32 {
 	name := filepath.Join(t.TempDir(), "x")
 	f, err := os.OpenFile(name, os.O_CREATE|os.O_WRONLY, 0o777)
