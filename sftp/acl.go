@@ -64,7 +64,7 @@ const (
 	ACLAuditAlarmInherited ACLFlags = 0x20
 )
 
-// The names of an ACE's Who that are no users or groups.
+// The special names in an ACE's Who, which stand for no single user or group.
 const (
 	WhoOwner         = "OWNER@"
 	WhoGroup         = "GROUP@"

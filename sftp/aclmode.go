@@ -29,10 +29,10 @@ func aclOfBits(rwx uint32, dir bool) (mask Access) {
 	return mask
 }
 
-// ACLOfMode returns the ACL that says what the permission bits of a st_mode say: an ALLOW
-// entry for each of OWNER@, GROUP@ and EVERYONE@, and a DENY entry before it where the
-// owner or the group may less than those behind. It is for file systems that have a mode
-// and no ACL.
+// ACLOfMode returns the ACL that says what the permission bits of a st_mode say: an ALLOW entry for
+// each of OWNER@, GROUP@ and EVERYONE@, and a DENY entry before it where the owner or the group has
+// less access than the entries after it would grant. It is for file systems that have a mode and no
+// ACL.
 func ACLOfMode(mode uint32) *ACL {
 	dir := mode&ModeType == ModeDir
 	u, g, o := mode>>6&7, mode>>3&7, mode&7
@@ -50,9 +50,9 @@ func ACLOfMode(mode uint32) *ACL {
 	return acl
 }
 
-// Mode returns the nine permission bits that say what a says, false if there are none: it
-// names other users than OWNER@, GROUP@ and EVERYONE@, is inherited, audits, allows
-// somebody half of what a bit of a mode allows or more than any, or has no entries.
+// Mode returns the nine permission bits that are equivalent to a. ok is false if no mode is: if a
+// has no entries, names users other than OWNER@, GROUP@ and EVERYONE@, is inherited, audits, or
+// grants somebody only part of what a permission bit grants, or more than all of them do.
 func (a *ACL) Mode() (mode uint32, ok bool) {
 	if a == nil || len(a.Entries) == 0 || a.Flags&^ACLControlIncluded != ACLControlPresent {
 		return 0, false

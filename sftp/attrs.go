@@ -42,7 +42,7 @@ const (
 // Type is a file type; values as on the wire in versions 4 to 6 (filexfer-13 §7.2).
 type Type byte
 
-// The file types. What version 3 has no word for it says in the type bits of Mode.
+// The file types. Version 3 has no type field and carries the type in the type bits of Mode.
 const (
 	TypeNone      Type = 0 // not said
 	TypeRegular   Type = 1

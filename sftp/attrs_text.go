@@ -13,7 +13,7 @@ import (
 // SetSize sets the size, in bytes.
 func (a *Attrs) SetSize(n uint64) { a.Size, a.Valid = n, a.Valid|AttrSize }
 
-// SetMode sets the POSIX st_mode; with type bits it says the type, too.
+// SetMode sets the POSIX st_mode, and the type as well if mode has type bits.
 func (a *Attrs) SetMode(mode uint32) { a.Mode, a.Valid = mode, a.Valid|AttrMode }
 
 // SetType sets the type, also in the mode if that is valid.
@@ -24,8 +24,8 @@ func (a *Attrs) SetType(t Type) {
 	}
 }
 
-// SetOwner sets owner and group by name. Decimal numbers are the ids that they are, which
-// version 3 needs: it has no names.
+// SetOwner sets owner and group by name. If both are decimal numbers, the ids are set too, which
+// are all that version 3 can carry.
 func (a *Attrs) SetOwner(owner, group string) {
 	a.Owner, a.Group, a.Valid = owner, group, a.Valid|AttrOwnerGroup
 	uid, ok1 := decimal(owner)
@@ -35,10 +35,10 @@ func (a *Attrs) SetOwner(owner, group string) {
 	}
 }
 
-// OwnerText and GroupText answer the name, or the id in decimal, or "" if neither is valid.
+// OwnerText returns the name of the owner, or the id in decimal, or "" if neither is valid.
 func (a *Attrs) OwnerText() string { return a.principalText(a.Owner, a.UID) }
 
-// GroupText is OwnerText for the group.
+// GroupText is [Attrs.OwnerText] for the group.
 func (a *Attrs) GroupText() string { return a.principalText(a.Group, a.GID) }
 
 func (a *Attrs) principalText(name string, id uint32) string {
@@ -151,11 +151,11 @@ func setNanosOf(which AttrMask) func(*Attrs, string) error {
 	}
 }
 
-// Other returns the attributes that have no place in version 3 but those with fields in every
-// listing, as text: "Name=Value" joined by semicolons. The names are MIMEType, AllocationSize,
-// ATimeNS, CreateTimeNS, MTimeNS (the parts of times below the second), TextHint, LinkCount
-// and UntranslatedName, as far as they are valid. Semicolons, percent signs and control
-// characters in a value are written as "%3B" and so on.
+// Other returns the attributes that version 3 does not have and that listings do not show, as text:
+// "Name=Value" joined by semicolons. The names are MIMEType, AllocationSize, ATimeNS, CreateTimeNS,
+// MTimeNS (the parts of times below the second), TextHint, LinkCount and UntranslatedName, as far
+// as they are valid. Semicolons, percent signs and control characters in a value are written as
+// "%3B" and so on.
 func (a *Attrs) Other() string {
 	var b []byte
 	for i := range otherRows {
@@ -179,9 +179,9 @@ func (a *Attrs) Other() string {
 	return string(b)
 }
 
-// SetOther sets the attributes that are in text, which is written as [Attrs.Other] writes it,
-// in any order, and leaves the others alone. The times to which nanoseconds belong are to be set
-// before. Upper and lower case of names do not matter. An error leaves a as it was.
+// SetOther sets the attributes that are in text, which is written as [Attrs.Other] writes it, in
+// any order, and leaves the others alone. Set the times first: the nanoseconds in text are added to
+// them. Upper and lower case of names do not matter. An error leaves a as it was.
 func (a *Attrs) SetOther(text string) error {
 	b := *a
 	for item := range strings.SplitSeq(text, ";") {

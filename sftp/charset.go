@@ -14,7 +14,7 @@ import (
 // A Charset is how a peer writes names: a code page. Names of a FileSystem are UTF-8 as far
 // as they are text at all, and any octets otherwise.
 //
-// Nothing is lost on the way and nothing fails. What one side cannot say is escaped in
+// The translation loses nothing and never fails. What one side cannot express is escaped in
 // characters that all code pages have:
 //
 //	%{20AC}   the character U+20AC, which the code page lacks

@@ -29,12 +29,12 @@ type ClientConfig struct {
 	// tells which servers need something done otherwise. Without it all are taken to
 	// be like OpenSSH.
 	ServerIdent string
-	// SymlinkOrder is the order in which SYMLINK carries its paths in versions 3 to
-	// 5; the zero value decides by ServerIdent.
+	// SymlinkOrder is the order in which SYMLINK carries its paths in versions 3 to 5; the zero
+	// value decides by ServerIdent.
 	SymlinkOrder SymlinkOrder
-	// InFlight bounds the octets of all files together that are asked for, or sent, and
-	// not yet delivered or acknowledged: the memory of the client. 0 is 64 MiB. A
-	// transfer alone starts with 2 MiB and takes more where the way is long.
+	// InFlight bounds the octets of all files together that are asked for, or sent, and not yet
+	// delivered or acknowledged: the memory of the client. 0 is 64 MiB. Each transfer starts with 2
+	// MiB and takes more on links with a long round-trip time.
 	InFlight int
 	// Request bounds the octets of content in one READ or WRITE. 0 is what the server
 	// says it takes, at most 255 KiB, and 32 KiB from one that says nothing.
@@ -42,8 +42,8 @@ type ClientConfig struct {
 	// MaxOpenFiles bounds the files and directories that are open; opening one more
 	// waits until another is closed. 0 is no bound. Some servers allow just one.
 	MaxOpenFiles int
-	// OneAtATime sends no READ before the one before has been answered, and no WRITE
-	// either: for servers that cannot do better.
+	// OneAtATime sends a READ or WRITE only after the previous one has been answered, for servers
+	// that cannot handle more.
 	OneAtATime bool
 	// Charset is how the server writes names; nil passes them as they are, which is UTF-8
 	// from version 4 on and nearly everywhere.
@@ -65,8 +65,8 @@ const (
 	leastRequest = 1 << 10
 )
 
-// ServerLimits are what a server says about itself with limits@openssh.com. 0 is not known,
-// and no limit where that makes sense.
+// ServerLimits are what a server says about itself with limits@openssh.com. 0 means that the limit
+// is not known or that there is none.
 type ServerLimits struct {
 	MaxPacket  uint64 // octets of a message
 	MaxRead    uint64 // octets of content in one READ
@@ -299,8 +299,9 @@ func (c *Client) Limits() ServerLimits { return c.limits }
 // RequestSizes returns how many octets of content one READ and one WRITE carry.
 func (c *Client) RequestSizes() (read, write int) { return int(c.maxRead.Load()), c.maxWrite }
 
-// Close ends the session. Everything that waits gets ErrClientClosed. What a file was given
-// to write may be lost: close files first.
+// Close ends the session. Calls that still wait get ErrClientClosed. Data that was written to a
+// file and has not been acknowledged may be lost, so close files first. Close may be called more
+// than once.
 func (c *Client) Close() error {
 	c.calls.fail(ErrClientClosed)
 	return nil

@@ -506,11 +506,11 @@ func handleOfBody(body []byte) ([]byte, error) {
 	return append([]byte(nil), body[4:4+n]...), nil
 }
 
-// ErrClientClosed is what calls of a Client get that was closed by its owner.
+// ErrClientClosed is the error of calls on a [Client] that its owner has closed.
 var ErrClientClosed = errors.New("sftp: client closed")
 
-// ConnectionError is what every call gets when the connection below a Client has ended:
-// the server closed it, or it broke. errors.Is finds CodeConnectionLost in it.
+// ConnectionError is the error of every call after the connection below a Client has ended: the
+// server closed it, or it broke. errors.Is finds CodeConnectionLost in it.
 type ConnectionError struct {
 	Err error // what the connection said; io.EOF: the server ended the session
 }

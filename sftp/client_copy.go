@@ -10,9 +10,9 @@ import (
 	"github.com/fairlead-ssh/fairlead/internal/fxp"
 )
 
-// CopyFile copies a file of the server to another one of it: by copy-data where the server
-// has that, else by copy-file, else through this client. The options are those of a Put but
-// Resume, Offset, Length and AppendTo. A file cannot be copied to itself.
+// CopyFile copies a file to another name on the same server: by copy-data where the server has
+// that, else by copy-file, else by downloading and uploading through this client. The options are
+// those of a Put, except Resume, Offset, Length and AppendTo. A file cannot be copied to itself.
 func (c *Client) CopyFile(ctx context.Context, from, to string, o TransferOptions) (TransferResult, error) {
 	err := o.check("copy", 0)
 	switch {

@@ -15,9 +15,9 @@ import (
 	"github.com/fairlead-ssh/fairlead/internal/wire"
 )
 
-// A NameError is a name in a listing that cannot be one: empty, or with a "/" or a NUL in
-// it. A server that sends it may want files written elsewhere than they are meant to be.
-// errors.Is finds fs.ErrInvalid. It concerns one entry: the listing goes on.
+// A NameError reports an entry of a listing whose name is not a valid file name: it is empty or
+// contains "/" or NUL. A server that sends one may be trying to have files written outside of the
+// target directory. errors.Is finds fs.ErrInvalid. It concerns one entry, and the listing goes on.
 type NameError struct {
 	Dir  string // the directory
 	Name string // what the server calls the entry
@@ -31,8 +31,8 @@ func (e *NameError) Error() string {
 // Is matches fs.ErrInvalid.
 func (e *NameError) Is(target error) bool { return target == fs.ErrInvalid }
 
-// RemoteDir is a directory that is open on a server. Calls of Next are taken one after the
-// other.
+// RemoteDir is a directory that is open on a server. Its methods may be called concurrently; calls
+// of Next are served one after the other.
 type RemoteDir struct {
 	c      *Client
 	name   string
@@ -225,9 +225,9 @@ func (d *RemoteDir) Close(ctx context.Context) error {
 	return pathError("close", d.name, d.c.closeHandle(ctx, d.handle))
 }
 
-// ReadDir lists a directory, without "." and "..", in the order of the server. More is asked
-// for while entries are looked at, and no more than a few replies are in memory, however long
-// the listing is.
+// ReadDir lists a directory, without "." and "..", in the order of the server. The next entries are
+// requested while the caller looks at the earlier ones, and no more than a few replies are in
+// memory, however long the listing is.
 //
 // An error comes with an empty Entry. After a *NameError, which is about one entry, the
 // listing goes on; any other error is the last that comes.
@@ -262,8 +262,8 @@ func (c *Client) ReadDir(ctx context.Context, name string) iter.Seq2[Entry, erro
 	}
 }
 
-// ReadDirAll returns the whole of a directory, sorted by name. With an error comes what was
-// listed before it.
+// ReadDirAll returns all entries of a directory, sorted by name. With an error it returns the
+// entries listed before it.
 func (c *Client) ReadDirAll(ctx context.Context, name string) ([]Entry, error) {
 	var list []Entry
 	var failed error

@@ -44,8 +44,8 @@ func (c *Client) request(ctx context.Context, op fxp.Op, data wire.Layouter, rep
 }
 
 // Extended sends an EXTENDED request by name, announced or not, and returns the data of the
-// EXTENDED_REPLY, or nil if a STATUS says that all is well. A reply of another type is
-// answered whole, as its data behind the request id.
+// EXTENDED_REPLY, or nil if a STATUS says that all is well. If the reply is of another type,
+// everything behind its request id is returned.
 func (c *Client) Extended(ctx context.Context, name string, data []byte) ([]byte, error) {
 	m := fxp.Extended{Name: name, Data: data}
 	cl, err := c.calls.roundTrip(ctx, &m, false)
@@ -87,8 +87,8 @@ func (c *Client) ExpandPath(ctx context.Context, name string) (string, error) {
 	return p, pathError("expand-path", name, err)
 }
 
-// HomeDir returns the home directory of a user, of one's own for "" (home-directory, and for
-// one's own expand-path@openssh.com where that does not do).
+// HomeDir returns the home directory of a user, or of the session's own user for "". It uses the
+// extension home-directory and, for the own user, falls back to expand-path@openssh.com.
 func (c *Client) HomeDir(ctx context.Context, user string) (string, error) {
 	p, err := c.homeDir(ctx, user)
 	return p, pathError("home-directory", user, err)
@@ -136,8 +136,9 @@ func (c *Client) LookupIDs(ctx context.Context, uids, gids []uint32) (users, gro
 	return m.Users, m.Groups, nil
 }
 
-// CopyData has the server copy n octets from one open file to another, all up to the end
-// for 0 (copy-data). What was given to Write before is copied too.
+// CopyData has the server copy n octets from one open file to another (copy-data); n 0 means up to
+// the end of the source. What was written to the file from before is copied as well, even if the
+// server has not acknowledged it yet.
 func (c *Client) CopyData(ctx context.Context, from *RemoteFile, fromOff, n int64, to *RemoteFile, toOff int64) error {
 	if fromOff < 0 || n < 0 || toOff < 0 {
 		return linkError("copy-data", from.name, to.name, CodeInvalidParameter)

@@ -13,17 +13,17 @@ import (
 	"github.com/fairlead-ssh/fairlead/internal/fxp"
 )
 
-// RemoteFile is a file that is open on a server. It works like an *os.File, and fast without
-// further ado: Read asks for what comes next before it is wanted, and Write does not wait for
-// the server, both within a bounded number of octets.
+// RemoteFile is a file that is open on a server. It works like an *os.File, and is fast without any
+// tuning: Read requests data ahead of the caller, and Write does not wait for the server; both are
+// bounded by ClientConfig.InFlight.
 //
-// So an error of the server about a Write may come with a later Write, or with Flush, Sync or
-// Close: an upload has succeeded when Close says so. After such an error every later Write
-// fails. Whatever else is done to the file by the same goroutine sees what was written before.
+// So the server's error for a Write may be returned by a later Write, or by Flush, Sync or Close:
+// an upload has succeeded only if Close returns nil. After such an error every later Write fails.
+// All other methods see the data that the same goroutine wrote before.
 //
-// Read, Write, Seek, WriteTo and ReadFrom share one position and are taken one after the
-// other. ReadAt and WriteAt do not use it, wait for the server, and may run concurrently
-// with everything else.
+// Read, Write, Seek, WriteTo and ReadFrom share one position and run one after the other. ReadAt
+// and WriteAt do not use the position, wait for the server's reply, and may run concurrently with
+// everything else.
 type RemoteFile struct {
 	c       *Client
 	name    string
@@ -58,15 +58,16 @@ func (c *Client) Open(ctx context.Context, name string) (*RemoteFile, error) {
 	return c.OpenFile(ctx, name, HowFromFlags(os.O_RDONLY))
 }
 
-// Create opens a file for writing, made or emptied. Other than os.Create it does not ask for
-// reading: servers refuse that to users who may only leave files.
+// Create opens a file for writing; it is created if it does not exist and emptied if it does.
+// Unlike os.Create it does not ask for read access, which servers refuse to users who may only
+// upload.
 func (c *Client) Create(ctx context.Context, name string) (*RemoteFile, error) {
 	return c.OpenFile(ctx, name, HowFromFlags(os.O_WRONLY|os.O_CREATE|os.O_TRUNC))
 }
 
 // OpenFile opens a file. HowFromFlags makes an OpenHow of the flags of os.OpenFile, and
-// ParseOpenFlags of texts such as "r+"; Attrs in it are for a file that is made. What the
-// version of the session cannot say is errors.ErrUnsupported.
+// ParseOpenFlags of texts such as "r+"; Attrs in it are for a file that is made. What the protocol
+// version of the session cannot express is errors.ErrUnsupported.
 func (c *Client) OpenFile(ctx context.Context, name string, how OpenHow) (*RemoteFile, error) {
 	f, err := c.openFile(ctx, name, &how)
 	return f, pathError("open", name, err)
@@ -115,8 +116,8 @@ func (c *Client) openFile(ctx context.Context, name string, how *OpenHow) (*Remo
 // Name returns the name the file was opened by.
 func (f *RemoteFile) Name() string { return f.name }
 
-// SetContext bounds the methods without a context of their own (Read, Write, Close ...) that
-// are called from now on; one that is running ends. At first that is context.Background.
+// SetContext sets the context of the methods that take none (Read, Write, Close ...) for all later
+// calls; calls that are running end with an error. The initial one is context.Background.
 func (f *RemoteFile) SetContext(ctx context.Context) { f.setContext(ctx) }
 
 func (f *RemoteFile) setContext(ctx context.Context) {
@@ -185,7 +186,7 @@ var (
 	errNotOpenWrite = Status(CodePermissionDenied, "file is not open for writing")
 )
 
-// Read reads up to len(p) octets at the position, and io.EOF at the end of the file.
+// Read reads up to len(p) octets at the position. At the end of the file it returns io.EOF.
 func (f *RemoteFile) Read(p []byte) (int, error) {
 	n, err := f.read(p)
 	return n, pathError("read", f.name, err)
@@ -278,8 +279,8 @@ func (f *RemoteFile) write(p []byte) (int, error) {
 	return n, err
 }
 
-// ReadFrom writes what r has at the position, read straight into the packets that carry it.
-// It returns how many octets were sent; see RemoteFile for errors.
+// ReadFrom writes the content of r at the position, reading it straight into the packets that carry
+// it. It returns how many octets were sent; see RemoteFile for errors.
 func (f *RemoteFile) ReadFrom(r io.Reader) (int64, error) {
 	n, err := f.readFrom(r)
 	return n, pathError("write", f.name, err)
@@ -466,11 +467,11 @@ func (f *RemoteFile) flushed(ctx context.Context) error {
 	return f.back.flush(ctx)
 }
 
-// Acked returns how many octets of Write and ReadFrom the server has acknowledged, as far as
-// anybody has looked: Write, ReadFrom and Flush do.
+// Acked returns how many octets of Write and ReadFrom the server has acknowledged, as of the last
+// Write, ReadFrom or Flush.
 func (f *RemoteFile) Acked() int64 { return f.back.total.Load() }
 
-// Stat returns the attributes of the file, of what was written before too.
+// Stat returns the attributes of the file, including the effect of what was written before.
 func (f *RemoteFile) Stat(ctx context.Context) (*Attrs, error) {
 	a, err := f.stat(ctx)
 	return a, pathError("stat", f.name, err)
@@ -560,8 +561,8 @@ func (f *RemoteFile) StatFS(ctx context.Context) (*FSInfo, error) {
 }
 
 // Sync waits until the server has everything that was written and has made it durable
-// (fsync@openssh.com). Without that extension the error is errors.ErrUnsupported, and what
-// was written is with the server.
+// (fsync@openssh.com). Without that extension the error is errors.ErrUnsupported, although the
+// server has everything that was written.
 func (f *RemoteFile) Sync(ctx context.Context) error {
 	err := f.flush(ctx)
 	if err == nil {
@@ -592,9 +593,9 @@ func (f *RemoteFile) isClosed() bool {
 // the first error of all that. A Read, Write, ReadFrom or WriteTo that still runs ends with
 // fs.ErrClosed. Closing again does nothing, with fs.ErrClosed.
 //
-// The context of SetContext bounds it; the file is closed in any case. SFTP knows no other end
-// of a file than CLOSE: who gives up in the middle of writing looks to the server like one
-// who is done.
+// The context of SetContext bounds it; the file is closed in any case. SFTP has no other way to end
+// the use of a file than CLOSE: to the server, an upload that was given up looks like a complete
+// one.
 func (f *RemoteFile) Close() error {
 	f.mu.Lock()
 	if f.closed {

@@ -21,7 +21,7 @@ type HashRange struct {
 	BlockSize uint32
 }
 
-// Hashes are what a server answers: by which algorithm, and the hashes one behind the other.
+// Hashes is the result of a check-file request: the algorithm and the hashes, one after the other.
 type Hashes struct {
 	// Algorithm is the draft's name of one of those that were asked for.
 	Algorithm string
@@ -100,14 +100,14 @@ func (c *Client) md5(ctx context.Context, name string, handle []byte, r HashRang
 	return &Hashes{Algorithm: "md5", Sum: m.Hash}, nil
 }
 
-// Space is what there is of a file system, in octets (space-available).
+// Space tells how large a file system is and how much of it is free, in octets (space-available).
 type Space struct {
 	Total, Free         uint64 // of the device
 	UserTotal, UserFree uint64 // of what the user may have; 0 is not known
 	Unit                uint32 // of allocation
 }
 
-// SpaceAvailable returns the space where name is (space-available).
+// SpaceAvailable returns how much space the file system of name has (space-available).
 func (c *Client) SpaceAvailable(ctx context.Context, name string) (*Space, error) {
 	var m fxp.ReplySpace
 	if err := c.extended(ctx, fxp.OpSpaceAvailable, &fxp.ExtText{Text: c.toWire(name)}, &m); err != nil {
@@ -116,8 +116,8 @@ func (c *Client) SpaceAvailable(ctx context.Context, name string) (*Space, error
 	return &Space{Total: m.Device, Free: m.DeviceFree, UserTotal: m.User, UserFree: m.UserFree, Unit: m.Unit}, nil
 }
 
-// TempFolder returns a directory for temporary files, of one's own if it is to be made
-// (get-temp-folder, make-temp-folder).
+// TempFolder returns a directory for temporary files: the server's common one (get-temp-folder), or
+// with own a new one made for the caller (make-temp-folder).
 func (c *Client) TempFolder(ctx context.Context, own bool) (string, error) {
 	if own {
 		return c.named(ctx, fxp.OpMakeTempFolder, &fxp.ExtNothing{})
@@ -125,14 +125,15 @@ func (c *Client) TempFolder(ctx context.Context, own bool) (string, error) {
 	return c.named(ctx, fxp.OpGetTempFolder, &fxp.ExtNothing{})
 }
 
-// TranslateNames says whether the server is to translate names to UTF-8, as it does in the
-// beginning, or to pass its own, which ServerInfo.Charset says how to read
-// (filename-translation-control of version 6).
+// TranslateNames says whether the server shall translate names to UTF-8, as it does initially, or
+// send them in its own charset, which is ServerInfo.Charset (filename-translation-control of
+// version 6).
 func (c *Client) TranslateNames(ctx context.Context, on bool) error {
 	return c.extended(ctx, fxp.OpFilenameTranslation, &fxp.ExtFlag{On: on}, nil)
 }
 
-// SendVendor tells the server which program this is (vendor-id), where it wants to know.
+// SendVendor tells the server which program this is (vendor-id), if the server announced that
+// extension.
 func (c *Client) SendVendor(ctx context.Context, vendor, product, version string, build uint64) error {
 	return c.extended(ctx, fxp.OpVendorID, &fxp.VendorID{Vendor: vendor, Product: product, Version: version, Build: build}, nil)
 }

@@ -12,12 +12,12 @@ import (
 	"github.com/fairlead-ssh/fairlead/internal/fxp"
 )
 
-// Stat returns the attributes of a file, of its target if it is a symlink.
+// Stat returns the attributes of a file; if name is a symlink, those of its target.
 func (c *Client) Stat(ctx context.Context, name string) (*Attrs, error) {
 	return c.stat(ctx, fxp.TypeStat, "stat", name)
 }
 
-// Lstat returns the attributes of a file, of the symlink itself if it is one.
+// Lstat returns the attributes of a file; if name is a symlink, those of the symlink itself.
 func (c *Client) Lstat(ctx context.Context, name string) (*Attrs, error) {
 	return c.stat(ctx, fxp.TypeLstat, "lstat", name)
 }
@@ -32,8 +32,8 @@ func (c *Client) stat(ctx context.Context, t fxp.Type, op, name string) (*Attrs,
 	return c.attrs(&m.Attrs), nil
 }
 
-// Exists tells whether STAT finds name; false comes with the error if it is another one than
-// that there is no such file.
+// Exists tells whether STAT finds name. Any error other than "no such file" is returned, with
+// false.
 func (c *Client) Exists(ctx context.Context, name string) (bool, error) {
 	_, err := c.Stat(ctx, name)
 	switch {
@@ -45,10 +45,10 @@ func (c *Client) Exists(ctx context.Context, name string) (bool, error) {
 	return false, err
 }
 
-// SetStat changes the attributes in a.Valid, of its target if name is a symlink. Attributes
-// that the protocol version has no words for are errors.ErrUnsupported, and nothing is sent.
-// Two it says less exactly: version 3 cuts times to seconds, and has numbers only for an
-// owner who is given by number and name.
+// SetStat changes the attributes in a.Valid; if name is a symlink, those of its target. Attributes
+// that the protocol version cannot carry are errors.ErrUnsupported, and nothing is sent. Version 3
+// loses precision in two cases without an error: times are truncated to seconds, and of an owner
+// given by number and name only the number is sent.
 func (c *Client) SetStat(ctx context.Context, name string, a *Attrs) error {
 	if err := c.canSay(a); err != nil {
 		return pathError("setstat", name, err)
@@ -109,7 +109,7 @@ func timeAttrs(atime, mtime time.Time) *Attrs {
 	return a
 }
 
-// Mkdir makes a directory. a holds attributes for it, and may be nil.
+// Mkdir makes a directory with the attributes in a, which may be nil.
 func (c *Client) Mkdir(ctx context.Context, name string, a *Attrs) error {
 	if err := c.canSay(a); err != nil {
 		return pathError("mkdir", name, err)
@@ -118,7 +118,7 @@ func (c *Client) Mkdir(ctx context.Context, name string, a *Attrs) error {
 	return pathError("mkdir", name, c.status(ctx, &m))
 }
 
-// MkdirAll makes a directory and what is missing above it. It is no error if it is there
+// MkdirAll makes a directory and its missing parents. It is no error if the directory exists
 // already.
 func (c *Client) MkdirAll(ctx context.Context, name string, a *Attrs) error {
 	if st, err := c.Stat(ctx, name); err == nil {
@@ -154,8 +154,8 @@ func (c *Client) Rmdir(ctx context.Context, name string) error {
 	return pathError("rmdir", name, c.status(ctx, &fxp.Path{T: fxp.TypeRmdir, Path: c.toWire(name)}))
 }
 
-// Rename moves from to to. Without flags an existing target is an error. With them it is
-// replaced: by the flags of versions 5 and 6, or else by posix-rename@openssh.com; the
+// Rename moves the file from to the name to. Without flags an existing target is an error. With
+// them it is replaced: by the flags of versions 5 and 6, or else by posix-rename@openssh.com; the
 // error is errors.ErrUnsupported where the server has neither.
 func (c *Client) Rename(ctx context.Context, from, to string, flags RenameFlags) error {
 	return linkError("rename", from, to, c.rename(ctx, from, to, flags))

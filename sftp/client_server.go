@@ -19,10 +19,11 @@ type ServerInfo struct {
 	Versions []int
 	// Newline separates the lines of text files on the wire (newline).
 	Newline string
-	// Charset is what the server's own names are in, where it can do without translating
-	// them (filename-charset).
+	// Charset is the charset of the server's own names, if it can send them untranslated
+	// (filename-charset).
 	Charset string
-	// Told says that the following is known (supported of version 5, supported2 of 6).
+	// Told says whether the fields below are known: the server sent supported (version 5) or
+	// supported2 (version 6).
 	Told bool
 	// Attrs, Bits, OpenFlags and Access are what can be set, and asked for.
 	Attrs     AttrMask

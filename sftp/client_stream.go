@@ -36,8 +36,8 @@ type WriteOptions struct {
 	KeepOpen bool
 }
 
-// Reader is a stream out of a file. It may be used by one goroutine at a time, but for Close
-// and Octets.
+// Reader reads a file as a stream. It is for one goroutine at a time, except Close and Octets,
+// which any goroutine may call.
 type Reader struct {
 	f    *RemoteFile
 	left int64
@@ -45,8 +45,8 @@ type Reader struct {
 	n    atomic.Int64
 }
 
-// OpenReader opens a file as a stream. ctx bounds all of it, until Close. The file is read
-// ahead; see RemoteFile.
+// OpenReader opens a file as a stream. ctx applies to the whole stream, until Close. The file is
+// read ahead, as [RemoteFile] describes.
 func (c *Client) OpenReader(ctx context.Context, name string, o ReadOptions) (*Reader, error) {
 	if o.How.Access == 0 {
 		o.How = HowFromFlags(os.O_RDONLY)
@@ -120,8 +120,8 @@ type Writer struct {
 	n    atomic.Int64
 }
 
-// OpenWriter opens a file as a stream into it. ctx bounds all of it, until Close, whose error
-// says whether everything has arrived.
+// OpenWriter opens a file as a stream to write to. ctx applies to the whole stream, until Close,
+// whose error tells whether everything has arrived.
 func (c *Client) OpenWriter(ctx context.Context, name string, o WriteOptions) (*Writer, error) {
 	if o.How.Access == 0 {
 		o.How = HowFromFlags(os.O_WRONLY | os.O_CREATE | os.O_TRUNC)
@@ -206,13 +206,13 @@ func (c *Client) ReadFile(ctx context.Context, name string) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// WriteFile makes, or empties, a file and writes data to it. mode is for a file that is made,
-// as far as the server applies it; 0 leaves that to the server.
+// WriteFile writes data to a file, which is created if it does not exist and emptied if it does.
+// mode is requested for a new file; 0 leaves it to the server.
 func (c *Client) WriteFile(ctx context.Context, name string, data []byte, mode fs.FileMode) error {
 	return c.putFile(ctx, name, data, mode, os.O_WRONLY|os.O_CREATE|os.O_TRUNC)
 }
 
-// AppendFile writes data at the end of a file, which is made if there is none.
+// AppendFile writes data at the end of a file, which is created with mode if it does not exist.
 func (c *Client) AppendFile(ctx context.Context, name string, data []byte, mode fs.FileMode) error {
 	return c.putFile(ctx, name, data, mode, os.O_WRONLY|os.O_CREATE|os.O_APPEND)
 }

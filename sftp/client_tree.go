@@ -7,15 +7,15 @@ import (
 	"os"
 )
 
-// GetTree gets the remote directory dir with all that is in it into the directory target of
-// this host, which is made if it is missing.
+// GetTree downloads the remote directory dir and everything in it into the local directory target,
+// which is created if it does not exist.
 //
-// Whatever the server sends, nothing outside target is touched: names from listings are
-// checked, symlinks are made only if they stay inside, and all local work is done through an
-// [os.Root], so that a symlink that somebody puts there meanwhile leads nowhere either.
-// What is not a file, directory or symlink is left out and reported.
-// Names that are not UTF-8 become what [Entry.TrueName] returns, where this host has such
-// names; patterns, events and errors have them as the server spells them.
+// Whatever the server sends, nothing outside target is touched: names from listings are checked,
+// symlinks are made only if they stay inside, and all local work is done through an [os.Root], so
+// that a symlink that somebody puts there meanwhile leads nowhere either. What is not a file,
+// directory or symlink is left out and reported. Names that are not UTF-8 are written as
+// [Entry.TrueName] returns them, where this host allows such names; patterns, events and errors use
+// the server's spelling.
 //
 // The error is that of the first entry that failed, or with KeepGoing a [*TreeError].
 func (c *Client) GetTree(ctx context.Context, dir, target string, o TreeOptions) (*TreeResult, error) {
@@ -60,8 +60,8 @@ func makeLocalRoot(name string) (made bool, err error) {
 	return true, os.MkdirAll(name, 0o777)
 }
 
-// PutTree puts the directory dir of this host with all that is in it into the remote
-// directory target, which is made if it is missing; the directory above it must be there.
+// PutTree uploads the local directory dir and everything in it into the remote directory target,
+// which is created if it does not exist; its parent directory must exist.
 //
 // dir is read through an [os.Root]: with FollowLinks nothing outside it is read. On the
 // server, a symlink in the place of a directory of the tree is an error; what else happens

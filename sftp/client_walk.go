@@ -19,13 +19,13 @@ type WalkEntry struct {
 // after the iteration has moved on.
 func (e *WalkEntry) SkipDir() { *e.skip = true }
 
-// Walk goes through the tree at root: root itself, then what is in it, each directory before
-// what is in it, one directory listed at a time in the order of the server. Symlinks are not
-// followed, but for root itself. The entry is valid until the next one.
+// Walk visits the tree at root: root itself, then everything in it, each directory before its
+// content, one directory at a time in the order in which the server lists it. Symlinks are not
+// followed, except root itself. The entry is valid until the next one.
 //
-// An error comes with an entry that has the path alone, and the walk goes on elsewhere,
-// unless ctx or the connection have ended. Directories more than 256 deep are errors.
-// How many entries there are is the server's choice, and a caller's to bound.
+// An error comes with an entry that has only its path, and the walk continues elsewhere, unless ctx
+// or the connection has ended. Directories nested more than 256 deep are errors. The number of
+// entries is up to the server; bound it yourself if that matters.
 func (c *Client) Walk(ctx context.Context, root string) iter.Seq2[*WalkEntry, error] {
 	return func(yield func(*WalkEntry, error) bool) {
 		var skip bool

@@ -103,9 +103,9 @@ func wireOpen(h *OpenHow, v fxp.Version) (m fxp.Open, err error) {
 	return m, nil
 }
 
-// PFlags returns the flags of versions 3 and 4 that come closest to h: what they have no words
-// for, such as locks and OpenNoFollow, is left out. [PFlags.How] is the other way; the access
-// mask of versions 5 and 6 is h.Access, in every version.
+// PFlags returns the flags of versions 3 and 4 that come closest to h: what they cannot express,
+// such as locks and OpenNoFollow, is left out. [PFlags.How] converts the other way. The access mask
+// of versions 5 and 6 is h.Access whatever the version.
 func (h *OpenHow) PFlags() (p PFlags) {
 	if h.Reads() {
 		p |= PRead

@@ -13,13 +13,13 @@
 //	}}
 //	err = srv.Serve(ctx, conn, sftp.SessionInfo{User: "anna"})
 //
-// A file system of one's own embeds [Unsupported], and its files [UnsupportedFile], and has the
-// methods that it can do. [Stream] makes files of readers and writers. A [Policy] and a
-// [Quota] stand in front of any file system.
+// To write a file system, embed [Unsupported] in it and [UnsupportedFile] in its files, and
+// implement the methods that it can support. [Stream] makes files of readers and writers. A
+// [Policy] and a [Quota] stand in front of any file system.
 //
-// A [Client] works like package os, with a context for whatever waits. [Client.GetFile],
-// [Client.PutFile] and their likes for trees transfer with progress, resume, verification and
-// atomic replacement.
+// A [Client] works like package os, with a context for whatever waits. [Client.GetFile] and
+// [Client.PutFile], and [Client.GetTree] and [Client.PutTree] for directories, transfer with
+// progress, resume, verification and atomic replacement.
 //
 //	channel, err := conn.Subsystem(ctx, "sftp") // of an *ssh2.Client
 //	...

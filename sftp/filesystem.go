@@ -53,9 +53,8 @@ type FileSystem interface {
 	Link(ctx context.Context, target, newName string, symbolic bool) error
 	// ReadLink returns the target text of a symlink, as seen by the peer.
 	ReadLink(ctx context.Context, name string) (string, error)
-	// RealPath returns the absolute path of name and, if opt asks for them, its
-	// attributes (nil: not known). Without it (errors.ErrUnsupported) the server answers
-	// the cleaned name.
+	// RealPath returns the absolute path of name and, if opt asks for them, its attributes (nil:
+	// not known). If it returns errors.ErrUnsupported, the server answers with the cleaned name.
 	RealPath(ctx context.Context, name string, opt RealPathOpt) (string, *Attrs, error)
 	// StatFS answers statvfs@openssh.com and space-available.
 	StatFS(ctx context.Context, name string) (*FSInfo, error)
@@ -98,10 +97,10 @@ type File interface {
 	// keeps the rules of both, and of the block bits of OPEN.
 	Lock(ctx context.Context, r Range) error
 	Unlock(ctx context.Context, r Range) error
-	// CopyRange writes up to n bytes of src at srcOff into this file at off without
-	// bringing them to user space, and returns how many. errors.ErrUnsupported (also
-	// when src is a foreign implementation) sends the caller to ReadAt and WriteAt:
-	// the function [CopyRange] does both and holds the rules of copy-data.
+	// CopyRange writes up to n bytes of src at srcOff into this file at off without bringing them
+	// to user space, and returns how many. After errors.ErrUnsupported (also for a src of another
+	// implementation) the caller falls back to ReadAt and WriteAt: the function [CopyRange] does
+	// so, and keeps the rules of copy-data.
 	CopyRange(ctx context.Context, off int64, src File, srcOff, n int64) (int64, error)
 	// Close ends the use. cause is nil after the peer's CLOSE; otherwise it says
 	// why the content is not to be trusted: ErrDisconnected and the reason if the file is
@@ -131,11 +130,11 @@ type Entry struct {
 	LongName string
 }
 
-// TrueName returns the octets of the name in the server's file system. A name that is not
-// UTF-8 is listed as text that stands for it in versions 4 to 6, and version 6 says which
-// octets it stands for: Attrs.Untranslated, with BitTranslationErr. Everything else is Name.
-// It is to name a file of this host; the server knows the file by Name. A client's listings
-// answer a [*NameError] for an entry whose TrueName could not be an element of a path.
+// TrueName returns the octets of the name in the server's file system. Versions 4 to 6 list a name
+// that is not UTF-8 as a text that stands for it, and version 6 adds the octets themselves: they
+// are Attrs.Untranslated, marked by BitTranslationErr. For every other entry TrueName returns Name.
+// Use it to name a local file; the server knows the remote one by Name. A client's listings report
+// a [*NameError] for an entry whose TrueName cannot be an element of a path.
 func (e *Entry) TrueName() string {
 	if a := &e.Attrs; a.Has(AttrUntranslated) && a.Bits&a.BitsValid&BitTranslationErr != 0 {
 		return a.Untranslated
@@ -220,7 +219,7 @@ const (
 	RangeAdvisory RangeMask = 0x200 // binds only those who lock, too
 )
 
-// Range is a byte range to lock. Length 0 reaches to the end of the file as of now.
+// Range is a byte range to lock. Length 0 reaches to the current end of the file.
 type Range struct {
 	Offset, Length uint64    // bytes
 	Mask           RangeMask // what it blocks
@@ -229,7 +228,7 @@ type Range struct {
 // Features are the optional abilities of a FileSystem.
 type Features uint32
 
-// The bits of Features. What is missing is neither announced nor asked for.
+// The bits of Features. The server neither announces nor calls what is missing.
 const (
 	FeatureWrite             Features = 1 << iota // anything can be changed at all
 	FeaturePosixRename                            // Rename with RenameAtomic

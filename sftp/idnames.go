@@ -18,10 +18,10 @@ const (
 // bounded, forgets everything after ten minutes, and is safe for concurrent use.
 // The zero value asks os/user.
 type IDNames struct {
-	// LookupUser and LookupGroup answer the name of an id, "" for none; nil asks
-	// os/user. Set them before first use.
+	// LookupUser and LookupGroup return the name of an id, "" for none; nil asks os/user. Set them
+	// before first use.
 	LookupUser, LookupGroup func(id uint32) string
-	// UserID and GroupID answer the id of a name; nil asks os/user.
+	// UserID and GroupID return the id of a name; nil asks os/user.
 	UserID, GroupID func(name string) (uint32, bool)
 
 	mu            sync.RWMutex
@@ -35,7 +35,7 @@ type idFound struct {
 	ok bool
 }
 
-// SystemNames is the IDNames of this host, shared by all who have no other.
+// SystemNames is the [IDNames] of this host, shared by everything that is not given another one.
 var SystemNames = &IDNames{}
 
 // User returns the name of a user id, "" if it has none.
@@ -90,7 +90,8 @@ func (n *IDNames) UID(name string) (uint32, bool) {
 	})
 }
 
-// GID returns the id of a group name or of a number in text; with a domain as UID.
+// GID returns the id of a group name or of a number in text. It treats "group@domain" as UID treats
+// users.
 func (n *IDNames) GID(name string) (uint32, bool) {
 	look := n.GroupID
 	if look == nil {

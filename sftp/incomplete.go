@@ -7,9 +7,9 @@ import (
 	"sync/atomic"
 )
 
-// ErrIncomplete is in the chain of the cause that File.Close gets when the peer sent CLOSE
-// although it had been told that part of the content could not be written (W17). The reason,
-// such as CodeQuotaExceeded, is there, too.
+// ErrIncomplete is in the chain of the cause that File.Close gets when the peer sent CLOSE although
+// it had been told that part of the content could not be written. The reason, such as
+// CodeQuotaExceeded, is in the chain too.
 var ErrIncomplete = errors.New("sftp: closed with content missing")
 
 // losses remembers the content of a file that could not be written. It is safe for

@@ -5,8 +5,8 @@ import (
 	"io"
 )
 
-// Listing is a Dir of entries that are known, for what [FileSystem.OpenDir] returns. The slice belongs to it
-// from then on.
+// Listing returns a Dir that lists entries, for a [FileSystem.OpenDir] that has them all at hand.
+// The Dir owns the slice from then on.
 func Listing(entries []Entry) Dir { return &entryDir{left: entries} }
 
 type entryDir struct {

@@ -12,7 +12,7 @@ const (
 	locksPerFile   = 4096
 )
 
-// FileID is the identity of an object whatever its names.
+// FileID identifies an object independently of its names.
 type FileID struct {
 	Dev uint64 // Attrs.Dev
 	Ino uint64 // Attrs.Ino
@@ -69,7 +69,7 @@ func (l *lockedRange) mandatory() bool {
 	return l.mask&RangeAdvisory == 0 && l.mask&(RangeRead|RangeWrite) != 0
 }
 
-// A LockHandle is an open file in a LockTable. A nil one has no locks and grants none.
+// A LockHandle is an open file in a LockTable. A nil *LockHandle has no locks and grants none.
 type LockHandle struct {
 	table  *LockTable
 	file   *lockedFile
@@ -81,9 +81,9 @@ type LockHandle struct {
 	closed bool // lockedFile.mu
 }
 
-// Open enters a handle that is being opened as how says, or refuses it with
-// CodeLockConflict: because of another handle's block bits, of its own ones, or of a range
-// that forbids removal. For a file that OPEN is to empty, it comes before that.
+// Open enters a handle that is being opened as how says, or refuses it with CodeLockConflict:
+// because its own block bits conflict with other handles, because of another handle's block bits,
+// or because of a range that forbids removal. Call it before an existing file is emptied.
 func (t *LockTable) Open(id FileID, how *OpenHow) (*LockHandle, error) {
 	h := &LockHandle{
 		table: t, reads: how.Reads(), writes: how.Writes(), block: how.Flags & OpenBlockMask,
@@ -176,10 +176,11 @@ var (
 	errRangeLimit = Status(CodeRangeLockRefused, "too many locks")
 )
 
-// Lock grants r or refuses it with CodeRangeLockRefused: it overlaps a granted range, be it
-// of h itself, or forbids the removal of a file that is to be removed on close, or is one
-// too many. size is that of the file now, for a Length of 0. host, if not nil, takes the
-// lock of the host on the octets from start to end, and may refuse: it must not wait.
+// Lock grants r or refuses it with CodeRangeLockRefused: if it overlaps a granted range, even one
+// of h itself, if it forbids the removal of a file that is to be removed on close, or if there are
+// too many locks. size is the current size of the file, which a Length of 0 needs. host, if not
+// nil, takes the lock of the host on the octets from start to end, and may refuse: it must not
+// wait.
 func (h *LockHandle) Lock(r Range, size uint64, host func(start, end uint64) error) error {
 	switch {
 	case h == nil:
@@ -297,10 +298,10 @@ func (h *LockHandle) drop(l *lockedRange) {
 	}
 }
 
-// Check returns CodeRangeLockConflict if the n octets at off may not be read, or written, by
-// h because of another handle's mandatory lock. It costs one atomic load while nobody has
-// such a lock on the file. What began before a lock was granted is not stopped by it: who
-// must exclude that calls Check and Lock under a mutex of its own.
+// Check returns CodeRangeLockConflict if the n octets at off may not be read, or written, by h
+// because of another handle's mandatory lock. It costs one atomic load while nobody has such a lock
+// on the file. An operation that began before a lock was granted is not stopped by it; a file
+// system that must rule this out calls Check and Lock under a mutex of its own.
 func (h *LockHandle) Check(write bool, off, n int64) error {
 	if h == nil || h.file.binding.Load() == 0 {
 		return nil
@@ -376,9 +377,9 @@ func (h *LockHandle) Close() {
 	}
 }
 
-// Remove runs remove, which takes away a name of an object, or returns CodeLockConflict if
-// a lock forbids that. No such lock is granted meanwhile. id returns which object it is,
-// false if there is none; it is asked only while there are such locks at all.
+// Remove runs remove, which takes away a name of an object, or returns CodeLockConflict if a lock
+// forbids that. No such lock is granted meanwhile. id returns the identity of the object, false if
+// there is none; it is called only while any such lock exists.
 func (t *LockTable) Remove(id func() (FileID, bool), remove func() error) error {
 	t.removal.RLock()
 	defer t.removal.RUnlock()

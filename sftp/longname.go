@@ -30,7 +30,7 @@ const (
 	DatesISO                   // "2006-01-02 15:04", always
 )
 
-// AppendLongName is the function of that name with the dates in style d.
+// AppendLongName is like the function [AppendLongName], with dates in style d.
 func (d DateStyle) AppendLongName(dst []byte, name string, a *Attrs, now time.Time, owner, group string) []byte {
 	dst = appendModeString(dst, a)
 	dst = append(dst, ' ')

@@ -6,8 +6,8 @@ import "os"
 // (filexfer-13 §7.8).
 type Access uint32
 
-// The bits of Access. Those for attributes and ACLs are checked by the FileSystem when
-// it has such rights; POSIX has not.
+// The bits of Access. Rights to attributes and ACLs are checked by a FileSystem that has such
+// rights; POSIX has none.
 const (
 	AccessReadData        Access = 0x00000001 // READ; on directories, listing
 	AccessWriteData       Access = 0x00000002 // WRITE anywhere; on directories, new files
@@ -46,8 +46,8 @@ const (
 // OpenFlags are the flags of OPEN beside the disposition; values as on the wire.
 type OpenFlags uint32
 
-// The bits of OpenFlags (filexfer-13 §8.1.1.3). A FileSystem that cannot keep what a
-// bit promises refuses the OPEN with CodeOpUnsupported.
+// The bits of OpenFlags (filexfer-13 §8.1.1.3). A FileSystem that cannot do what a bit promises
+// refuses the OPEN with CodeOpUnsupported.
 const (
 	OpenAppend           OpenFlags = 0x00000008 // WRITE ignores its offset
 	OpenAppendAtomic     OpenFlags = 0x00000010 // and never interleaves with others that append

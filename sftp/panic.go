@@ -5,8 +5,8 @@ import (
 	"runtime/debug"
 )
 
-// A PanicError is what Serve returns when a FileSystem, File or Dir panicked. That ends
-// the session it happened in, with everything open in it closed, and no other (cves 13.6).
+// A PanicError is what Serve returns when a FileSystem, File or Dir panicked. The panic ends that
+// session and closes everything open in it; other sessions are not affected.
 type PanicError struct {
 	Value any    // what panic was called with
 	Stack []byte // of the goroutine that panicked

@@ -10,7 +10,8 @@ import (
 // Perm is a set of things that a Policy lets somebody do with a name.
 type Perm uint32
 
-// The permissions. Their names in text are in the table below.
+// The permissions. ParsePerm and Perm.String name them in text as here, in lower case and without
+// Perm, such as "read".
 const (
 	PermStat     Perm = 1 << iota // see that a name is there, and its attributes; without it a name is hidden
 	PermList                      // list a directory
@@ -69,7 +70,7 @@ func permOf(name string) (Perm, bool) {
 }
 
 // ParsePerm reads permissions from text: their names, separated by commas or blanks, such as
-// "list,stat,read". "readonly", "all" and "none" are there, too.
+// "list,stat,read". "readonly", "all" and "none" are names too.
 func ParsePerm(text string) (p Perm, err error) {
 	words := strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' })
 	if len(words) == 0 {
@@ -85,7 +86,7 @@ func ParsePerm(text string) (p Perm, err error) {
 	return p, nil
 }
 
-// String returns what ParsePerm reads.
+// String returns the text that [ParsePerm] reads as p.
 func (p Perm) String() string {
 	if p&PermAll == 0 {
 		return "none"

@@ -31,13 +31,13 @@ type Policy struct {
 	// ("posix-rename@openssh.com"). INIT, CLOSE and what is not about files are always let
 	// through.
 	Allow []string
-	// Deny are operations that are not, also if Allow has them. A message or extended
-	// request is refused by its name alone: with "RENAME" denied, posix-rename may still
-	// do the same, while "rename" denies both.
+	// Deny are operations that are refused even if Allow has them. A message or extended request is
+	// refused by its name alone: with "RENAME" denied, posix-rename may still do the same, while
+	// "rename" denies both.
 	Deny []string
-	// Extended are the requests that this package does not know and FileSystem.Extended may
-	// get. nil is all, unless there are Rules or Allow: what such a request does, and to
-	// which names, nobody can judge.
+	// Extended are the requests that this package does not know and FileSystem.Extended may get.
+	// nil is all, unless there are Rules or Allow: a Policy cannot know what such a request does,
+	// and to which names.
 	Extended []string
 	// Rules say what is allowed by name. The last one that covers a name decides, so
 	// that general rules come first and exceptions behind. If there are rules and none
@@ -60,13 +60,13 @@ type Rule struct {
 	// number of directories. Without any slash it is the pattern of an element that
 	// may stand anywhere: "*.key" is "/**/*.key".
 	Path string
-	// Perm is what is allowed there. Renaming or linking never gains an object a permission
-	// to read, change or remove it that it did not have where it was.
+	// Perm is what is allowed there. An object can never be renamed or linked to a name where more
+	// is allowed (to read, change or remove it) than at its old name.
 	Perm Perm
 }
 
-// Check returns what is wrong with p: an unknown operation, a pattern that is none, an
-// operation that cannot be denied. A Server refuses sessions whose policy fails it.
+// Check returns what is wrong with p: an unknown operation, a malformed pattern, an operation that
+// cannot be denied. A Server refuses sessions whose policy fails it.
 func (p *Policy) Check() error {
 	_, err := p.compile()
 	return err

@@ -16,9 +16,9 @@ type Usage struct {
 	Files int64 // names: of files, links and directories alike
 }
 
-// QuotaStore counts the usage of one Quota. That of NewQuota counts in memory; one that
-// several servers share keeps them all within one limit. It must be safe for concurrent
-// use, and must not wait for long: it is called for every WRITE that makes a file longer.
+// QuotaStore counts the usage of one Quota. NewQuota has one that counts in memory; a store shared
+// by several servers keeps them all within one limit. It must be safe for concurrent use, and must
+// not wait for long: it is called for every WRITE that makes a file longer.
 type QuotaStore interface {
 	// Charge adds delta, either part of which may be negative, unless a part that grows would
 	// pass max, where 0 stands for no limit: then it changes nothing and returns
@@ -28,14 +28,13 @@ type QuotaStore interface {
 	Usage() (Usage, error)
 }
 
-// Quota bounds what a directory tree may hold. One Quota stands for one share and may wrap
-// the file systems of any number of sessions; together they stay within it. A WRITE that
-// would pass the limit is refused with SSH_FX_QUOTA_EXCEEDED before anything of it is written
-// (W23). Octets that are overwritten in place cost nothing.
+// Quota bounds what a directory tree may hold. One Quota stands for one share and may wrap the file
+// systems of any number of sessions; together they stay within it. A WRITE that would exceed the
+// limit is refused with SSH_FX_QUOTA_EXCEEDED before any of it is written. Overwriting octets in
+// place costs nothing.
 //
-// What is done to the tree past the wrapped file systems is seen for a file when it is
-// closed by the last who writes it, and otherwise at the next Scan. What
-// FileSystem.Extended does is not counted.
+// Changes that bypass the wrapped file systems are noticed for a file when its last writer closes
+// it, and otherwise at the next Scan. What FileSystem.Extended does is not counted.
 type Quota struct {
 	tree  string
 	max   Usage
@@ -49,8 +48,8 @@ type Quota struct {
 	open map[objectKey]*quotaObject
 }
 
-// NewQuota makes a quota for what lies beneath tree, "" or "/" for everything. A limit of 0 is
-// none. store is nil to count in memory, from zero: see Scan.
+// NewQuota makes a quota for what lies beneath tree, "" or "/" for everything. A limit of 0 means
+// no limit. A nil store counts in memory and starts from zero: see Scan.
 func NewQuota(tree string, max Usage, store QuotaStore) (*Quota, error) {
 	clean, err := CleanPath(tree)
 	switch {
@@ -71,9 +70,9 @@ func (q *Quota) Usage() (Usage, error) { return q.store.Usage() }
 // Wrap returns fsys within the quota.
 func (q *Quota) Wrap(fsys FileSystem) FileSystem { return &quotaFS{fsys, q} }
 
-// Scan counts the tree and makes that the usage. More than maxNames names are an error, and
-// leave the usage as it was; 0 is without limit. Call it before anything is served: what changes
-// meanwhile may be missed or counted twice.
+// Scan counts the tree and makes that the usage. More than maxNames names are an error and leave
+// the usage unchanged; 0 means no limit. Call it before anything is served: changes made meanwhile
+// may be missed or counted twice.
 func (q *Quota) Scan(ctx context.Context, fsys FileSystem, maxNames int64) error {
 	found, err := measureTree(ctx, fsys, q.tree, maxNames)
 	if err != nil {

@@ -51,12 +51,12 @@ type Request struct {
 	Attrs *Attrs
 }
 
-// RequestOf returns the request that a method of a [FileSystem], or a method with a context
-// of a [File], was called for; ok is false if it was called for none, as by copies and
-// hashes beside the requests. ctx is the one of the call, or made of it. It is for the
-// goroutine that was called, before the call returns.
+// RequestOf returns the client's request on whose behalf a method of a [FileSystem], or a method of
+// a [File] that takes a context, was called. ctx is the context of that call or one derived from
+// it. ok is false if no request is behind the call, as for copies and hashes that run in the
+// background. Call it on the goroutine of that call, before the call returns.
 //
-// It reads the packet anew: who does not call it pays nothing.
+// It decodes the packet again, so it costs nothing unless it is called.
 func RequestOf(ctx context.Context) (q Request, ok bool) {
 	s := serving(ctx)
 	if s == nil {
@@ -65,7 +65,8 @@ func RequestOf(ctx context.Context) (q Request, ok bool) {
 	return s.asked(), true
 }
 
-// RequestName is the Name of [RequestOf]; "" for no request. It takes no memory.
+// RequestName returns the Name that [RequestOf] would, or "" if ctx belongs to no request. It does
+// not allocate.
 func RequestName(ctx context.Context) string {
 	if s := serving(ctx); s != nil {
 		return s.req.op.String()

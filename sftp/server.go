@@ -21,8 +21,8 @@ type Server struct {
 	MaxVersion int
 	// Limits bound what one session may take.
 	Limits Limits
-	// Extensions are the extended requests offered and answered, and what else VERSION
-	// announces, by name, as far as the file system can do them; nil offers all.
+	// Extensions names the extended requests that are offered and served, and what else VERSION
+	// announces, as far as the file system supports them; nil offers all.
 	Extensions []string
 	// ReadOnly refuses every request that would change anything before it
 	// reaches the file system.
@@ -42,22 +42,22 @@ type Server struct {
 	TempFolder string
 	// SymlinkOrder says how to read SYMLINK; the zero value decides by ident.
 	SymlinkOrder SymlinkOrder
-	// NoDots leaves "." and ".." out of listings. A Dir may answer them itself then, for the
-	// listings that are to have them.
+	// NoDots leaves "." and ".." out of listings. A Dir may then list them itself where they are
+	// wanted.
 	NoDots bool
-	// Dates is how version 3 listings write dates in the "ls -l" lines; the zero value is the
-	// way of ls. Later versions send no such lines.
+	// Dates is how version 3 listings write dates in the "ls -l" lines; the zero value is the way
+	// ls does. Later versions send no such lines.
 	Dates DateStyle
-	// Charset is how clients write names that are not UTF-8. Version 3 has no way to say:
-	// all names go through it. Versions 4 and up have UTF-8 names; clients of version 6
-	// learn of Charset (filename-charset) and may turn to it. nil passes names as they
-	// are in version 3, and is UTF-8 above.
+	// Charset is how clients write names that are not UTF-8. Version 3 has no way to say: all names
+	// go through it. Names are UTF-8 in versions 4 and up; version 6 announces Charset
+	// (filename-charset) and lets the client switch to it. nil passes names unchanged in version 3
+	// and means UTF-8 in later versions.
 	Charset *Charset
-	// Log gets at level info a line per session, per file when it is closed that was
-	// uploaded or downloaded, and per file or directory that was removed, renamed, made,
-	// linked or copied or whose attributes were set; READ and WRITE have none. At level
-	// debug it gets one per request, those that were refused among them. Names of clients
-	// are quoted. nil logs nothing.
+	// Log gets, at level info, one line for each session, for each file that was uploaded or
+	// downloaded (when it is closed), and for each file or directory that was removed, renamed,
+	// made, linked or copied or whose attributes were set; READ and WRITE have no lines of their
+	// own. At level debug it gets one line for each request, also for those that were refused.
+	// Names of clients are quoted. nil logs nothing.
 	Log *slog.Logger
 
 	io ioPolicy // how READ and WRITE run; for measurements
@@ -123,14 +123,14 @@ type SessionInfo struct {
 	Policy *Policy
 	// Charset, if not nil, takes the place of the Server's for this session.
 	Charset *Charset
-	// Serial runs all requests of the session strictly one after the other, in the order in
-	// which they came: READ, WRITE, copies and hashes, too, however slow the storage is. One
-	// READ is one call of File.ReadAt then, whatever the size of the packets. It is for file
-	// systems that tell somebody what happens; transfers over slow storage take longer.
+	// Serial runs all requests of the session strictly one after the other, in the order in which
+	// they came: READ, WRITE, copies and hashes, too, however slow the storage is. One READ is one
+	// call of File.ReadAt then, whatever the size of the packets. It is for file systems that
+	// report each operation to somebody, in order; transfers over slow storage take longer.
 	Serial bool
-	// EveryRequest hands SETSTAT and its likes on to the file system also if the server's
-	// settings leave nothing of the attributes: with Valid 0. See [RequestOf] for what the
-	// client asked for.
+	// EveryRequest passes SETSTAT and similar requests on to the file system even if the server's
+	// settings drop all of their attributes; Valid is then 0. See [RequestOf] for what the client
+	// asked for.
 	EveryRequest bool
 	// Negotiated, if not nil, is called once the version of the protocol is known, before
 	// the first request, and again if the client selects another (version-select). It must
@@ -139,13 +139,13 @@ type SessionInfo struct {
 	// ListEntries, if not nil, is asked at each READDIR for the most entries of the reply,
 	// in place of Limits.ListEntries; 0 is as many as fit.
 	ListEntries func() int
-	// StatusText, if not nil, is asked for the text of each STATUS other than OK,
-	// and answers it; text is what would be sent. It may be called by several goroutines.
+	// StatusText, if not nil, returns the text of each STATUS other than OK; text is what would be
+	// sent without it. It may be called by several goroutines.
 	StatusText func(code Code, text string) string
-	// Drain, if not nil, ends when no new transfers are wanted: from then on OPEN and
-	// OPENDIR are refused, and Serve closes the Conn and returns nil once nothing is
-	// open any more. A session of which nothing comes or goes for a minute, although
-	// something is open, ends with an error then.
+	// Drain, if not nil, ends when no new transfers are wanted: from then on OPEN and OPENDIR are
+	// refused, and Serve closes the Conn and returns nil once nothing is open any more. A session
+	// that still has something open, but sends and receives nothing for a minute, then ends with an
+	// error.
 	Drain context.Context
 }
 

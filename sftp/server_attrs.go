@@ -6,22 +6,22 @@ import (
 	"github.com/fairlead-ssh/fairlead/internal/fxp"
 )
 
-// AttrPolicy says what becomes of an attribute that a client sets.
+// AttrPolicy says what the server does with an attribute that a client wants to set.
 type AttrPolicy uint8
 
 const (
 	// AttrApply sets it, and tells the client when that fails. Mode, owner and times are
 	// ignored if the file system cannot keep them at all (Capabilities.Attrs).
 	AttrApply AttrPolicy = iota
-	// AttrIgnore leaves the file as it is and answers that all is well: many clients
-	// take an upload for failed when they cannot set its time or mode (W10).
+	// AttrIgnore leaves the file as it is and reports success: many clients consider an upload
+	// failed when they cannot set its time or mode.
 	AttrIgnore
 	// AttrRefuse answers permission denied, with nothing changed.
 	AttrRefuse
 )
 
-// SetStatPolicy is the AttrPolicy of each kind of attribute in SETSTAT, FSETSTAT,
-// lsetstat@openssh.com, and in OPEN and MKDIR for what they make. The size is always
+// SetStatPolicy holds an AttrPolicy for each kind of attribute in SETSTAT, FSETSTAT and
+// lsetstat@openssh.com, and in OPEN and MKDIR for new files and directories. The size is always
 // applied.
 type SetStatPolicy struct {
 	// Mode is for the permission bits.

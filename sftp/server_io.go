@@ -471,9 +471,9 @@ func readWhole(r io.ReaderAt, p []byte, off int64) (n int, err error) {
 	}
 }
 
-// ErrShortRead is what File.ReadAt may answer with fewer octets than asked for, and at least
-// one, although the file goes on: the client gets those, and asks for the rest. Some clients
-// take it for the end of the file.
+// ErrShortRead is the error with which File.ReadAt may return fewer octets than asked for, but at
+// least one, although the file goes on. The client gets those octets and is expected to ask for the
+// rest; some clients take a short reply for the end of the file.
 var ErrShortRead = errors.New("sftp: short read")
 
 var errBadCount = Status(CodeFailure, "back end counts wrongly")

@@ -2,11 +2,11 @@ package sftp
 
 import "math"
 
-// CheckSet refuses what a file system that can set the attributes in settable, and the
-// attribute bits in bits, can never do, before anything is changed: CodeOpUnsupported for
-// other attributes and bits, CodeInvalidParameter for values out of range and for an
-// allocation below the size (filexfer-13 §7.4). Clearing a bit that cannot be set is no
-// error.
+// CheckSet is for a file system that can set the attributes in settable and the attribute bits in
+// bits. It refuses what can never be set there, so that a SetStat can fail before anything is
+// changed: CodeOpUnsupported for other attributes and bits, CodeInvalidParameter for values out of
+// range and for an allocation below the size (filexfer-13 §7.4). Clearing a bit that cannot be set
+// is no error.
 func (a *Attrs) CheckSet(settable AttrMask, bits AttrBits) error {
 	switch {
 	case a.Valid&^(settable|AttrSubsecond) != 0:

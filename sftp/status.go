@@ -14,8 +14,8 @@ import (
 // that `errors.Is(err, sftp.CodeNoSpace)` works and a FileSystem may return one.
 type Code uint32
 
-// The status codes. What version a code came with, what older versions get in its
-// place and which Go errors it is are in the table below.
+// The status codes. A table gives, for each code, the version that introduced it ([Code.Since]),
+// what older versions get in its place ([Code.In]), and the Go errors that it matches ([Code.Is]).
 const (
 	CodeOK                  Code = 0  // done
 	CodeEOF                 Code = 1  // READ beyond the end, READDIR after the last name
@@ -147,7 +147,7 @@ func (c Code) Text() string {
 	return "status " + strconv.FormatUint(uint64(c), 10)
 }
 
-// Since returns the first protocol version that has c; 0 for an unknown code.
+// Since returns the first protocol version that has c, or 0 for an unknown code.
 func (c Code) Since() int {
 	if c < codeCount {
 		return statusTable[c].since
@@ -178,9 +178,9 @@ func (c Code) Is(target error) bool {
 	return false
 }
 
-// StatusError is a status answer: what a client got, or what a FileSystem wants sent
-// word for word. errors.Is answers for its Code, and for the Go errors of its row
-// (fs.ErrNotExist, fs.ErrPermission, fs.ErrExist, io.EOF, errors.ErrUnsupported ...).
+// StatusError is an SSH_FXP_STATUS: one that a client received, or one that a FileSystem wants sent
+// as it is. errors.Is finds its Code, and the Go errors that the code stands for (fs.ErrNotExist,
+// fs.ErrPermission, fs.ErrExist, io.EOF, errors.ErrUnsupported ...).
 type StatusError struct {
 	Code Code   // what programs go by
 	Text string // for people; "" is the code's own text
@@ -204,7 +204,7 @@ func (e *StatusError) Error() string {
 	return "sftp: " + strconv.QuoteToGraphic(e.Text)[1:len(strconv.QuoteToGraphic(e.Text))-1]
 }
 
-// Is matches its Code, a StatusError of the same code, and the Go errors of the table.
+// Is matches its Code, a StatusError of the same code, and the Go errors that the code stands for.
 func (e *StatusError) Is(target error) bool {
 	switch t := target.(type) {
 	case Code:
@@ -242,8 +242,8 @@ func CodeOf(err error) Code {
 // cutText is what fits a STATUS.
 func cutText(text string) string { return text[:min(len(text), maxStatusText)] }
 
-// ToStatus returns what to send for err: never its own text unless it is a
-// StatusError, since the texts of path errors name the host's paths (cves 8.5).
+// ToStatus returns the status to send for err. The text of err is used only if err is a
+// *StatusError, since the texts of other errors contain paths of the host.
 func ToStatus(err error) StatusError {
 	if se, ok := errors.AsType[*StatusError](err); ok {
 		out := *se

@@ -10,12 +10,12 @@ import (
 )
 
 var (
-	// ErrOutOfOrder is in the chain of the error of a READ or WRITE that a Stream cannot serve:
-	// it goes back behind what is remembered, or skips more than fits.
+	// ErrOutOfOrder is in the chain of the error of a READ or WRITE that a Stream cannot serve: it
+	// goes back further than the Stream remembers, or skips ahead further than it can buffer.
 	ErrOutOfOrder = errors.New("sftp: stream: offset is out of order")
-	// ErrGap is in the chain of the cause that the writer of a Stream gets, and of the error
-	// that CLOSE answers, when the peer closed an upload of which something in the middle
-	// never came.
+	// ErrGap is in the chain of the cause that the writer of a Stream gets, and of the error that
+	// CLOSE is answered with, when the peer closed an upload although part of its middle never
+	// came.
 	ErrGap = errors.New("sftp: stream: part of the content never came")
 )
 
@@ -38,10 +38,10 @@ func (e *streamError) Unwrap() []error { return []error{e.status, e.is} }
 // maxHeld is the most blocks out of order that are kept, however small they are.
 const maxHeld = 1024
 
-// Stream makes a File of a reader, a writer, or both, for back ends that take and give
-// content from front to back only: uploads to object stores, generated files (W5, W16). Either may be
-// nil. ctx is the one that FileSystem.Open got: when it ends, whatever waits in the reader
-// or writer is given up.
+// Stream makes a File of a reader, a writer, or both, for back ends that can only take or give
+// content from front to back, such as object stores and generated files. Either may be nil. ctx is
+// the one that FileSystem.Open got: when it ends, calls that wait for the reader or writer return
+// an error.
 //
 // Clients send and ask for content in order, but not all of them strictly. WRITE requests that
 // come early are kept, up to reorder bytes, until those before them came; beyond that,
@@ -55,19 +55,19 @@ const maxHeld = 1024
 // Stat knows the size of what was written and nothing else. A program that looks at open
 // files, as fs.FS does, sees more if the File is embedded in one with a Stat of its own.
 //
-// Close tells the two how it ended, so that a finished upload is never taken for one that
-// was cut off (W17):
+// Close tells reader and writer how the use ended, so that an upload that was cut off is never
+// taken for a finished one:
 //
 //   - finished, which is a CLOSE of the peer with all content there: CloseWithError(nil) if
 //     the writer has that method, as *io.PipeWriter does, or else Close, if it has that. What
 //     they answer is the answer to the peer's CLOSE: wait there until the content is stored.
 //   - cut off: CloseWithError(cause), with ErrDisconnected, ErrGap or the writer's own first
-//     error in the chain of cause. A writer without that method is left as it is: its Close
-//     would say that all is well.
+//     error in the chain of cause. A writer without that method is not closed: its
+//     Close would signal success.
 //
-// Finished is what the peer says: SFTP has no word for giving up, so a client that stops in the
-// middle and closes the file in order cannot be told from one that is done. Those that put
-// files under a temporary name rename them at the end.
+// Whether an upload is finished is the peer's word: SFTP cannot express that a client gave up, so
+// one that stops in the middle and closes the file properly looks like one that is done. Clients
+// that upload under a temporary name rename the file at the end.
 //
 // CloseWithError may be called while Write runs, which it should end. The reader is closed
 // in the same ways, but by Close also when cut off.

@@ -12,10 +12,10 @@ import (
 	"time"
 )
 
-// Get writes the remote file name to w and returns how many bytes that were. It reads up to
-// the end of the file, wherever STAT says that is, and never asks for attributes after OPEN:
-// there are servers that take that for the one time a file is read. Options about a local
-// file, Resume among them, need GetFile. ctx is looked at between the pieces that w takes.
+// Get writes the remote file name to w and returns the number of bytes written. It reads up to the
+// end of the file, whatever size STAT reports, and never asks for attributes after OPEN, since some
+// servers allow a file to be accessed only once. Options about a local file, such as Resume, are
+// for GetFile. ctx is checked between writes to w; a write that blocks is not interrupted.
 func (c *Client) Get(ctx context.Context, name string, w io.Writer, o TransferOptions) (int64, error) {
 	if err := o.check("get", toWriter); err != nil {
 		return 0, err
@@ -28,10 +28,10 @@ func (c *Client) Get(ctx context.Context, name string, w io.Writer, o TransferOp
 
 // GetFile writes the remote file name to a file of this host.
 //
-// A Get that fails, or whose ctx ends, leaves what has come: in the file itself, or with
-// Atomic and Resume in one of the same name with ".filepart" behind it. Either is a
-// beginning of the remote file without holes, and the same call with Resume goes on there.
-// Atomic without Resume leaves nothing. Until the remote file is open nothing local is touched.
+// A Get that fails, or whose ctx ends, leaves what has come: in the file itself, or with Atomic and
+// Resume in one of the same name with ".filepart" behind it. Either one is a prefix of the remote
+// file without holes, and the same call with Resume continues it. Atomic without Resume leaves
+// nothing. Nothing local is touched until the remote file is open.
 func (c *Client) GetFile(ctx context.Context, name, file string, o TransferOptions) (TransferResult, error) {
 	if err := o.check("get", 0); err != nil {
 		return TransferResult{}, err

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// TransferOptions say how files are transferred; the zero value gets or puts all of a file,
-// over what is there, straight into its place.
+// TransferOptions say how files are transferred. The zero value transfers the whole file and writes
+// directly to the target, replacing its content.
 type TransferOptions struct {
 	// Offset is the first byte of the remote file that is read or written. The bytes of a
 	// GetFile go to the same place of the local file, those of a PutFile come from its
@@ -21,24 +21,24 @@ type TransferOptions struct {
 	// without asking; 0 asks if anything needs it. The end of the file is where
 	// reading ends in any case: files grow, and those of /proc say that they are empty.
 	Size int64
-	// Mode is the permission bits of the target. With 0 and without Preserve a file that
-	// is made gets those of the source as far as they are known, less what the umask of
-	// who makes it takes away; one that is there keeps its own.
+	// Mode is the permission bits of the target. With 0 and without Preserve a file that is made
+	// gets those of the source as far as they are known, less the umask of whoever makes it; an
+	// existing file keeps its own.
 	Mode fs.FileMode
 	// IfExists says what to do about a target that is there.
 	IfExists IfExists
-	// Atomic writes a temporary file beside the target, makes it durable, and puts it in
-	// the target's place when it is whole; when not, it is removed and the target left
-	// as it was. A new file put over an old one keeps the permissions of the old one,
-	// unless Mode or Preserve say otherwise. A symlink at the target is replaced, not followed.
+	// Atomic writes a temporary file beside the target, makes it durable, and renames it to the
+	// target when it is complete; if the transfer fails, it is removed and the target is left as it
+	// was. A new file put over an old one keeps the permissions of the old one, unless Mode or
+	// Preserve say otherwise. A symlink at the target is replaced, not followed.
 	Atomic bool
 	// MoveAside lets Atomic do without a server that can replace a file in one step
 	// (versions 3 and 4 without posix-rename@openssh.com): the old file is renamed out
 	// of the way, and back if the new one cannot take its place. For a moment the name is
 	// missing. Without it, such a server gets an error instead, and its file is kept.
 	MoveAside bool
-	// NoSync leaves out the making durable of Atomic: fsync@openssh.com where the server
-	// has it, for a Get fsync.
+	// NoSync makes Atomic skip the step that makes the file durable: fsync@openssh.com for a Put,
+	// where the server has it, and fsync for a Get.
 	NoSync bool
 	// Resume goes on with what an earlier transfer left. See [Client.GetFile] and
 	// [Client.PutFile] for what a transfer that failed leaves.
@@ -48,7 +48,7 @@ type TransferOptions struct {
 	// (an upload that was cut off may have holes there) and compares 32 KiB before them.
 	// 0 is 32 KiB for GetFile and 4 MiB for PutFile.
 	ResumeTail int64
-	// Verify compares target and source once more when all is transferred.
+	// Verify compares target and source after everything is transferred.
 	Verify Verify
 	// Preserve gives the target attributes of the source.
 	Preserve Preserve
@@ -67,10 +67,10 @@ type TransferOptions struct {
 	ProgressInterval time.Duration
 }
 
-// IfExists says what a transfer does about a target that is there.
+// IfExists says what a transfer does about a target that exists already.
 type IfExists uint8
 
-// The ways to treat a target that is there.
+// The ways to treat an existing target.
 const (
 	Overwrite    IfExists = iota // its content is replaced
 	FailIfExists                 // an error that is fs.ErrExist; the server or host decides, without a race
@@ -78,12 +78,12 @@ const (
 	AppendTo                     // the source goes behind what is there
 )
 
-// Resume says whether a transfer goes on where an earlier one ended.
+// Resume says whether a transfer continues where an earlier one ended.
 type Resume uint8
 
-// The ways to resume. What is there is compared with the source: by a hash if the server
-// can, else by its size and its last bytes (TransferOptions.ResumeTail); all of it, if the
-// source of a GetFile or PutFile was changed after what is there was written.
+// The ways to resume. The existing part is first compared with the source: by a hash if the server
+// can make one, else by its size and its last bytes (TransferOptions.ResumeTail). If the source of
+// a GetFile or PutFile was changed after the existing part was written, all of it is compared.
 const (
 	NoResume        Resume = iota
 	ResumeOrRestart        // from the beginning if what is there is not the source's
@@ -114,7 +114,7 @@ const (
 	PreserveSetID                      // set-user-id, set-group-id and sticky bit, too; needs PreserveMode
 )
 
-// TransferResult is what came of a transfer.
+// TransferResult is the outcome of a transfer.
 type TransferResult struct {
 	Transferred int64  // bytes that went over the wire
 	Resumed     int64  // bytes that were there and were kept
@@ -147,15 +147,15 @@ func (c Check) String() string {
 
 var checkNames = [...]string{"none", "size", "tail", "hash", "content"}
 
-// ErrMismatch is in the chain of errors of a transfer whose target is not what the source is:
-// found by Verify, or by ResumeOrFail before anything was changed.
+// ErrMismatch is in the chain of errors of a transfer whose target differs from its source: found
+// by Verify after the transfer, or by ResumeOrFail before anything was changed.
 var ErrMismatch = errors.New("source and target differ")
 
 // ErrChanged is in the chain of errors of a transfer with Verify whose local source changed
 // while it was read.
 var ErrChanged = errors.New("source changed while it was transferred")
 
-// TransferError is a failed transfer: of which file, and in which step.
+// TransferError reports the file and the step in which a transfer failed.
 type TransferError struct {
 	Op   string // "get", "put" or "copy"
 	Step string // such as "open", "read", "verify", "rename"

@@ -14,13 +14,13 @@ import (
 	"time"
 )
 
-// Put writes what r has to the remote file name and returns how many bytes that were. r is
-// read to its end; one that waits for ever is not interrupted by ctx. After an error, what is
-// answered counts the bytes that the server has confirmed without a gap, which may be far less
-// than what has reached it. A Put that gives up closes the file, and SFTP has no other way to
-// end one: where ctx ended, the server cannot tell the part that it has from a whole file.
-// Atomic keeps that part from having the file's name. Resume needs an r that is an
-// io.ReadSeeker, and begins at its beginning. Nothing is asked after OPEN without Verify.
+// Put writes the content of r to the remote file name and returns the number of bytes written. r is
+// read to its end; a Read that blocks is not interrupted by ctx. After an error, the number
+// returned counts only the bytes that the server has confirmed without a gap, which may be far
+// fewer than have reached it. A Put that gives up closes the file, since SFTP has no other way to
+// end an upload: the server cannot tell such a partial file from a complete one. Use Atomic to keep
+// a partial file from getting the final name. Resume needs an r that is an io.ReadSeeker positioned
+// at its beginning. Without Verify, no attributes are requested after OPEN.
 func (c *Client) Put(ctx context.Context, name string, r io.Reader, o TransferOptions) (int64, error) {
 	form := fromReader
 	seeker, ok := r.(io.ReadSeeker)
@@ -64,12 +64,12 @@ func sizeOf(r io.Reader, o *TransferOptions) int64 {
 
 // PutFile writes a file of this host to the remote file name.
 //
-// A Put that fails, or whose ctx ends, leaves what the server has: in the file itself, or
-// with Atomic and Resume in one of the same name with ".filepart" behind it; the same call
-// with Resume goes on there. Servers may write out of order, so what a cut connection
-// leaves can have holes near its end: see TransferOptions.ResumeTail. Atomic without
-// Resume leaves nothing, unless the connection itself was lost. As with Put,
-// without Atomic the server cannot tell what was given up from a whole file.
+// A Put that fails, or whose ctx ends, leaves what the server has: in the file itself, or with
+// Atomic and Resume in one of the same name with ".filepart" behind it; the same call with Resume
+// goes on there. Servers may write out of order, so the file that a lost connection leaves can have
+// holes near its end: see TransferOptions.ResumeTail. Atomic without Resume leaves nothing, unless
+// the connection itself was lost. As with Put, without Atomic the server cannot tell an abandoned
+// upload from a complete one.
 func (c *Client) PutFile(ctx context.Context, file, name string, o TransferOptions) (TransferResult, error) {
 	if err := o.check("put", 0); err != nil {
 		return TransferResult{}, err

@@ -60,7 +60,7 @@ const (
 	CopyLinks
 )
 
-// TreeEvent is what became of one entry of a tree.
+// TreeEvent is the outcome for one entry of a tree.
 type TreeEvent struct {
 	Path   string         // below the root, with slashes; "" is the root itself
 	Action TreeAction     // what was done
@@ -82,7 +82,7 @@ const (
 	EntryFailed                    // see TreeEvent.Err
 )
 
-// TreeResult is what came of a tree transfer.
+// TreeResult is the outcome of a tree transfer.
 type TreeResult struct {
 	Files, Dirs, Links int64 // done
 	Skipped            int64 // left out: special files, symlinks, what there was; not what patterns leave out
