@@ -31,6 +31,7 @@ type logins struct {
 	*engine
 	ask     func(*UserAuthEvent)
 	methods []string
+	revoked keySet
 }
 
 // newAuth makes the authentication that asks the UserAuth event. Without one nobody gets in.
@@ -49,6 +50,14 @@ func (e *engine) newAuth() (ssh2.ServerAuth, error) {
 	if err := checkPrompts(e.KeyboardInteractivePrompts); err != nil {
 		return ssh2.ServerAuth{}, err
 	}
+	var err error
+	if l.revoked, err = newKeySet("RevokedKeys", e.revokedKeys, true); err != nil {
+		return ssh2.ServerAuth{}, err
+	}
+	authorities, err := l.userCAs()
+	if err != nil {
+		return ssh2.ServerAuth{}, err
+	}
 	if l.ask == nil {
 		return ssh2.ServerAuth{}, nil
 	}
@@ -60,6 +69,7 @@ func (e *engine) newAuth() (ssh2.ServerAuth, error) {
 		None:                func(ctx context.Context, a *ssh2.AuthAttempt) ssh2.Verdict { return l.once(ctx, a, "") },
 		Password:            l.once,
 		PublicKey:           l.publicKey,
+		UserCAs:             authorities,
 		Interactive:         l.interactive,
 		// Listened to if its algorithms are named. Like a bare key it is the handler's to know.
 		X509: &ssh2.X509Users{Unverified: true, Accept: func(ctx context.Context, a *ssh2.AuthAttempt, key *keys.X509PublicKey, _ [][]*x509.Certificate) ssh2.Verdict {
@@ -78,6 +88,7 @@ type decision struct {
 	login           login
 	banner          string
 	limits          ssh2.Limits
+	certificate     *gossh.Certificate // that is shown; nil for none
 }
 
 // good tells whether the factor counts.
@@ -88,7 +99,7 @@ func (l *logins) fire(ctx context.Context, c *Connection, a *ssh2.AuthAttempt, d
 	before, banner := d.login, d.banner
 	e := &UserAuthEvent{
 		Event: Event{c}, ctx: ctx,
-		User: a.User, Service: a.Service, Method: method, Param: param, KeyAlgorithm: a.Algorithm, Done: a.Done,
+		User: a.User, Service: a.Service, Method: method, Param: param, KeyAlgorithm: a.Algorithm, Certificate: d.certificate, Done: a.Done,
 		Accept: d.accept, PartialSuccess: d.partial,
 		AvailableMethods: slices.Clone(before.methods),
 		HomeDir:          before.home, RootDirectory: before.root, RestrictToHomeDir: before.restrict,
@@ -172,7 +183,11 @@ func (l *logins) publicKey(ctx context.Context, a *ssh2.AuthAttempt, key gossh.P
 		c.auth.offer = nil
 		return l.verdict(c, a, &o.decision)
 	}
+	if l.revoked.has(key) { // a certificate was looked at before
+		return ssh2.Verdict{Reason: errRevoked}
+	}
 	d := l.begin(c, a)
+	d.certificate, _ = key.(*gossh.Certificate)
 	l.fire(ctx, c, a, d, a.Method, string(blob))
 	c.auth.offer = &offer{a.User, blob, *d}
 	return l.verdict(c, a, d)

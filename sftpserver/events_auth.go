@@ -3,6 +3,8 @@ package sftpserver
 import (
 	"context"
 
+	gossh "golang.org/x/crypto/ssh"
+
 	"github.com/fairlead-ssh/fairlead/sftp"
 	"github.com/fairlead-ssh/fairlead/ssh2"
 )
@@ -26,6 +28,12 @@ type UserAuthEvent struct {
 	Param string
 	// KeyAlgorithm is the signature algorithm (publickey, sigstatus).
 	KeyAlgorithm string
+	// Certificate is the OpenSSH certificate that Param has the wire form of (publickey, sigstatus); nil for a bare key.
+	// It was checked: it is one of a user, of an authority of Options.TrustedUserCAKeys, within its time, for a principal of
+	// this user, not revoked, without critical options that nobody knows; what it says of addresses, commands and permissions is
+	// enforced. KeyId, Serial and ValidPrincipals tell who it is. Whether that user may come in is still for the handler to say.
+	// Do not change it.
+	Certificate *gossh.Certificate
 	// Done has the methods that this user has passed on this connection so far, in
 	// order; what a handler requires besides is for it to decide.
 	Done []string

@@ -105,6 +105,16 @@ func twoFactors(s *sftpserver.Server, keys map[string]gossh.PublicKey, code func
 	}
 }
 
+// certificates lets in whom an authority has certified, unless the serial is on a list.
+func certificates(s *sftpserver.Server, authority gossh.PublicKey, blocked map[uint64]bool) {
+	s.TrustedUserCAKeys = []gossh.PublicKey{authority}
+	s.UserAuth = func(e *sftpserver.UserAuthEvent) {
+		if c := e.Certificate; e.Method == "publickey" && c != nil {
+			e.Accept = !blocked[c.Serial] // and c.KeyId, c.ValidPrincipals
+		}
+	}
+}
+
 // ownRoots gives each user the directory of that name below base.
 func ownRoots(s *sftpserver.Server, base string, passwords map[string]string) {
 	s.UserAuth = func(e *sftpserver.UserAuthEvent) {

@@ -35,23 +35,32 @@ func HostKeyFile(name string) (gossh.Signer, error) {
 }
 
 func readHostKey(name string) (gossh.Signer, error) {
-	f, err := os.Open(name)
+	data, err := readKeyFile(name, maxKeyFile)
 	if err != nil {
 		return nil, fmt.Errorf("sftpserver: host key: %w", err)
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxKeyFile+1))
-	if err == nil && len(data) > maxKeyFile {
-		err = errors.New("is too large")
-	}
-	if err != nil {
-		return nil, fmt.Errorf("sftpserver: host key: %s: %w", name, err)
 	}
 	key, err := keys.Parse(data, nil)
 	if err != nil {
 		return nil, fmt.Errorf("sftpserver: host key: %s: %w", name, err)
 	}
 	return key.Signer, nil
+}
+
+// readKeyFile reads a file of at most so many octets.
+func readKeyFile(name string, most int64) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, most+1))
+	if err == nil && int64(len(data)) > most {
+		err = errors.New("is too large")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return data, nil
 }
 
 // makeHostKey makes the file as a whole or not at all, and never replaces one.

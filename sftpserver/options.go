@@ -110,6 +110,14 @@ type Options struct {
 	// FireAuthRequestAfterSig fires UserAuth once more, with the method "sigstatus", when the signature of
 	// a publickey login was checked.
 	FireAuthRequestAfterSig bool
+	// TrustedUserCAKeys are the authorities whose OpenSSH certificates let users in; without any, all certificates are refused. The
+	// UserAuth event is asked about those that are good: see UserAuthEvent.Certificate.
+	TrustedUserCAKeys []gossh.PublicKey
+	// CertPrincipals returns the principals of which a certificate needs one to log in as user; none keeps
+	// certificates out. It is called for names that do not exist, too, by any goroutine. Nil stands for the name itself.
+	CertPrincipals func(user string) []string
+	// RevokedKeys let nobody in any more: keys, bare or in a certificate, authorities, and single certificates.
+	RevokedKeys []gossh.PublicKey
 	// UserAuthBanner is shown to clients before they log in; empty is none.
 	UserAuthBanner string
 

@@ -58,18 +58,20 @@ type engine struct {
 	Events
 	listener net.Listener
 	hostKeys []gossh.Signer
-	ssh      *ssh2.Server
-	sftp     *sftp.Server
-	roots    *roots
-	clients  clients
-	stopping chan struct{} // closed when the accept loop is to end
-	stopOnce sync.Once
-	accepted chan struct{} // closed when it has ended
-	done     chan struct{} // closed when all its connections have ended as well
-	live     int           // connections, and the accept loop; under Server.mu
-	refusing atomic.Int32  // clients that are being told that there are too many
-	out      outlets
-	lines    queue // what is reported of no connection, or of one that has ended
+	// Those of Options, and of the files that settings name.
+	trustedKeys, revokedKeys []gossh.PublicKey
+	ssh                      *ssh2.Server
+	sftp                     *sftp.Server
+	roots                    *roots
+	clients                  clients
+	stopping                 chan struct{} // closed when the accept loop is to end
+	stopOnce                 sync.Once
+	accepted                 chan struct{} // closed when it has ended
+	done                     chan struct{} // closed when all its connections have ended as well
+	live                     int           // connections, and the accept loop; under Server.mu
+	refusing                 atomic.Int32  // clients that are being told that there are too many
+	out                      outlets
+	lines                    queue // what is reported of no connection, or of one that has ended
 }
 
 // Start listens, and returns when it does; connections are served until Shutdown or
@@ -151,6 +153,12 @@ func (s *Server) newEngine() (*engine, error) {
 	e := &engine{
 		Server: s, Options: s.Options, Events: s.Events, hostKeys: hostKeys, out: newOutlets(s), live: 1,
 		stopping: make(chan struct{}), accepted: make(chan struct{}), done: make(chan struct{}),
+	}
+	if e.trustedKeys, err = publicKeys(s.TrustedUserCAKeys, s.stash.userCAFiles); err != nil {
+		return nil, err
+	}
+	if e.revokedKeys, err = publicKeys(s.RevokedKeys, s.stash.revokedFiles); err != nil {
+		return nil, err
 	}
 	e.KeyboardInteractivePrompts = slices.Clone(s.KeyboardInteractivePrompts) // of which Config changes single ones
 	e.lines.engine = e

@@ -80,6 +80,8 @@ func (e listeningError) Unwrap() []error { return []error{e.error, ErrListening}
 // A stash is what settings say that no field of Options has.
 type stash struct {
 	hostKeyFiles []string
+	userCAFiles  []string
+	revokedFiles []string
 	cert         certSetting
 	altCerts     []certSetting
 	// What is known and changes nothing.

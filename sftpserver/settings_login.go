@@ -26,6 +26,16 @@ var loginSettings = []row{
 		Doc:   "The signature algorithms taken from users. " + listDoc,
 	},
 	{
+		Name: "TrustedUserCAKeys", Repeat: true, Valid: validFiles,
+		Field: func(s *Server) any { return &s.stash.userCAFiles },
+		Doc:   "Files with the public keys of authorities whose OpenSSH certificates let users in, a line each. Without any, certificates are refused.",
+	},
+	{
+		Name: "RevokedKeys", Repeat: true, Valid: validFiles,
+		Field: func(s *Server) any { return &s.stash.revokedFiles },
+		Doc:   "Files with public keys that let nobody in any more, a line each: of users, of authorities, or whole certificates.",
+	},
+	{
 		Name: "MaxAuthAttempts", Default: strconv.Itoa(ssh2.DefaultMaxTries), Range: "1..1000", ZeroIsDefault: true,
 		Field: func(s *Server) any { return &s.MaxAuthAttempts },
 		Doc:   "How many refusals end a connection. The first none, and keys that are only offered, do not count.",
@@ -90,6 +100,15 @@ var loginSettings = []row{
 		},
 		Doc: "Whether the answer may be shown while it is typed.",
 	},
+}
+
+// validFiles checks that the files of a list have public keys.
+func validFiles(value string) error {
+	var files []string
+	if err := settings.Scan(&files, settings.NoUnit, value); err != nil {
+		return err
+	}
+	return validKeyFiles(files)
 }
 
 const promptDoc = "text,echo=True or text,echo=False for each prompt, with ; between them. A text cannot have ; in it."

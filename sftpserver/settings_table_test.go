@@ -20,11 +20,14 @@ func TestSettings(t *testing.T) {
 
 // notText are the fields of Options that no text can say, with what stands for them.
 var notText = map[string]string{
-	"HostKeys":       "keys: SSHCert, SSHCertStore and AltSSHCertStore load some",
-	"FileSystem":     "a function",
-	"WrapFileSystem": "a function",
-	"Policy":         "rules, which the command's file of users has",
-	"Logger":         "a value of the program",
+	"HostKeys":          "keys: SSHCert, SSHCertStore and AltSSHCertStore load some",
+	"TrustedUserCAKeys": "keys: the setting of that name loads some from files",
+	"RevokedKeys":       "keys: the setting of that name loads some from files",
+	"CertPrincipals":    "a function",
+	"FileSystem":        "a function",
+	"WrapFileSystem":    "a function",
+	"Policy":            "rules, which the command's file of users has",
+	"Logger":            "a value of the program",
 }
 
 // TestSettingsFields: every exported field of Options has exactly one row with its pointer.

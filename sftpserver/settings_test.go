@@ -18,6 +18,7 @@ import (
 // TestSettingsByRow sets every setting that is not of a connection or a certificate, reads it back, and looks at the
 // field.
 func TestSettingsByRow(t *testing.T) {
+	listed := keyFile(t, newKey(t).PublicKey())
 	rows := []struct {
 		name, value, back string // back "" is value
 		field             func(s *sftpserver.Server) any
@@ -60,6 +61,8 @@ func TestSettingsByRow(t *testing.T) {
 		{"ServerSSHVersionString", "SSH-2.0-Harbour", "", func(s *sftpserver.Server) any { return s.ServerVersion }, "SSH-2.0-Harbour"},
 		{"SSHVersionPattern", "*OpenSSH*,*PuTTY*", "", func(s *sftpserver.Server) any { return len(s.ClientVersionPatterns) }, 2},
 		{"DefaultAuthMethods", "None,password,publickey,keyboard-interactive", "none,password,publickey,keyboard-interactive", func(s *sftpserver.Server) any { return s.AuthMethods[0] }, "none"},
+		{"TrustedUserCAKeys", listed, "", nil, nil},
+		{"RevokedKeys", listed + "," + listed, "", nil, nil},
 		{"MaxAuthAttempts", "3", "", func(s *sftpserver.Server) any { return s.MaxAuthAttempts }, 3},
 		{"FireAuthRequestAfterSig", "true", "True", func(s *sftpserver.Server) any { return s.FireAuthRequestAfterSig }, true},
 		{"DefaultConnectionTimeout", "20", "", func(s *sftpserver.Server) any { return s.LoginTimeout }, 20 * time.Second},

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"time"
 
+	gossh "golang.org/x/crypto/ssh"
+
 	"github.com/fairlead-ssh/fairlead/internal/pwhash"
 	"github.com/fairlead-ssh/fairlead/sftp"
 	"github.com/fairlead-ssh/fairlead/sftpserver"
@@ -25,10 +27,13 @@ type accounts struct {
 	byName   map[string]*userConfig
 	standIns []pwhash.Hash // one for each hash there is
 	plain    *userConfig   // the user of the flags, where there are no hashes; not nil
+	// Keys by their wire form.
+	authorities, revoked map[string]bool
 }
 
 func newAccounts(c *config) *accounts {
 	a := &accounts{config: c, byName: make(map[string]*userConfig, len(c.users)), plain: new(userConfig)}
+	a.authorities, a.revoked = blobs(c.server.TrustedUserCAKeys), blobs(c.server.RevokedKeys)
 	for _, u := range c.users {
 		a.byName[u.name] = u
 		if u.password != "" {
@@ -77,9 +82,38 @@ func (a *accounts) hashOf(name string) pwhash.Hash {
 	return a.standIns[maphash.String(seed, name)%uint64(len(a.standIns))]
 }
 
+// principals are those of a user, for the component; nobody's for who may not log in.
+func (a *accounts) principals(name string) []string {
+	u := a.byName[name]
+	switch {
+	case !a.admits(name):
+		return nil
+	case u.principals == nil:
+		return []string{name}
+	}
+	return u.principals
+}
+
+// certificate tells whether these accounts, too, take a certificate that the component found good: it went by what was
+// there when the client connected, and both must agree.
+func (a *accounts) certificate(name string, cert *gossh.Certificate) bool {
+	authority := string(cert.SignatureKey.Marshal())
+	return a.authorities[authority] && !a.revoked[authority] && !a.revoked[string(cert.Marshal())] && !a.revoked[string(cert.Key.Marshal())] &&
+		slices.ContainsFunc(a.principals(name), func(p string) bool { return slices.Contains(cert.ValidPrincipals, p) })
+}
+
+// blobs are keys by their wire form.
+func blobs(list []gossh.PublicKey) map[string]bool {
+	m := make(map[string]bool, len(list))
+	for _, key := range list {
+		m[string(key.Marshal())] = true
+	}
+	return m
+}
+
 // key finds a key of a user, nil if it is none.
 func (a *accounts) key(name, blob string) *authorizedKey {
-	if !a.admits(name) {
+	if !a.admits(name) || a.revoked[blob] {
 		return nil
 	}
 	keys := a.byName[name].keys
@@ -150,7 +184,9 @@ func (d *daemon) userAuth(e *sftpserver.UserAuthEvent) {
 	case "keyboard-interactive":
 		good, l.answered = l.answered != "" && l.answered == e.User, ""
 	case "publickey":
-		if k := l.key(e.User, e.Param); k != nil {
+		if e.Certificate != nil {
+			good = l.certificate(e.User, e.Certificate)
+		} else if k := l.key(e.User, e.Param); k != nil {
 			good, limits.SourceAddress = true, k.from
 		}
 	}

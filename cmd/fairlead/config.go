@@ -15,6 +15,7 @@ import (
 	gossh "golang.org/x/crypto/ssh"
 
 	"github.com/fairlead-ssh/fairlead/internal/pwhash"
+	"github.com/fairlead-ssh/fairlead/keys"
 	"github.com/fairlead-ssh/fairlead/sftpserver"
 )
 
@@ -276,6 +277,25 @@ func (c *config) addHostKey(name string) error {
 	c.own = append(c.own, name)
 	return nil
 }
+
+// addKeyList adds the public keys in a file.
+func (c *config) addKeyList(list *[]gossh.PublicKey, value string) error {
+	name := c.path(value)
+	data, err := c.disk.read(name, maxKeyList)
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, bareFile(err))
+	}
+	added, err := keys.ParseList(data)
+	if err != nil {
+		return fmt.Errorf("%s: %s", name, strings.TrimPrefix(err.Error(), "keys: list: "))
+	}
+	c.ownFile(name, false)
+	*list = append(*list, added...)
+	return nil
+}
+
+// maxKeyList bounds a file with public keys: a hundred thousand of them.
+const maxKeyList = 16 << 20
 
 // bareFile takes "stat name:" off an error, whose place we name ourselves.
 func bareFile(err error) error {

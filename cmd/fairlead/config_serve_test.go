@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
@@ -58,6 +59,9 @@ func newSite(t *testing.T, text string, args ...string) *site {
 			t.Fatal(err)
 		}
 		s.keys = append(s.keys, key)
+		if err := os.WriteFile(name+".pub", gossh.MarshalAuthorizedKey(key.PublicKey()), 0o644); err != nil {
+			t.Fatal(err)
+		}
 	}
 	s.write(t, text)
 	s.running = launch(t, append([]string{"--config", s.file}, args...)...)
@@ -381,6 +385,98 @@ func TestCVE_13_7_MaxSessions(t *testing.T) {
 			t.Fatal("the place of a session that ended stays taken")
 		}
 	}
+}
+
+// certificate makes one for the first key of the site, signed by the second.
+func (s *site) certificate(t *testing.T, change func(*gossh.Certificate)) ssh2.AuthMethod {
+	t.Helper()
+	c := &gossh.Certificate{
+		Key: s.keys[0].PublicKey(), CertType: gossh.UserCert, KeyId: "laptop", ValidPrincipals: []string{"ann", "night"},
+		ValidBefore: gossh.CertTimeInfinity,
+	}
+	if change != nil {
+		change(c)
+	}
+	if err := c.SignCert(rand.Reader, s.keys[1]); err != nil {
+		t.Fatal(err)
+	}
+	signer, err := gossh.NewCertSigner(c, s.keys[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ssh2.PublicKeys(signer)
+}
+
+// TestW31_ConfigCertificates: certificates let in whom their principals name, with what the block says, and revoked keys
+// nobody.
+func TestW31_ConfigCertificates(t *testing.T) {
+	const users = `
+User ann
+User backup
+	Principals day, night
+	ReadOnly yes
+User shut
+	Principals none
+	PasswordHash HASH
+User two
+	Principals night
+	PasswordHash HASH
+	RequiredMethods publickey+password
+User out
+	Principals night
+	Disabled yes
+User key
+	PublicKey KEY0
+`
+	const text = "RootDirectory DIR/one\nTrustedUserCAKeys key1.pub\n" + users
+	s := newSite(t, text)
+	try := func(s *site, user string, want bool, auth ...ssh2.AuthMethod) {
+		t.Helper()
+		conn, err := dial(t, s.running, user, auth...)
+		if (err == nil) != want {
+			t.Errorf("%s: %v, want %v", user, err, want)
+		}
+		if err == nil {
+			_ = conn.Close()
+		}
+	}
+	for _, c := range []struct {
+		user   string
+		change func(*gossh.Certificate)
+		want   bool
+	}{
+		{"ann", nil, true},
+		{"backup", nil, true},
+		{"shut", nil, false},
+		{"two", nil, false}, // half way
+		{"out", nil, false},
+		{"nobody", nil, false},
+		{"key", nil, false},
+		{"key", func(c *gossh.Certificate) { c.ValidPrincipals = []string{"key"} }, true},
+		{"shut", func(c *gossh.Certificate) { c.ValidPrincipals = []string{"shut", "none"} }, false},
+		{"backup", func(c *gossh.Certificate) { c.ValidPrincipals = []string{"backup"} }, false},
+		{"ann", func(c *gossh.Certificate) { c.ValidBefore = 1 }, false},
+		{"ann", func(c *gossh.Certificate) { c.ValidAfter = uint64(time.Now().Add(time.Hour).Unix()) }, false},
+		{"ann", func(c *gossh.Certificate) { c.CertType = gossh.HostCert }, false},
+		{"ann", func(c *gossh.Certificate) { c.CriticalOptions = map[string]string{"source-address": "192.0.2.1"} }, false},
+		{"ann", func(c *gossh.Certificate) { c.CriticalOptions = map[string]string{"unknown": ""} }, false},
+	} {
+		try(s, c.user, c.want, s.certificate(t, c.change))
+	}
+	try(s, "two", true, s.certificate(t, nil), password)
+	f, _ := s.files(t, "backup", s.certificate(t, nil))
+	if err := f.Mkdir(t.Context(), "/new", nil); err == nil {
+		t.Error("what the block says does not hold")
+	}
+
+	lost := newSite(t, "RevokedKeys key0.pub\n"+text)
+	try(lost, "ann", false, lost.certificate(t, nil))
+	try(lost, "key", false, ssh2.PublicKeys(lost.keys[0]))
+	lost = newSite(t, "RevokedKeys key1.pub\n"+text)
+	try(lost, "ann", false, lost.certificate(t, nil))
+	try(lost, "key", true, ssh2.PublicKeys(lost.keys[0]))
+	without := newSite(t, "RootDirectory DIR/one\nUser ann\nPasswordHash HASH\n")
+	try(without, "ann", false, without.certificate(t, nil))
 }
 
 // TestReload: new logins find the new users, sessions stay, and what is at fault changes nothing.

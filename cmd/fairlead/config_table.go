@@ -37,6 +37,16 @@ var commandRows = rowsOf(groupCommand, settings.Start, []settings.Row[config]{
 		Set: func(c *config, _, v string) error { return c.addHostKey(c.path(v)) },
 	},
 	{
+		Name: "TrustedUserCAKeys", Repeat: true, Type: "file",
+		Doc: "A file with the public keys of authorities, a line each, whose OpenSSH certificates let users in who have a block. Without any, certificates are refused.",
+		Set: func(c *config, _, v string) error { return c.addKeyList(&c.component().TrustedUserCAKeys, v) },
+	},
+	{
+		Name: "RevokedKeys", Repeat: true, Type: "file",
+		Doc: "A file with public keys that let nobody in any more, a line each: of users, of authorities, or whole certificates.",
+		Set: func(c *config, _, v string) error { return c.addKeyList(&c.component().RevokedKeys, v) },
+	},
+	{
 		Name: "LogFormat", Default: "text", Choices: []settings.Choice{{Value: "text"}, {Value: "json"}},
 		Doc: "How the log is written to standard error.", Type: "text",
 		Get: func(c *config, _ string) (string, error) { return c.logFormat, nil },

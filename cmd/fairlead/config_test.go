@@ -151,16 +151,24 @@ func TestCVE_10_8_ConfigFaults(t *testing.T) {
 			`f.conf:1: unknown setting "PasswordHash" here: it stands behind User, in a block`,
 			`f.conf:4: unknown setting "LocalPort" here: it stands in front of the first block`,
 		},
-		"SSHEncryptionAlgorithms aes128-gcm@openssh.com,aes999": {"f.conf:1: SSHEncryptionAlgorithms"},
-		"BlockedClients 10.0.0.0/99":                            {"f.conf:1: BlockedClients"},
-		"UseIOCP yes":                                           {"f.conf:1: UseIOCP"},
-		"UserRootDirectory[7] /x":                               {"f.conf:1: unknown setting"},
-		"User *\nPasswordHash " + goodHash:                      {"f.conf:1: a block is for one user"},
-		"User":                                                  {"f.conf:1: User"},
-		"User a\\x01\nx y":                                      {"f.conf:2: unknown setting"},
-		"User \"a\\x01\"\nRootDirectory /srv":                   {"f.conf:1: nobody can log in by this name"},
-		"User a\nRootDirectory /srv":                            {`f.conf:1: user "a" cannot log in`},
-		"User a\nPasswordHash " + goodHash:                      {`f.conf:1: user "a" has no RootDirectory`},
+		"TrustedUserCAKeys /none\nRevokedKeys /bad\nTrustedUserCAKeys /options": {
+			"f.conf:1: TrustedUserCAKeys: /none: file does not exist", "f.conf:2: RevokedKeys: /bad: line 2: is no public key", "f.conf:3: TrustedUserCAKeys: /options: line 1: has options",
+		},
+		"User a\nRootDirectory /srv\nPrincipals b":                                                                   {`f.conf:1: user "a" cannot log in`},
+		"TrustedUserCAKeys /ca\nUser a\nRootDirectory /srv\nPrincipals none":                                         {`f.conf:2: user "a" cannot log in`},
+		"TrustedUserCAKeys /ca\nUser a\nRootDirectory /srv\nPrincipals a, none":                                      {"f.conf:4: Principals: none stands alone"},
+		"TrustedUserCAKeys /ca\nUser a\nRootDirectory /srv\nPrincipals none\nPrincipals a\nPasswordHash " + goodHash: {"f.conf:5: Principals: none stands alone"},
+		"TrustedUserCAKeys /ca\nUser a\nRootDirectory /srv\nPrincipals a,,b":                                         {"f.conf:4: Principals: a principal is empty"},
+		"SSHEncryptionAlgorithms aes128-gcm@openssh.com,aes999":                                                      {"f.conf:1: SSHEncryptionAlgorithms"},
+		"BlockedClients 10.0.0.0/99":                                                                                 {"f.conf:1: BlockedClients"},
+		"UseIOCP yes":                                                                                                {"f.conf:1: UseIOCP"},
+		"UserRootDirectory[7] /x":                                                                                    {"f.conf:1: unknown setting"},
+		"User *\nPasswordHash " + goodHash:                                                                           {"f.conf:1: a block is for one user"},
+		"User":                                                                                                       {"f.conf:1: User"},
+		"User a\\x01\nx y":                                                                                           {"f.conf:2: unknown setting"},
+		"User \"a\\x01\"\nRootDirectory /srv":                                                                        {"f.conf:1: nobody can log in by this name"},
+		"User a\nRootDirectory /srv":                                                                                 {`f.conf:1: user "a" cannot log in`},
+		"User a\nPasswordHash " + goodHash:                                                                           {`f.conf:1: user "a" has no RootDirectory`},
 		"User a\nRootDirectory /srv\nPasswordHash " + goodHash + "\nUser b\nRootDirectory /srv\nPasswordHash " + goodHash + "\nUser a\nPasswordHash x": {
 			`f.conf:7: user "a" has a block already`,
 		},
@@ -181,7 +189,11 @@ func TestCVE_10_8_ConfigFaults(t *testing.T) {
 		"User a\nRootDirectory /srv\nPublicKey " + goodKey + "\nDisabled perhaps":                                                {"f.conf:4: Disabled"},
 		"User a\nRootDirectory /srv\nPublicKey " + goodKey + "\nLocalPort 22":                                                    {`f.conf:4: unknown setting "LocalPort"`},
 	} {
-		_, err := loadText(text, nil)
+		_, err := loadText(text, fstest.MapFS{
+			"ca":      {Data: []byte(goodKey)},
+			"bad":     {Data: []byte(goodKey + "\nssh-ed25519 A\n")},
+			"options": {Data: []byte("cert-authority " + goodKey)},
+		})
 		var faults settings.Faults
 		if !errors.As(err, &faults) || len(faults) != len(want) {
 			t.Errorf("%q:\n%v\nwant %q", text, err, want)
@@ -248,7 +260,9 @@ func TestConfigPage(t *testing.T) {
 		t.Errorf("%d examples", len(examples))
 	}
 	for _, e := range examples {
-		c, err := loadText(e[1], fstest.MapFS{"etc/fairlead/alice.keys": {Data: []byte(goodKey)}})
+		c, err := loadText(e[1], fstest.MapFS{
+			"etc/fairlead/alice.keys": {Data: []byte(goodKey)}, "etc/fairlead/user_ca.pub": {Data: []byte(goodKey)}, "etc/fairlead/revoked_keys": {Data: []byte(goodKey)},
+		})
 		if err != nil {
 			t.Errorf("%v in\n%s", err, e[1])
 		}

@@ -25,6 +25,8 @@ type userConfig struct {
 	madeUp   bool   // password was made up for this run
 	hash     pwhash.Hash
 	keys     []authorizedKey
+	// principals are those of which a certificate needs one; nil stands for the name.
+	principals []string
 
 	root, home  string
 	restrict    bool
@@ -81,6 +83,12 @@ var userTable = settings.New(nil, rowsOf(groupUser, settings.Runtime, []settings
 			u.keys = append(u.keys, keys...)
 			return nil
 		},
+	},
+	{
+		Name: "Principals", Repeat: true, Type: "list",
+		Doc: "The principals of which a certificate needs one, signed by one of TrustedUserCAKeys, to log this user in; without it the user's name. `none` keeps certificates out.",
+		Get: func(u *userConfig, _ string) (string, error) { return strings.Join(u.principals, ", "), nil },
+		Set: (*userConfig).addPrincipals,
 	},
 	{
 		Name: "RequiredMethods", Type: "list",
@@ -225,7 +233,7 @@ func (u *userConfig) complete() error {
 	}
 	methods := u.methods()
 	if len(methods) == 0 && !u.disabled {
-		return fmt.Errorf("user %q cannot log in: there is no PasswordHash, PublicKey or AuthorizedKeysFile", u.name)
+		return fmt.Errorf("user %q cannot log in: there is no PasswordHash, PublicKey or AuthorizedKeysFile, and no TrustedUserCAKeys for certificates", u.name)
 	}
 	for _, set := range u.require {
 		for _, m := range set {
@@ -233,7 +241,7 @@ func (u *userConfig) complete() error {
 				return fmt.Errorf("user %q cannot log in with %s: no %s is given", u.name, strings.Join(set, "+"), map[string]string{"password": "PasswordHash", "publickey": "key"}[m])
 			}
 		}
-		if n := countOf(set, "publickey"); n > len(u.keys) {
+		if n := countOf(set, "publickey"); n > len(u.keys) && !u.certified() {
 			return fmt.Errorf("user %q cannot log in with %s: there are %d keys", u.name, strings.Join(set, "+"), len(u.keys))
 		}
 	}
@@ -271,13 +279,41 @@ var writing = strings.Split((sftp.PermAll &^ sftp.PermReadOnly).String(), ",")
 
 // methods are the ways to log in that the user has.
 func (u *userConfig) methods() (out []string) {
-	if len(u.keys) > 0 {
+	if len(u.keys) > 0 || u.certified() {
 		out = append(out, "publickey")
 	}
 	if !u.hash.IsZero() || u.password != "" {
 		out = append(out, "password")
 	}
 	return out
+}
+
+// certified tells whether certificates can log the user in.
+func (u *userConfig) certified() bool {
+	return u.config != nil && len(u.config.server.TrustedUserCAKeys) > 0 && (u.principals == nil || len(u.principals) > 0)
+}
+
+// noPrincipals is the word for none.
+const noPrincipals = "none"
+
+func (u *userConfig) addPrincipals(_, value string) error {
+	if u.principals == nil {
+		u.principals = []string{}
+	} else if len(u.principals) == 0 {
+		return fmt.Errorf("%s stands alone", noPrincipals)
+	}
+	for p := range strings.SplitSeq(value, ",") {
+		switch p = strings.TrimSpace(p); {
+		case p == "":
+			return errors.New("a principal is empty")
+		case strings.EqualFold(p, noPrincipals) && (len(u.principals) > 0 || strings.TrimSpace(value) != p):
+			return fmt.Errorf("%s stands alone", noPrincipals)
+		case strings.EqualFold(p, noPrincipals):
+		default:
+			u.principals = append(u.principals, p)
+		}
+	}
+	return nil
 }
 
 // operations adds a list to one of the policy's.

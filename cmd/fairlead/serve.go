@@ -88,8 +88,10 @@ func newDaemon(c *config, stderr io.Writer) *daemon {
 	d := &daemon{config: c, level: new(slog.LevelVar)}
 	d.level.Set(c.logLevel)
 	d.log = newLog(c.logFormat, d.level, stderr)
-	d.accounts.Store(newAccounts(c))
+	a := newAccounts(c)
+	d.accounts.Store(a)
 	s := c.server
+	s.CertPrincipals = a.principals
 	s.Logger = d.log
 	if c.logLevel < slog.LevelInfo {
 		s.LogLevel = sftpserver.LogVerbose
