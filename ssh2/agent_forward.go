@@ -15,10 +15,11 @@ var (
 	errNoAgent    = errors.New("ssh2: agent forwarding: Session.AgentForward without Client.ForwardAgent")
 )
 
-// ForwardAgent says which agent sessions lend to the server that have
-// AgentForward set. The server may list its keys and sign with them while such a
-// session is open, and nothing else: whoever controls the server can log in as
-// the user elsewhere meanwhile. It is called once, before those sessions start.
+// ForwardAgent sets the agent that sessions with AgentForward lend to the
+// server. While such a session is open, the server may list the agent's keys
+// and sign with them, and nothing else; so whoever controls the server can
+// meanwhile log in elsewhere as the user. Call it once, before those sessions
+// start.
 func (c *Client) ForwardAgent(a sshagent.Agent) error {
 	if a == nil {
 		return errors.New("ssh2: agent forwarding: nil agent")
@@ -33,12 +34,13 @@ func (c *Client) ForwardAgent(a sshagent.Agent) error {
 	})
 }
 
-// ForwardAgentTo is ForwardAgent with an agent that is reached by dial, once per
-// channel, such as
+// ForwardAgentTo is [Client.ForwardAgent] with an agent that dial connects to,
+// once per channel, such as
 //
 //	func(ctx context.Context) (io.ReadWriteCloser, error) { return agent.DialConn(ctx, "") }
 //
-// What the server sends gets there as it is: it may also add and remove keys.
+// The server's requests are passed on unfiltered: it may also add and remove
+// keys.
 func (c *Client) ForwardAgentTo(dial func(context.Context) (io.ReadWriteCloser, error)) error {
 	if dial == nil {
 		return errors.New("ssh2: agent forwarding: nil func")

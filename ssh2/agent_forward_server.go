@@ -54,8 +54,8 @@ func (s *ServerSession) Agent(ctx context.Context) (*AgentConn, error) {
 	return &AgentConn{sshagent.NewClient(ch), ch}, nil
 }
 
-// OpenAgent is Agent for who speaks the protocol of agents himself: it opens an
-// auth-agent@openssh.com channel (OpenSSH PROTOCOL).
+// OpenAgent opens an auth-agent@openssh.com channel (OpenSSH PROTOCOL). It is
+// like Agent, for code that implements the agent protocol itself.
 func (s *ServerSession) OpenAgent(ctx context.Context) (*Channel, error) {
 	if !s.AgentForward {
 		return nil, errNoAgentForward
@@ -78,8 +78,8 @@ func (s *ServerSession) openToClient(ctx context.Context, typ string, extra []by
 	return s.ch.conn.Open(ctx, typ, extra, nil)
 }
 
-// An AgentListener is a Unix socket at which processes of a session find the
-// agent of its client.
+// An AgentListener is a Unix socket by which processes of a session reach the
+// client's agent.
 type AgentListener struct {
 	*sessionListener
 	path string
@@ -88,7 +88,8 @@ type AgentListener struct {
 // Path returns the path of the socket.
 func (l *AgentListener) Path() string { return l.path }
 
-// Env returns the variable by which processes find it: "SSH_AUTH_SOCK=…".
+// Env returns the environment variable that names the socket:
+// "SSH_AUTH_SOCK=…".
 func (l *AgentListener) Env() []string { return []string{"SSH_AUTH_SOCK=" + l.path} }
 
 // ListenAgent makes a Unix socket for processes of the session to reach the

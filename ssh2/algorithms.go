@@ -55,7 +55,7 @@ func (k AlgorithmKind) String() string {
 	return "unknown"
 }
 
-// An Algorithm is one that this library has.
+// An Algorithm describes an algorithm that this library implements.
 type Algorithm struct {
 	Kind AlgorithmKind // what it is for
 	// Name is what an AlgList calls it.
@@ -70,8 +70,8 @@ type Algorithm struct {
 	Reference string
 }
 
-// Algorithms returns everything there is, kind by kind, the preferred ones
-// first. The slice is the caller's.
+// Algorithms returns all algorithms, kind by kind, the preferred ones first.
+// The slice is the caller's.
 func Algorithms() []Algorithm {
 	var out []Algorithm
 	for _, k := range algorithmKinds {

@@ -46,8 +46,8 @@ var certPermits = []struct {
 // everything that PROTOCOL.certkeys asks for: that it is a user certificate,
 // signed by an authority that is not itself a certificate, within its time, for
 // this user, without unknown critical options; and it enforces source-address,
-// force-command, verify-required and the permit extensions as [Limits].
-// A certificate without principals is good for nobody.
+// force-command, verify-required and the permit extensions as [Limits]. A
+// certificate without principals is refused.
 type UserCAs struct {
 	// Authority tells whether ca may certify users. Nil trusts nobody.
 	Authority func(ca gossh.PublicKey) bool
@@ -57,10 +57,10 @@ type UserCAs struct {
 	// Principals returns the principals of which a certificate needs one to
 	// log in as user. Nil means the user name itself.
 	Principals func(user string) []string
-	// Accept has the last word on a certificate that passed all checks. Like
-	// ServerAuth.PublicKey it is asked before and again after the signature was
-	// verified. Its Limits come on top of the certificate's. Nil accepts, with
-	// the *gossh.Certificate as Identity.
+	// Accept makes the final decision on a certificate that passed all checks.
+	// Like ServerAuth.PublicKey it is called before and again after the
+	// signature was verified. Its Limits apply in addition to the
+	// certificate's. Nil accepts, with the *gossh.Certificate as Identity.
 	Accept func(context.Context, *AuthAttempt, *gossh.Certificate) Verdict
 	// SignatureAlgorithms are what an authority may have signed with; nil means
 	// all that are not broken.

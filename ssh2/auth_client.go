@@ -35,11 +35,11 @@ const (
 	authSucceeded
 )
 
-// None agrees to be let in without any proof. A client that has methods but
-// not this one refuses a server that accepts it without having seen a password,
-// a signature or an answer: such a server may be about to ask for the secret
-// under another pretext (CVE-2021-36369). A client without any method needs no
-// None.
+// None allows the server to let the client in without any proof. A client that
+// has methods but not this one refuses a server that accepts it without having
+// seen a password, a signature or an answer: such a server may go on to ask for
+// the secret under another pretext (CVE-2021-36369). A client without any
+// method needs no None.
 func None() AuthMethod { return noneMethod{} }
 
 type noneMethod struct{}
@@ -48,8 +48,9 @@ func (noneMethod) name() string { return MethodNone }
 
 func (noneMethod) try(ctx context.Context, c *authClient) (authOutcome, error) { return c.none(ctx) }
 
-// Direct is m, put first in the list to be tried without asking the server
-// beforehand what is possible: it saves a round trip where m is known to be.
+// Direct, as the first method of the list, tries m without asking the server
+// first which methods it accepts. It saves a round trip if the server is known
+// to accept m.
 func Direct(m AuthMethod) AuthMethod { return direct{m} }
 
 type direct struct{ AuthMethod }

@@ -19,12 +19,12 @@ type (
 	// GSSContext is one security context, for one connection. It is used by one
 	// goroutine at a time.
 	GSSContext = transport.GSSContext
-	// GSSState is what an established GSSContext knows.
+	// GSSState is the result of an established GSSContext.
 	GSSState = transport.GSSState
 )
 
-// A GSSAcceptor is a mechanism as servers use it. It serves many connections
-// at once.
+// A GSSAcceptor is the server's side of a mechanism. It is used by many
+// connections at once.
 type GSSAcceptor interface {
 	// OID is the mechanism's object identifier in DER, tag and length included.
 	OID() []byte
@@ -32,7 +32,8 @@ type GSSAcceptor interface {
 	Accept(ctx context.Context) (GSSContext, error)
 }
 
-// GSSServer says who may log in by the GSS-API. The zero value lets nobody in.
+// GSSServer says who may log in by the GSS-API (RFC 4462). The zero value lets
+// nobody in.
 type GSSServer struct {
 	// Mechanisms may be chosen by clients for gssapi-with-mic (RFC 4462 section
 	// 3). SPNEGO must not be among them (section 7.3).
@@ -43,9 +44,9 @@ type GSSServer struct {
 	KeyExchange bool
 	// Allow says whether a client may log in as the user it asks for. It is
 	// called once the library has verified that the client is who the mechanism
-	// says it is, and that it means this session, user and service. Who a client
-	// is says nothing about whom it may be: alice@EXAMPLE.ORG is not alice
-	// unless Allow says so. Nil refuses everybody.
+	// says it is, and that it means this session, user and service. An identity
+	// alone grants no account: alice@EXAMPLE.ORG may not log in as alice unless
+	// Allow says so. Nil refuses everybody.
 	Allow func(context.Context, *AuthAttempt, GSSPeer) Verdict
 }
 

@@ -13,8 +13,8 @@ import (
 	"github.com/fairlead-ssh/fairlead/internal/wire"
 )
 
-// A GSSInitiator is a mechanism as clients use it. It serves many connections
-// at once.
+// A GSSInitiator is the client's side of a mechanism. It is used by many
+// connections at once.
 type GSSInitiator interface {
 	// OID is the mechanism's object identifier in DER, tag and length included.
 	OID() []byte
@@ -256,8 +256,8 @@ func (c *authClient) gssMIC(gc GSSContext, method string) ([]byte, error) {
 	return mic, err
 }
 
-// GSSKeyex logs in as who the first key exchange has authenticated, if that was
-// one of the gss- methods (gssapi-keyex, RFC 4462 section 4); see
+// GSSKeyex logs in as the client that the first key exchange has authenticated,
+// if that was one of the gss- methods (gssapi-keyex, RFC 4462 section 4); see
 // ClientConfig.GSSKeyExchange. Put it before GSSAPI: it takes one round trip.
 func GSSKeyex() AuthMethod { return gssKeyexMethod{} }
 

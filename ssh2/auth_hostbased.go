@@ -22,9 +22,9 @@ const maxHostName = 255
 // A HostBasedClaim is what a client says in method hostbased: that it is the
 // host of that name, and that its user is the one of that name there. The
 // library has verified that the client's host holds the private half of Key.
-// Whether Key is that host's, whether Host may vouch for its users and whether
-// this user may log in is for [ServerAuth.HostBased] to say;
-// [KnownHosts.CheckHost] answers the first.
+// [ServerAuth.HostBased] decides whether Key is that host's key, which
+// [KnownHosts.CheckHost] can tell, whether Host may vouch for its users, and
+// whether this user may log in.
 type HostBasedClaim struct {
 	// Host is the name that the client gives its host, without the dot at the
 	// end, in printable ASCII without spaces. It says nothing about the address
@@ -129,9 +129,10 @@ func bareKey(key gossh.PublicKey) gossh.PublicKey {
 }
 
 // HostBased logs in by the key of the client's host (RFC 4252 section 9): s
-// holds that key, host is the name of the host, best with all of its domain,
-// and user the name of the user there. It makes a signature without asking
-// beforehand whether the key would do: the protocol has no such question.
+// holds that key, host is the name of the host, preferably fully qualified, and
+// user the name of the user there. Each attempt makes a signature, since the
+// protocol has no way to ask beforehand whether the server would accept the
+// key.
 func HostBased(s gossh.Signer, host, user string) AuthMethod {
 	return &hostBasedMethod{s, host, user}
 }

@@ -127,9 +127,9 @@ func (q *questions) round(ctx context.Context, c *Challenge) ([]string, error) {
 }
 
 // Interactive logs in by answering the server's questions (RFC 4256). answer is
-// called for each round, also for one without prompts that has something to
-// say; it must return one answer for each prompt. An error ends this method;
-// the next one is tried then.
+// called for each round, even for one without prompts that only carries text;
+// it must return one answer for each prompt. An error ends this method; the
+// next one is tried then.
 func Interactive(answer func(context.Context, *Challenge) ([]string, error)) AuthMethod {
 	return &interactiveMethod{answer}
 }

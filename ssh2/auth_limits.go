@@ -19,7 +19,7 @@ type Limits struct {
 	SourceAddress []netip.Prefix
 	// ForceCommand, if not empty, is run instead of what the client asks for.
 	ForceCommand string
-	// ValidBefore, if not zero, is when the right to log in ends.
+	// ValidBefore, if not zero, is when the permission to log in ends.
 	ValidBefore time.Time
 
 	NoPTY             bool // no terminals

@@ -6,27 +6,27 @@ import (
 	"slices"
 )
 
-// An AuthState is how far a client has come when it chooses what to try next.
-// The slices are copies.
+// An AuthState tells a client that chooses its next method what has been tried
+// so far. The slices are copies.
 type AuthState struct {
 	// User is the name in the next request.
 	User string
-	// Allowed has the methods that the server would go on with; nil before it
-	// was asked, which a request of method none does. They are the server's
-	// words: quote them before printing.
+	// Allowed has the methods that can continue, as the server says; nil before
+	// the server was asked, for which a request of method none is used. They
+	// are text of the server: quote them before printing.
 	Allowed []string
 	// Partial tells that the last method was accepted and more is asked for.
 	Partial bool
 	// Tried and Done have the methods that were tried, and of them those that
 	// the server accepted, in order.
 	Tried, Done []string
-	// Err is why the last method came to nothing on our side, such as an agent
-	// that failed; nil if it was the server that refused.
+	// Err tells why the last method failed on the client's side, such as an
+	// error of the agent; it is nil if the server refused.
 	Err error
 }
 
-// As is m for another user than ClientConfig.User. A server forgets what was
-// achieved for the one when it hears of the other.
+// As uses m to log in as another user than ClientConfig.User. When the user
+// name changes, the server discards the methods that had succeeded before.
 func As(user string, m AuthMethod) AuthMethod { return asUser{m, user} }
 
 type asUser struct {

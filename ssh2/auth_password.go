@@ -52,7 +52,8 @@ func checkPassword(p []byte) error {
 	return checkSecret(p, "password")
 }
 
-// PasswordPrompt says what a [PasswordFunc] is asked for.
+// PasswordPrompt tells the function given to [PasswordFunc] which password is
+// asked for.
 type PasswordPrompt struct {
 	// User is whose password is asked for.
 	User string

@@ -17,9 +17,9 @@ const totpStep = 30 * time.Second
 // applications make it. Clocks may differ by one step. It compares in constant
 // time. An empty secret has no codes.
 //
-// The step that the code belongs to is for the caller to remember: a code may
-// be used once (RFC 6238 section 5.2), so refuse it unless its step is larger
-// than that of the user's last login.
+// A code may be used only once (RFC 6238 section 5.2): remember the step that
+// CheckTOTP returns, and refuse a code unless its step is larger than that of
+// the user's last login.
 func CheckTOTP(secret []byte, code string, now time.Time) (step int64, ok bool) {
 	at := now.Unix() / int64(totpStep/time.Second)
 	for s := at - 1; s <= at+1; s++ {

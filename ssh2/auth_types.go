@@ -73,8 +73,7 @@ type ConnMeta struct {
 
 // AuthAttempt describes one authentication request to the handlers of
 // [ServerAuth]. Each call gets its own copy. User, Algorithm, Language and
-// Submethods are the client's words: nothing about them is proven, and they
-// are to be quoted before they are printed.
+// Submethods are claims of the client: quote them before printing.
 type AuthAttempt struct {
 	// Meta is the connection that the request came on.
 	Meta ConnMeta
@@ -96,18 +95,20 @@ type AuthAttempt struct {
 	Algorithm string
 	// Verified tells that the client proved to hold the private key, by a
 	// signature over this session and this request that the library verified.
-	// False means that the key is only offered (publickey), which hosts cannot do.
+	// False means that the key is only offered, which happens with publickey
+	// only.
 	Verified bool
-	// UserVerified tells that a security key asked for a PIN or a fingerprint
-	// (publickey, Verified only).
+	// UserVerified tells that a security key verified the user by a PIN or a
+	// fingerprint (only with publickey and Verified).
 	UserVerified bool
 
 	// Language and Submethods are hints of the client (keyboard-interactive).
 	Language, Submethods string
 }
 
-// Hash is the hash function of the signature that Algorithm names; 0 where the
-// algorithm has it built in, as Ed25519 does, or there is none.
+// Hash returns the hash function of the signature algorithm that Algorithm
+// names. It is 0 if there is no algorithm or if hashing is part of it, as with
+// Ed25519.
 func (a *AuthAttempt) Hash() crypto.Hash {
 	if row := findKeyAlg(a.Algorithm); row != nil {
 		return sigHashes[row.sig]
@@ -120,25 +121,27 @@ type Verdict struct {
 	// OK accepts this factor. Whether the user is let in also depends on
 	// Limits and on ServerAuth.Require.
 	OK bool
-	// Partial accepts this factor and asks for more, whatever OK says: the client
-	// is told of a partial success (RFC 4252 section 5.1), and the factor is in
-	// AuthAttempt.Done from then on. With it handlers decide from step to step
-	// what is enough. ServerAuth.Require holds besides: the user is let in by a
-	// Verdict that is OK and not Partial once one of its lists is fulfilled too.
+	// Partial accepts this factor and asks for more, whatever OK says: the
+	// client is told of a partial success (RFC 4252 section 5.1), and the
+	// factor is in AuthAttempt.Done from then on. With it handlers can decide
+	// step by step which methods are enough. ServerAuth.Require applies as
+	// well: the user is let in by a Verdict that is OK and not Partial once one
+	// of its lists is fulfilled too.
 	Partial bool
-	// Methods are those that may lead on from here, sent back unless the user is
-	// let in; others are refused unheard. They hold for this user and service
-	// until another Verdict names others. What is not configured, or by
-	// ServerAuth.Require does not lead on, stays out. Empty leaves them as they
-	// are: at first those of ServerAuth.Methods. The Verdict on a key that is only
-	// offered counts for this when it refuses, since nothing is proven when it
-	// does not.
+	// Methods names the methods that may follow, which the client is told
+	// unless it is let in; others are refused without being tried. They apply
+	// to this user and service until another Verdict names others. Methods that
+	// are not configured, or that ServerAuth.Require does not allow, are left
+	// out. Empty changes nothing: the initial ones are those of
+	// ServerAuth.Methods. The Verdict on a key that is merely offered counts
+	// for this only if it refuses, since acceptance proves nothing yet.
 	Methods []string
 	// Banner, if not empty, is shown before the answer (RFC 4252 section 5.4).
 	// Lines end with CR LF. More than 32 KiB are cut off.
 	Banner string
-	// Identity is what the application wants to know of the user later. That of
-	// the factor that succeeded last becomes the connection's, after success.
+	// Identity is any value that the application wants to attach to the user.
+	// After success, the Identity of the factor that succeeded last becomes
+	// that of the connection.
 	Identity any
 	// Limits restrict what the user may do. Those of all factors that succeeded
 	// apply together, the stricter winning.
@@ -147,11 +150,11 @@ type Verdict struct {
 	// one, whatever OK says: an expired password never lets anyone in (RFC 4252
 	// section 8). It needs ServerAuth.PasswordChange and counts for passwords only.
 	Change *ChangeRequest
-	// Reason is for the log. The client never learns it.
+	// Reason is logged. The client never learns it.
 	Reason error
 }
 
-// ChangeRequest is what a user is told who must choose a new password.
+// ChangeRequest is the text for a user who must choose a new password.
 type ChangeRequest struct {
 	Prompt   string // UTF-8
 	Language string // RFC 3066 tag, usually empty
@@ -174,10 +177,10 @@ type Prompt struct {
 
 // Asker puts a Challenge to the user and returns one answer for each prompt,
 // each at most MaxSecret octets and without NUL. It belongs to one call of
-// ServerAuth.Interactive, and must be called by one goroutine at a time and
-// not after that call returned. Once it has failed, that attempt is lost: it
-// keeps failing and the Verdict does not count. When ctx ends before the
-// answer came, the connection ends.
+// ServerAuth.Interactive: call it from one goroutine at a time, and not after
+// that call has returned. Once it has failed, the attempt has failed too:
+// further calls fail and the Verdict does not count. If ctx ends before the
+// answer has come, the connection ends.
 type Asker func(ctx context.Context, c *Challenge) (answers []string, err error)
 
 // ServerAuth says who may log in. The zero value lets nobody in: a method whose
@@ -186,7 +189,7 @@ type Asker func(ctx context.Context, c *Challenge) (answers []string, err error)
 // Handlers of one connection are called one at a time, on its goroutine; those
 // of different connections concurrently. A handler may take its time: only its
 // own connection waits. It must return soon after ctx ends, which happens when
-// the time for logging in is over. What it says after that no longer counts.
+// the time for logging in is over. Its result no longer counts then.
 //
 // Refusals look the same from outside, whatever the cause. Handlers help by
 // doing the same work for users that do not exist.
@@ -200,22 +203,23 @@ type ServerAuth struct {
 	// A Verdict with Change finds the new one wanting. Nil refuses changes.
 	PasswordChange func(ctx context.Context, a *AuthAttempt, old, new string) Verdict
 	// PublicKey says whether a key, which is never a certificate, may log in.
-	// It is first asked with Verified false, when the key is offered, and then,
-	// after the library has verified the signature in the same request, again
-	// with Verified true. Only this last Verdict has an Identity that counts.
+	// It is called with Verified false when the key is offered, and again with
+	// Verified true after the library has verified the client's signature. Only
+	// the Identity of this last Verdict counts.
 	PublicKey func(context.Context, *AuthAttempt, gossh.PublicKey) Verdict
 	// UserCAs accepts OpenSSH certificates. Nil refuses them.
 	UserCAs *UserCAs
-	// Signature is told of each signature of a user's or a host's key that was
-	// checked (publickey, hostbased), before the last Verdict is asked for: err is
-	// nil, and AuthAttempt.Verified true, if it is valid. It changes nothing; a
-	// signature that is not valid is refused. Those of keys that were not
-	// accepted in the first place are not checked at all.
+	// Signature is called with the result of each signature check (publickey,
+	// hostbased), before the final Verdict is asked for: if the signature is
+	// valid, err is nil and AuthAttempt.Verified true. It only observes: an
+	// invalid signature is refused in any case. Signatures of keys that were
+	// not accepted when offered are not checked.
 	Signature func(ctx context.Context, a *AuthAttempt, key gossh.PublicKey, err error)
 	// X509 accepts keys inside X.509 certificates. Nil refuses them. Their
 	// algorithms must be named in PublicKeyAlgorithms besides.
 	X509 *X509Users
-	// Interactive holds a conversation (RFC 4256), in as many rounds as it wants.
+	// Interactive asks the user questions (RFC 4256), in as many rounds as it
+	// wants.
 	Interactive func(context.Context, *AuthAttempt, Asker) Verdict
 	// HostBased lets users in whom another host vouches for (RFC 4252 section
 	// 9). It is asked once the host's signature over this very request was
@@ -227,16 +231,18 @@ type ServerAuth struct {
 	// (RFC 4462). Nil refuses them.
 	GSSAPI *GSSServer
 
-	// Require returns, for a user, lists of methods that are enough together,
-	// in any order: {{"publickey", "password"}, {"publickey", "publickey"}} asks
-	// for a key and then a password or another key. A method outside of the
-	// lists is refused unheard. No list at all keeps the user out, so return
-	// the same for users that do not exist. A nil Require makes each
-	// configured method enough.
+	// Require returns, for a user, alternative lists of methods. A user is let
+	// in who has passed all methods of one list, in any order: {{"publickey",
+	// "password"}, {"publickey", "publickey"}} asks for a key and then a
+	// password or another key. A method that is in none of the lists is refused
+	// without being tried. No list at all keeps the user out, so return the
+	// same for users that do not exist. A nil Require makes each configured
+	// method enough.
 	Require func(user string) [][]string
 
-	// Methods are those that lead on at first, of those that are configured; nil
-	// means all. None, if configured, is asked besides. A Verdict may name others.
+	// Methods restricts the methods that a client may start with; nil means all
+	// that are configured. None, if configured, may be tried in addition. A
+	// Verdict may name others for the next steps.
 	Methods []string
 
 	// Banner returns text to show before login, empty for none. Lines end with CR LF.
@@ -247,24 +253,27 @@ type ServerAuth struct {
 	// is free.
 	MaxTries int
 	// MinFailureDelay is how long a refusal takes at least, by any method, from
-	// the arrival of the request or the last answer; a handler that took longer
-	// makes it the next doubling, so that its time shows as little as possible. Choose more than
+	// the arrival of the request or the last answer; if a handler takes longer,
+	// the delay is doubled until it is longer than the handler, to reveal as
+	// little as possible of its timing. Choose a value above the time that
 	// checking a password takes. 0 means DefaultMinFailureDelay, negative none.
 	MinFailureDelay time.Duration
-	// MinProbeDelay is the same for the "none" with which clients begin, if None or
-	// Require is set: it delays every login. A handler that does the same work
-	// for all names can do with little. 0 means MinFailureDelay, negative none.
+	// MinProbeDelay is the same for the "none" with which clients begin, if
+	// None or Require is set. It delays every login; a short one is enough for
+	// handlers that do the same work for all names. 0 means MinFailureDelay,
+	// negative none.
 	MinProbeDelay time.Duration
 	// PublicKeyAlgorithms is a preference list such as "" for those of
 	// Config.Profile, "+ssh-rsa", or names. It is announced in server-sig-algs, and what is not
 	// in it is refused before the key is looked at.
 	PublicKeyAlgorithms AlgList
 	// HostBasedAlgorithms is the same for the keys of hosts that vouch for
-	// their users; security keys and X.509 certificates are no such keys. It is not announced.
+	// their users; it cannot contain algorithms of security keys and X.509
+	// certificates. It is not announced.
 	HostBasedAlgorithms AlgList
-	// HideKeys makes the answer to an unsigned offer of a key always yes, so
-	// that nobody can find out which keys may log in without holding them.
-	// Clients with many keys then run out of tries earlier.
+	// HideKeys accepts every key that is offered without a signature, so that
+	// only who holds a key can find out whether it may log in. Clients with
+	// many keys then run out of tries earlier.
 	HideKeys bool
 }
 
@@ -276,9 +285,9 @@ type authResult struct {
 	Limits   Limits
 }
 
-// AuthError means that authentication failed. On a server it says that the
-// client had used up its tries, or has left after one that failed; on a client,
-// why no method was left.
+// AuthError means that authentication failed. On a server it means that the
+// client used up its tries, or left after a failed one; on a client, that no
+// method was left to try.
 type AuthError struct {
 	User      string   // the name in the last request
 	Tried     []string // methods, in order, without repetition
@@ -308,9 +317,10 @@ func (e *AuthError) Error() string {
 // Unwrap returns Err.
 func (e *AuthError) Unwrap() error { return e.Err }
 
-// CheckPassword compares a password with the right one in a time that depends
-// on neither's content nor length. An empty want matches nothing, so that an
-// account without a password is not open to everybody.
+// CheckPassword tells whether got is the password want. The time it takes
+// depends neither on the content nor on the length of the two. An empty want
+// matches nothing, so that an account without a password is not open to
+// everybody.
 func CheckPassword(want, got string) bool {
 	// Equal lengths are what ConstantTimeCompare needs; digests have them.
 	w, g := sha256.Sum256([]byte(want)), sha256.Sum256([]byte(got))

@@ -82,9 +82,10 @@ func parseX509(blob []byte) (gossh.PublicKey, error) {
 }
 
 // X509HostKey trusts servers whose host key is inside an X.509 certificate that
-// o.Roots lead to, is meant for servers, and is for the name or address given to
-// Dial; o.DNSName, if set, is that name instead. Other keys are refused, chains
-// with an RSA key below 2048 bits, and without Roots all. The algorithms must be named in HostKeyAlgorithms, such as
+// o.Roots lead to, is meant for servers, and is for the name or address given
+// to Dial; o.DNSName, if set, is that name instead. Other keys are refused, and
+// so are chains with an RSA key below 2048 bits. Without Roots everything is
+// refused. The algorithms must be named in HostKeyAlgorithms, such as
 // "^x509v3-*".
 func X509HostKey(o x509.VerifyOptions) HostKeyPolicy {
 	return HostKeyFunc(func(_ context.Context, k *HostKeyInfo) error {

@@ -23,10 +23,10 @@ const maxPacket = 34 << 10
 const extendedStderr = 1
 
 // A Channel is a duplex stream within a connection (RFC 4254 section 5). It
-// works like a net.Conn, and in Bufs as a packet.Conn, which copies nothing.
-// One goroutine may read while others write; every method may be called by any
-// goroutine. Reading frees the peer to send more: what ReadPacket returned
-// counts as consumed when it is called again.
+// works like a net.Conn, and also as a packet.Conn, which moves data in Bufs
+// without copying it. One goroutine may read while others write; every method
+// may be called by any goroutine. Reading lets the peer send more: the Buf that
+// ReadPacket returned counts as consumed when ReadPacket is called again.
 type Channel struct {
 	conn *Conn
 	typ  string
@@ -161,10 +161,10 @@ func (ch *Channel) consume(n int) {
 	_ = ch.conn.t.Post(b) // an error ends the connection
 }
 
-// Stderr returns the second stream of a session: reading what the server sends
-// as stderr, writing it as a server. Until Stderr is called what arrives there
-// is dropped, so call it before starting a command. Both streams share the
-// channel's window: who asks for stderr has to read it.
+// Stderr returns the second stream of a session: a client reads it, a server
+// writes it. Until Stderr is called, what arrives on it is discarded, so call
+// it before starting a command. Both streams share the channel's window: once
+// you have called Stderr, read it, or the channel stalls.
 func (ch *Channel) Stderr() io.ReadWriter {
 	ch.mu.Lock()
 	ch.hear = true
@@ -185,8 +185,9 @@ func (s *stderr) Write(p []byte) (int, error) {
 
 // ---- writing
 
-// WritePacket sends b and its continuations in one piece. It owns b, also when
-// it fails, and waits while the peer's window is used up. See packet.Conn.
+// WritePacket sends b and its continuations in one piece. It takes ownership of
+// b even if it fails, and waits while the peer's window is used up. See
+// packet.Conn.
 func (ch *Channel) WritePacket(b *packet.Buf) error {
 	ch.conn.idle.used()
 	return ch.flow.Write(b)
@@ -216,7 +217,8 @@ func (ch *Channel) write(p []byte, send func(*packet.Buf) error) (int, error) {
 	return len(p), nil
 }
 
-// CloseWrite sends EOF: the peer's reads end, ours go on.
+// CloseWrite sends EOF: the peer reads no more data after it, while this side
+// can go on reading.
 func (ch *Channel) CloseWrite() error {
 	ch.flow.Close(ErrWriteClosed)
 	ch.mu.Lock()

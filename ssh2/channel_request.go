@@ -7,8 +7,8 @@ import (
 )
 
 // Request sends a channel request (RFC 4254 section 5.4). With wantReply it
-// waits for the answer, and returns a *RequestError if that is no. Cancelling
-// ctx stops the waiting, not the request.
+// waits for the reply, and returns a *RequestError if the peer refused.
+// Cancelling ctx stops the waiting, not the request.
 func (ch *Channel) Request(ctx context.Context, name string, wantReply bool, data []byte) error {
 	m := &msg.ChannelRequest{Recipient: ch.peer, Name: name, WantReply: wantReply, Data: data}
 	if !wantReply {

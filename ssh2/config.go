@@ -17,10 +17,11 @@ import (
 // Version is the software part of the ident sent when Config.Version is empty.
 const Version = "Fairlead_0.1"
 
-// An AlgList is a preference list of algorithms: "" for those of Config.Profile,
-// "a,b" for exactly these, or edits of the profile's: "+a" appends, "-b*" removes,
-// "^c" puts first. An unknown name is an error when the connection or server
-// starts, since a list with a misspelled name is weaker than it looks.
+// An AlgList is a preference list of algorithms: "" for those of
+// Config.Profile, "a,b" for exactly these, or edits of the profile's: "+a"
+// appends, "-b*" removes, "^c" puts first. An unknown name is an error when the
+// connection or server starts, since a list with a misspelled name may allow
+// less, or more, than it seems to.
 type AlgList string
 
 // Config is what clients and servers have in common. Its zero value has safe
@@ -30,27 +31,27 @@ type Config struct {
 	KeyExchanges, HostKeyAlgorithms, Ciphers, MACs AlgList
 	// Compression lists compression methods in the same way. The default is
 	// "none" alone; "zlib@openssh.com", which begins after login, and "zlib",
-	// which begins with the first keys, are used when named: "^zlib@openssh.com"
-	// on a client prefers it, "+zlib@openssh.com" on a server allows it. It
-	// pays on slow links only, and lets who sees the length of packets guess at
-	// what they have in common. Each end of a connection that uses it takes
-	// about 850 KiB for it.
+	// which begins with the first keys, are used when named:
+	// "^zlib@openssh.com" on a client prefers it, "+zlib@openssh.com" on a
+	// server allows it. It pays on slow links only, and lets an observer of
+	// packet lengths draw conclusions about their content. It takes about 850
+	// KiB at each end of a connection that uses it.
 	Compression AlgList
 	// Profile says what the lists begin with when they are empty or edits.
 	Profile Profile
 
-	// StrictKex says what is made of strict key exchange. Its zero value offers
-	// it.
+	// StrictKex says whether strict key exchange is offered or required. The
+	// zero value offers it.
 	StrictKex StrictKex
-	// OnIdent is told of the peer's ident (RFC 4253 section 4.2) when it has come,
-	// before anything is made of it; see ParseIdent. It is text of the peer. It
-	// runs on the goroutine that reads the connection and must not block. Nil
-	// costs nothing.
+	// OnIdent is called with the peer's ident (RFC 4253 section 4.2) when it
+	// has arrived, before it is acted upon; see ParseIdent. It is text of the
+	// peer. The call is on the goroutine that reads the connection and must not
+	// block. Nil costs nothing.
 	OnIdent func(ident string)
-	// OnKex is told of each key exchange that is over, the first one included,
-	// before anything that came under the new keys is handled. It runs on the
-	// goroutine that reads the connection: it must not block, nor call what waits
-	// for the peer. Nil costs nothing.
+	// OnKex is called after each key exchange, the first one included, before
+	// anything that arrived under the new keys is handled. The call is on the
+	// goroutine that reads the connection: it must not block, nor call methods
+	// that wait for the peer. Nil costs nothing.
 	OnKex func(KexInfo)
 
 	Rekey     RekeyLimits  // when keys are exchanged anew
@@ -62,16 +63,16 @@ type Config struct {
 	MinRSABits int
 
 	// Version is the software part of our ident, without "SSH-2.0-"; empty
-	// means the constant Version. Only printable ASCII without spaces and minus
-	// (RFC 4253 section 4.2).
+	// means the constant Version. It must be printable ASCII without spaces and
+	// minus signs (RFC 4253 section 4.2).
 	Version string
 
-	// Log receives what an operator may want to know; nil discards it.
+	// Log receives messages for operators; nil discards them.
 	Log *slog.Logger
 	// PacketLog sees every packet in clear, on the goroutine that handles it.
-	// Nil costs nothing. It must not block, send or close; several goroutines may
-	// call it at once. Secrets are masked when a packet is printed; its Payload
-	// has them.
+	// Nil costs nothing. It must not block, send or close; several goroutines
+	// may call it at once. Secrets are masked when an event is printed, but its
+	// Payload contains them.
 	PacketLog func(*PacketEvent)
 }
 
@@ -79,18 +80,20 @@ type Config struct {
 type PacketEvent = transport.PacketEvent
 
 // RekeyLimits say when keys are exchanged anew; whatever is reached first, in
-// either direction, starts a key exchange. Zero values mean what the cipher
-// bears, 2^31 packets and an hour (RFC 4253 section 9, RFC 4344 section 3).
+// either direction, starts a key exchange. Zero values mean as many octets as
+// are safe with the cipher, 2^31 packets, and an hour (RFC 4253 section 9, RFC
+// 4344 section 3).
 type RekeyLimits struct {
 	Bytes    uint64        // octets on the wire
 	Packets  uint64        // at most 2^31 make sense
 	Interval time.Duration // negative: never by time
 }
 
-// WindowLimits bound what a peer may send us before we consumed it (RFC 4254
-// section 5.2). A channel starts with Initial octets and doubles its window,
-// up to Maximum, while the window is what limits its speed. Memory is used for
-// data that has arrived and not been consumed, not for the window as such.
+// WindowLimits bound the data that a peer may send before it has been consumed
+// (RFC 4254 section 5.2). A channel starts with Initial octets and doubles its
+// window, up to Maximum, while the window is what limits its speed. Memory is
+// used for data that has arrived and not been consumed, not for the window as
+// such.
 type WindowLimits struct {
 	Initial uint32 // 0 means 2 MiB
 	Maximum uint32 // 0 means 64 MiB; never below Initial, never above 1 GiB
@@ -102,32 +105,32 @@ type WindowLimits struct {
 }
 
 // KeepAlive detects dead peers. When nothing at all arrived for Interval, a
-// keepalive@openssh.com request is sent; after Count of them without any
-// packet in return the connection ends with a *DeadPeerError. While output that
-// waits for a slow link moves, the peer counts as heard of.
+// keepalive@openssh.com request is sent; after Count of them without any packet
+// in return the connection ends with a *DeadPeerError. While queued output
+// makes progress on a slow link, the peer counts as alive.
 type KeepAlive struct {
 	Interval time.Duration // 0 means 15 s, negative switches it off
 	Count    int           // 0 means 3
 }
 
 // Timeouts bound the phases before a connection is usable, and how long it may
-// be of no use. Zero values mean
-// the defaults. A client's context applies besides.
+// then be stalled or idle. Zero values mean the defaults. A client's context
+// applies in addition.
 type Timeouts struct {
 	Ident time.Duration // 0 means 30 s
 	Kex   time.Duration // each key exchange, from when our KEXINIT has left; 0 means 60 s
 	Auth  time.Duration // all of authentication; 0 means 2 min on servers, none on clients
 	// Login bounds all of them together, on servers; 0 means no bound but theirs.
 	Login time.Duration
-	// Stall ends a connection, with a *TimeoutError, whose peer for so long takes
-	// nothing of the output that waits for it, for its windows or in the
-	// network, or sends nothing more of a packet it began. It may be noticed half as
-	// much later. Over a connection that is no socket of the system, such as TLS, some hundred KiB
-	// of output count when all of it was taken. 0 means never.
+	// Stall ends a connection, with a *TimeoutError, if for so long the peer
+	// accepts none of the output that waits for it, or sends nothing more of a
+	// packet that it began. It may be noticed up to half as much later. Over a
+	// connection that is not a socket of the system, such as TLS, output counts
+	// as accepted only in pieces of some hundred KiB. 0 means never.
 	Stall time.Duration
-	// Idle ends a connection, with a *TimeoutError, on which nothing of any
-	// channel has passed for so long; keepalives and key exchanges do not count.
-	// It may be noticed 1/16 later. 0 means never: a quiet session is no dead one.
+	// Idle ends a connection, with a *TimeoutError, if for so long no data of
+	// any channel has passed; keepalives and key exchanges do not count. It may
+	// be noticed 1/16 later. 0 means never.
 	Idle time.Duration
 }
 

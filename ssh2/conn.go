@@ -228,13 +228,14 @@ func (c *Conn) sampleRTT(d time.Duration) {
 	}
 }
 
-// RTT returns the least round trip seen so far, or 0 if there was no occasion
-// to see one.
+// RTT returns the shortest round trip measured so far, or 0 if none has been
+// measured.
 func (c *Conn) RTT() time.Duration { return time.Duration(c.rtt.Load()) }
 
-// SetNoDelay switches off, or on, that the system below holds back small packets
-// to send them together (Nagle's algorithm). Off is the default for TCP in Go. It
-// fails with errors.ErrUnsupported if the connection below is not TCP.
+// SetNoDelay says whether the operating system sends small packets at once
+// (true, Go's default for TCP) or may delay them to send several together
+// (Nagle's algorithm). It fails with errors.ErrUnsupported if the connection
+// below is not TCP.
 func (c *Conn) SetNoDelay(off bool) error {
 	if tcp, ok := c.t.NetConn().(interface{ SetNoDelay(bool) error }); ok {
 		return tcp.SetNoDelay(off)
@@ -248,7 +249,7 @@ func (c *Conn) SetStallTimeout(d time.Duration) { c.t.SetStallTimeout(d) }
 // User returns the name that the client logged in with.
 func (c *Conn) User() string { return c.auth.User }
 
-// Rekey exchanges keys anew and waits until the new ones are in force.
+// Rekey starts a new key exchange and waits until the new keys are in use.
 func (c *Conn) Rekey(ctx context.Context) error { return c.t.Rekey(ctx) }
 
 // Ping measures a round trip: with ping@openssh.com if the peer knows it, else
@@ -280,8 +281,9 @@ func (c *Conn) Disconnect(reason DisconnectReason, text string) error {
 // idempotent.
 func (c *Conn) Close() error { return c.t.Close() }
 
-// Wait waits for the end of the connection and returns why it ended: ErrClosed
-// after Close, a *DisconnectError, io.EOF if the peer just went, and so on.
+// Wait waits for the end of the connection and returns the reason: ErrClosed
+// after Close, a *DisconnectError, io.EOF if the peer closed the connection
+// without DISCONNECT, and so on.
 func (c *Conn) Wait() error {
 	<-c.done
 	return c.err

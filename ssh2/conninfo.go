@@ -23,8 +23,8 @@ type ConnInfo struct {
 	// Greeting is what a server said before its ident, at most 8 KiB; on a client
 	// only. Filter control characters before showing it.
 	Greeting string
-	// Quirks are the names of the peer's faults that are worked around, such as
-	// "BAD_DHGEX", as far as its ident tells.
+	// Quirks names the faults of the peer, as known by its ident, that are
+	// worked around, such as "BAD_DHGEX".
 	Quirks []string
 
 	// SessionID is the exchange hash of the first key exchange (RFC 4253 section
@@ -32,13 +32,14 @@ type ConnInfo struct {
 	SessionID []byte
 	// Kex and HostKeyAlgorithm are what the last key exchange was done with.
 	Kex, HostKeyAlgorithm string
-	// HostKey is the server's; of either role. Nil if a GSS-API key exchange made
-	// do without.
+	// HostKey is the server's host key, in either role. It is nil after a
+	// GSS-API key exchange that needs none.
 	HostKey gossh.PublicKey
 	// In and Out are the algorithms for what we receive and send.
 	In, Out Direction
-	// Strict says whether strict key exchange is in force, without which
-	// packets may have been cut off at the start (CVE-2023-48795).
+	// Strict says whether strict key exchange is in force. Without it, an
+	// attacker may have removed packets at the start of the connection
+	// (CVE-2023-48795).
 	Strict bool
 	// Extensions are what the peer announced in EXT_INFO (RFC 8308), by name.
 	// Map and values must not be changed.
@@ -53,14 +54,14 @@ type ConnInfo struct {
 	// them, except for channel types and requests that only handlers know.
 	Limits Limits
 
-	// RTT is the least round trip seen so far; 0 is unknown.
+	// RTT is the shortest round trip measured so far; 0 is unknown.
 	RTT time.Duration
 	// Octets on the wire and packets, by direction.
 	BytesIn, BytesOut     uint64
 	PacketsIn, PacketsOut uint64
 	Channels              int // open ones
-	// NoMoreSessions says that the client of a server announced to open no more
-	// sessions. Further ones are refused.
+	// NoMoreSessions says, on a server, that the client announced not to open
+	// any more sessions. Further ones are refused.
 	NoMoreSessions bool
 	// Queued is the memory, in octets, that data received and not consumed
 	// takes on all channels.
@@ -119,13 +120,14 @@ func (c *Conn) Info() ConnInfo {
 	return i
 }
 
-// An Ident is an ident line taken apart (RFC 4253 section 4.2).
+// An Ident is a parsed ident line (RFC 4253 section 4.2).
 type Ident struct {
 	Protocol string // "2.0" or "1.99"
 	Software string // name and version, up to the first space
 	Comments string // after it; often empty
 }
 
-// ParseIdent takes an ident such as ConnMeta.ClientIdent apart. Of a line that
-// is no ident all is Comments. It is text of the peer: quote it in logs.
+// ParseIdent splits an ident such as ConnMeta.ClientIdent into its parts. If
+// line is no ident, all of it is Comments. It is text of the peer: quote it in
+// logs.
 func ParseIdent(line string) Ident { return Ident(transport.ParseIdent(line)) }

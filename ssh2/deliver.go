@@ -2,12 +2,13 @@ package ssh2
 
 import "github.com/fairlead-ssh/fairlead/packet"
 
-// Deliver makes f get what the peer sends from now on, as it arrives: on the goroutine that
-// reads the connection, which f must not hold up. What has arrived already f gets before
-// Deliver returns. Each Buf is f's, and counts as consumed with that: what bounds the memory
-// is that the peer sends what it was asked for. ReadPacket then waits for the end of the
-// stream. Deliver is for a protocol's own reader, which is spared being woken for every
-// packet; see packet.Deliverer.
+// Deliver makes the channel call f with everything that the peer sends from now
+// on, as it arrives, on the goroutine that reads the connection: f must not
+// block. What has arrived already is passed to f before Deliver returns. f owns
+// each Buf, and the window is opened again at once, so memory is bounded only
+// if the peer sends no more than it was asked for. ReadPacket then waits for
+// the end of the stream. Deliver saves a protocol implementation from waking a
+// goroutine for every packet; see [packet.Deliverer].
 func (ch *Channel) Deliver(f func(b *packet.Buf)) {
 	for {
 		ch.mu.Lock()

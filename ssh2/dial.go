@@ -22,32 +22,34 @@ type ClientConfig struct {
 	User string
 	// Auth has the methods to try, in this order as far as the server allows.
 	Auth []AuthMethod
-	// AuthNext chooses each method instead of Auth, knowing what the server
-	// would go on with and what came of the methods before. Nothing is sent
-	// before its first call: return [None] to ask what is possible. A nil
+	// AuthNext, used instead of Auth, chooses each method, knowing which ones
+	// the server accepts and what was tried before. Nothing is sent before its
+	// first call: return [None] to ask the server for its methods. A nil
 	// method, or an error, ends the attempt to log in with an *AuthError. It is
-	// called on the connection's goroutine, and the server may lose patience
-	// meanwhile; at most 64 times.
+	// called on the connection's goroutine, at most 64 times; the server may
+	// time out meanwhile.
 	AuthNext func(context.Context, *AuthState) (AuthMethod, error)
 	// PublicKeyAlgorithms is a preference list of the algorithms to sign with
 	// for the methods publickey and hostbased, such as "+ssh-rsa".
 	PublicKeyAlgorithms AlgList
 	// HostKeyPolicy says whether the server's host key is trusted, and which of
-	// its keys to ask for: [KnownHosts], [FixedHostKey] and others. It may ask a
-	// person: Timeouts do not run meanwhile, though those of the server do.
+	// its keys to ask for: [KnownHosts], [FixedHostKey] and others. It may ask
+	// a person: the client's Timeouts do not run meanwhile, but those of the
+	// server do.
 	HostKeyPolicy HostKeyPolicy
-	// HostKey judges the server's host key in the form of x/crypto/ssh and its
-	// companions. If both are set, both must accept; if neither is, the client
-	// refuses to connect.
+	// HostKey judges the server's host key by a callback of the type that
+	// x/crypto/ssh and its knownhosts package use. If both are set, both must
+	// accept; if neither is, the client refuses to connect.
 	HostKey gossh.HostKeyCallback
 	// GSSKeyExchange offers the gss- key exchange methods for these mechanisms,
 	// before all others unless KeyExchanges says something else: the server
-	// then proves itself by the mechanism, and HostKey is not asked. It is asked
-	// as ever by servers that have none of the methods. Nil offers none.
+	// then proves itself by the mechanism, and HostKey is not called. With
+	// servers that have none of these methods it is called as usual. Nil offers
+	// none.
 	GSSKeyExchange *GSSClient
-	// Greeting gets what the server said before its ident, if anything: at most
-	// 8 KiB of it, each line with an LF at its end. It comes before anything is
-	// encrypted and can be from anybody on the way: filter control characters
+	// Greeting gets the text that the server sent before its ident, if any: at
+	// most 8 KiB, each line with an LF at its end. It is sent unencrypted, so
+	// anybody on the network may have written it: filter control characters
 	// before showing it. Nil drops it; Conn.Info has it too.
 	Greeting func(text string)
 	// Banner gets text that the server wants shown before login, as it is, and
@@ -55,15 +57,16 @@ type ClientConfig struct {
 	// characters before showing it. Nil drops it.
 	Banner func(text, language string)
 
-	// Dial connects for the function Dial, in place of a net.Dialer without
-	// settings: DialContext of a net.Dialer that has a LocalAddr, of a proxy, or
-	// of the Client of a host on the way.
+	// Dial makes the connection for the function Dial, in place of a zero
+	// net.Dialer. Set it to the DialContext of a net.Dialer with a LocalAddr,
+	// of a proxy's dialer, or of the Client of a jump host.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
-	// OnHostKeys learns which host keys the server has, once it has proven to
-	// hold them: the occasion to take them over with [KnownHosts.Update] while a
-	// known one is still in use. It is called on a goroutine of its own after
-	// login, and again when the keys change; never for keys that were merely
-	// announced. Nil asks for no proof.
+	// OnHostKeys is told which host keys the server has, once the server has
+	// proven to hold them, so that new keys can be learned with
+	// [KnownHosts.Update] while a known one is still in use. It is called on a
+	// goroutine of its own after login, and again when the keys change; never
+	// for keys that were merely announced. If it is nil, the server is not
+	// asked for the proof.
 	OnHostKeys func(context.Context, *HostKeyUpdate)
 
 	// Channels decides on channels that the server opens, by type. What is
@@ -82,10 +85,10 @@ var (
 )
 
 // Dial connects to addr and logs in. The context governs all of it: TCP, the
-// handshake and authentication; the connection outlives it. An address without a
-// port has port 22. Networks "tcp4" and "tcp6" leave only one family of
-// addresses. A name that cannot be resolved is a *net.DNSError, a failure to
-// connect a *net.OpError, both wrapped.
+// handshake and authentication; the connection outlives it. An address without
+// a port has port 22. Networks "tcp4" and "tcp6" use addresses of one family
+// only. A name that cannot be resolved is a *net.DNSError, a failure to connect
+// a *net.OpError, both wrapped.
 func Dial(ctx context.Context, network, addr string, cfg *ClientConfig) (*Client, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
@@ -122,17 +125,18 @@ func withPort(addr string) string {
 	return net.JoinHostPort(addr, defaultPort)
 }
 
-// NoMoreSessions tells the server that no sessions will be opened any more, so
-// that whoever gets hold of the connection cannot either
-// (no-more-sessions@openssh.com). A server that does not know of it refuses with
-// a *RequestError.
+// NoMoreSessions tells the server to refuse any further session on this
+// connection, so that somebody who takes over the connection cannot open one
+// (no-more-sessions@openssh.com). A server that does not support it refuses
+// with a *RequestError.
 func (c *Client) NoMoreSessions(ctx context.Context) error {
 	_, err := c.Request(ctx, noMoreSessionsName, true, nil)
 	return err
 }
 
-// NewClient logs in over nc, which it owns. addr is what ClientConfig.HostKeyPolicy
-// is told, as "host:port". The context governs handshake and authentication.
+// NewClient logs in over nc, which it owns and closes if it fails. addr, as
+// "host:port", is the address that ClientConfig.HostKeyPolicy gets. The context
+// governs handshake and authentication.
 func NewClient(ctx context.Context, nc net.Conn, addr string, cfg *ClientConfig) (*Client, error) {
 	tcfg, err := cfg.clientTransport(addr, nc)
 	if err != nil {

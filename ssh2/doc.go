@@ -1,7 +1,7 @@
 // Package ssh2 is SSH-2 for both roles: connections, authentication, channels
 // and sessions (RFC 4251 to 4254, with OpenSSH's extensions).
 //
-// A server is a struct; whatever it does not set is refused:
+// A server is a struct. What its fields do not allow is refused:
 //
 //	s := &ssh2.Server{
 //		HostKeys: []gossh.Signer{key},
@@ -22,13 +22,14 @@
 //	s, err := c.Session(ctx)
 //	out, err := s.Output(ctx, "uptime")
 //
-// Key material is golang.org/x/crypto/ssh's: PublicKey, Signer, Certificate.
+// Keys are of the types of golang.org/x/crypto/ssh: PublicKey, Signer,
+// Certificate.
 //
 // # Forwarding
 //
-// Client.DialContext and Client.Listen are net's from the server's place, for TCP
-// and for Unix sockets. A server forwards what Server.Forward permits, which is
-// nothing until it says so:
+// [Client.DialContext] and [Client.Listen] do what their namesakes in package
+// net do, but on the server's network, for TCP and for Unix sockets. A server
+// forwards only what Server.Forward permits, by default nothing:
 //
 //	s.Forward = ssh2.ForwardPolicy{
 //		PermitOpen:   []string{"db.internal:5432"},
@@ -38,7 +39,7 @@
 // # Goroutines and back-pressure
 //
 // An idle connection has two goroutines, a reader and a writer. The reader
-// never waits for output nor for code of the user: handlers run on goroutines
-// of their own, channel data waits in queues bounded by the channel's window.
+// never waits for output or for user code: handlers run on goroutines of their
+// own, and channel data waits in queues bounded by the channel's window.
 // Nothing has to be drained. Close is idempotent, prompt and unblocks everyone.
 package ssh2

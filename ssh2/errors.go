@@ -37,8 +37,8 @@ type (
 	// An IdentError means that a server did not admit a client because of its
 	// ident, or found no algorithms for it.
 	IdentError = transport.IdentError
-	// A StrictKexError means that the peer does not offer strict key exchange and
-	// Config.StrictKex does not do without.
+	// A StrictKexError means that the peer does not offer strict key exchange
+	// although Config.StrictKex requires it.
 	StrictKexError = transport.StrictKexError
 	// A TimeoutError means that ident, key exchange or authentication took
 	// longer than Timeouts allow.
@@ -46,14 +46,14 @@ type (
 )
 
 var (
-	// ErrClosed is what operations fail with after Close of a connection.
+	// ErrClosed is the error of operations after Close of their connection.
 	ErrClosed = transport.ErrClosed
-	// ErrChannelClosed is what operations fail with on a channel that either
-	// side has closed. It is a net.ErrClosed too, as is ErrClosed.
+	// ErrChannelClosed is the error of operations on a channel that either side
+	// has closed. errors.Is finds net.ErrClosed in it, and in ErrClosed.
 	ErrChannelClosed error = closedError("ssh2: channel: closed")
-	// ErrWriteClosed is what writing fails with after CloseWrite.
+	// ErrWriteClosed is the error of writes after CloseWrite.
 	ErrWriteClosed = errors.New("ssh2: channel: closed for writing")
-	// ErrServerClosed is what Serve returns after Shutdown or Close.
+	// ErrServerClosed is the error that Serve returns after Shutdown or Close.
 	ErrServerClosed = errors.New("ssh2: server: closed")
 
 	errVersion = errors.New("only printable ascii without spaces and minus is allowed")
@@ -67,8 +67,8 @@ func (e closedError) Error() string { return string(e) }
 
 func (e closedError) Is(target error) bool { return target == net.ErrClosed }
 
-// A ConfigError is a setting that cannot be used, found before any connection
-// is made.
+// A ConfigError reports a setting that cannot be used. It is found before any
+// connection is made.
 type ConfigError struct {
 	Setting string // which
 	Err     error  // what is wrong with it
@@ -103,8 +103,8 @@ func (e *RequestError) Error() string {
 	return fmt.Sprintf("ssh2: request %q: refused by peer", e.Name)
 }
 
-// A DeadPeerError means that nothing was heard of the peer in spite of
-// keepalives. It has ended the connection.
+// A DeadPeerError means that the peer did not respond to keepalives. The
+// connection has been ended.
 type DeadPeerError struct {
 	Silence time.Duration // since the last packet
 }
@@ -120,8 +120,8 @@ func (e *DeadPeerError) Timeout() bool { return true }
 // Temporary implements net.Error.
 func (e *DeadPeerError) Temporary() bool { return false }
 
-// A PanicError means that a handler panicked. It ended the connection the
-// handler belonged to and no other.
+// A PanicError means that a handler panicked. The panic ended the handler's
+// connection; others are not affected.
 type PanicError struct {
 	Value any    // what panic was called with
 	Stack []byte // of the goroutine

@@ -34,8 +34,8 @@ var (
 	errNotForward = errors.New("ssh2: forward: this is not about such an address")
 )
 
-// A HostPort is one end of a TCP connection as SSH writes it: the host is a name
-// or an address, and nobody has resolved it. It is a net.Addr.
+// A HostPort is one end of a TCP connection as SSH messages carry it: the host
+// is a name or an address, and has not been resolved. It is a net.Addr.
 type HostPort struct {
 	Host string // untrusted when it comes from a peer: quote before printing
 	Port int    // 0 to 65535
@@ -92,9 +92,9 @@ func hostPort(a net.Addr) HostPort {
 func wirePort(p uint32) (int, bool) { return int(p), p <= math.MaxUint16 }
 
 // TCP returns the addresses of a direct-tcpip or forwarded-tcpip channel (RFC
-// 4254 section 7.2): where the peer wants to go, or on what address of its it
-// was reached, and where the connection came from. It fails for other channels
-// and for malformed ones.
+// 4254 section 7.2): to is the target that the peer wants to connect to, or the
+// peer's address that was connected to; from is where the connection
+// originated. It fails for other channels and for malformed ones.
 func (n *NewChannel) TCP() (to, from HostPort, err error) {
 	if n.ch.typ != directTCP && n.ch.typ != forwardedTCP {
 		return HostPort{}, HostPort{}, errNotForward
@@ -187,9 +187,9 @@ func (r *Request) SocketPath() (string, error) {
 	return checkPath(m.Value)
 }
 
-// PortReply returns what a handler of tcpip-forward replies to a request for
-// port 0: the port that the server chose. Requests for a port of their own get
-// no reply but yes (RFC 4254 section 7.1).
+// PortReply returns the reply of a tcpip-forward handler to a request for port
+// 0: the port that the server chose. The reply to a request for a specific port
+// is empty (RFC 4254 section 7.1).
 func PortReply(port int) []byte { return wire.AppendUint32(nil, uint32(port)) }
 
 // A forwardConn is a forwarded connection: a channel with the addresses of what

@@ -10,27 +10,27 @@ import (
 )
 
 // DialContext connects from the server: with network "tcp" to "host:port", the
-// name being resolved there (direct-tcpip, RFC 4254 section 7.2), with "unix" to
-// the socket of that path (direct-streamlocal@openssh.com). "tcp4" and "tcp6"
-// are "tcp" for which addr is an address of that family, since the server alone
-// decides how a name is resolved.
+// name being resolved there (direct-tcpip, RFC 4254 section 7.2), with "unix"
+// to the socket of that path (direct-streamlocal@openssh.com). Networks "tcp4"
+// and "tcp6" require addr to be an IP address of that family, since only the
+// server decides how a name is resolved.
 //
-// The connection works like one of package net, with deadlines; it has
-// CloseWrite, which ends one direction, as *net.TCPConn. A refusal is an
-// *OpenError. Cancelling ctx gives up connecting, not the connection.
+// The connection works like one of package net, with deadlines; like a
+// *net.TCPConn it has a method CloseWrite, which ends one direction. A refusal
+// is an *OpenError. Cancelling ctx gives up connecting, not the connection.
 func (c *Client) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
 	return c.DialFrom(ctx, network, addr, HostPort{"127.0.0.1", 0})
 }
 
-// Dial is DialContext without a context, as libraries with a hook for dialling
-// like it.
+// Dial is [Client.DialContext] without a context, for libraries whose dial
+// hooks have this signature.
 func (c *Client) Dial(network, addr string) (net.Conn, error) {
 	return c.DialContext(context.Background(), network, addr)
 }
 
-// DialFrom is DialContext that tells the server where the connection originated,
-// such as the address of whom a proxy works for. Servers log it, and may decide
-// by it. A Unix socket has no place for it.
+// DialFrom is [Client.DialContext] with the address that the server is told the
+// connection originates from, such as that of a proxy's client. Servers log it,
+// and may base decisions on it. It is ignored for Unix sockets.
 func (c *Client) DialFrom(ctx context.Context, network, addr string, origin net.Addr) (net.Conn, error) {
 	switch network {
 	case "tcp", "tcp4", "tcp6":

@@ -20,8 +20,8 @@ const acceptBacklog = 128
 
 var errNoPort = errors.New("ssh2: listen: the server did not say which port it chose")
 
-// A Listener accepts connections that come in at the server and are forwarded
-// to us. It is made by Client.Listen. All methods may be called by any
+// A Listener accepts connections that are made to the server and forwarded to
+// this client. It is made by [Client.Listen]. All methods may be called by any
 // goroutine.
 type Listener struct {
 	conn  *Conn
@@ -55,7 +55,7 @@ type listening struct {
 // (streamlocal-forward@openssh.com). The host is passed on as it is: "" means
 // all addresses, "0.0.0.0" and "::" those of one family, "localhost" the
 // loopback addresses of all families. Networks "tcp4" and "tcp6" turn "" into
-// the one or the other. Port 0 lets the server choose; Listener.Addr has its
+// "0.0.0.0" and "::". Port 0 lets the server choose; Listener.Addr has its
 // choice. A refusal is a *RequestError. Cancelling ctx gives up asking.
 //
 // The result is a *Listener. Connections accepted have the originator as their
@@ -169,8 +169,9 @@ func (l *Listener) cancel() {
 	}
 }
 
-// Accept waits for the next connection, and grants it. After Close it fails
-// with net.ErrClosed, after the end of the connection with the reason for it.
+// Accept waits for the next connection and opens its channel. After Close it
+// fails with net.ErrClosed, after the end of the connection with the reason for
+// it.
 func (l *Listener) Accept() (net.Conn, error) {
 	for {
 		select {
@@ -194,8 +195,8 @@ func (l *Listener) Accept() (net.Conn, error) {
 }
 
 // Addr returns the address that the server listens on: the host or path as it
-// was asked for, and the port in fact. It is a *net.TCPAddr if the host is an
-// IP address or empty, a HostPort if it is a name, else a *net.UnixAddr.
+// was asked for, and the actual port. It is a *net.TCPAddr if the host is an IP
+// address or empty, a HostPort if it is a name, else a *net.UnixAddr.
 func (l *Listener) Addr() net.Addr {
 	if l.unix {
 		return unixAddr(l.path)
@@ -226,8 +227,8 @@ func (l *Listener) Close() error {
 	return nil
 }
 
-// Cancel is Close that waits for the server's answer: after it the address is
-// free. A refusal is a *RequestError.
+// Cancel is like Close, but waits for the server's reply, after which the
+// address is free. A refusal is a *RequestError.
 func (l *Listener) Cancel(ctx context.Context) error {
 	if !l.end() {
 		return nil

@@ -26,11 +26,11 @@ const (
 // A ForwardPolicy says what a server forwards. The zero value forwards nothing,
 // and neither does a server for users whose Limits have NoPortForwarding.
 //
-// For TCP it has rules, which a server checks when it starts, and functions for
-// what rules cannot say; only one of the two may be set. Either way connections
-// and listeners are made with the rights of the server's process, not of the
-// user who asks: a Unix socket that only root may use is open to whom it is
-// forwarded to.
+// For TCP there are rules, which a server checks when it starts, and functions
+// for what rules cannot express; only one of the two may be set. Either way
+// connections and listeners are made with the rights of the server's process,
+// not of the user who asks: forwarding to a Unix socket that only root may use
+// opens it to every client that may forward to it.
 type ForwardPolicy struct {
 	// PermitOpen has the targets of direct-tcpip channels (ssh -L, -D, -W, -J),
 	// as ParseOpenRules reads them: "db.internal:5432", "10.1.0.0/16:*", "*:443".
@@ -38,8 +38,9 @@ type ForwardPolicy struct {
 	// PermitListen has the addresses that clients may have the server listen on
 	// (ssh -R), as ParseListenRules reads them: "localhost:8080", "*:8000-8999".
 	PermitListen []string
-	// GatewayPorts lets PermitListen mean what it says. Without it every
-	// listener is on loopback addresses, whatever the client asks for.
+	// GatewayPorts allows listeners on other than loopback addresses, as far as
+	// PermitListen permits them. Without it every listener is on loopback
+	// addresses, whatever the client asks for.
 	GatewayPorts bool
 	// PermitSockets has the exact paths of Unix sockets that clients may connect
 	// to (direct-streamlocal@openssh.com).
@@ -49,10 +50,11 @@ type ForwardPolicy struct {
 	Sockets SocketDir
 
 	// DialTCP connects for direct-tcpip in place of PermitOpen. An *OpenError
-	// tells the client why not, any other error only its kind. The context ends
-	// with the channel or after Timeout. The result's CloseWrite is used if it
-	// has one; without it the end of what the client sends closes it. from is
-	// what the client says.
+	// is sent to the client as it is; of any other error the client learns only
+	// the kind. The context ends with the channel or after Timeout. If the
+	// result has a method CloseWrite, it is called at the end of what the
+	// client sends; otherwise the connection is closed then. from is the
+	// client's claim of where the connection originates.
 	DialTCP func(ctx context.Context, c *Conn, to, from HostPort) (net.Conn, error)
 	// DialUnix connects for direct-streamlocal@openssh.com in place of PermitSockets.
 	DialUnix func(ctx context.Context, c *Conn, path string) (net.Conn, error)

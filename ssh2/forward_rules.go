@@ -145,10 +145,10 @@ type OpenRules struct {
 //   - "*.example.org", any name below that one;
 //   - "*", any host.
 //
-// The last two do not mean loopback and link-local addresses, nor others by
-// which a machine talks to itself or to its cloud: these must be named. Names are
-// resolved once, and only the addresses that are permitted are connected to. A
-// rule that cannot be read is a *ConfigError.
+// The last two do not include loopback and link-local addresses, nor others by
+// which a machine reaches itself or its cloud's metadata service: these must be
+// named. Names are resolved once, and only the addresses that are permitted are
+// connected to. A rule that cannot be read is a *ConfigError.
 func ParseOpenRules(rules ...string) (*OpenRules, error) {
 	o := &OpenRules{}
 	for _, s := range rules {
@@ -190,8 +190,8 @@ func (o *OpenRules) mayPermit(host string, port int) bool {
 	return false
 }
 
-// Dial connects to an address that the rules permit, or fails with an *OpenError
-// that says that they do not.
+// Dial connects to an address that the rules permit. If they permit none, it
+// fails with an *OpenError.
 func (o *OpenRules) Dial(ctx context.Context, to HostPort) (net.Conn, error) {
 	if to.Port <= 0 || to.Host == "" || !o.mayPermit(to.Host, to.Port) {
 		return nil, errNotPermitted
@@ -249,16 +249,16 @@ type ListenRules struct {
 	gateway bool
 }
 
-// ParseListenRules reads rules of the form "host:port". The host is "localhost",
-// an address, or "*" for all; the port a number, a range, or "*" for all from
-// 1024 up and for letting the server choose. Lower ports must be named, and "0"
-// permits only the server's choice.
+// ParseListenRules reads rules of the form "host:port". The host is
+// "localhost", an address, or "*" for all; the port a number, a range, or "*"
+// for all from 1024 up and for letting the server choose. Ports below 1024 must
+// be named, and "0" permits only the server's choice.
 //
-// Without gateway clients that ask for other addresses than "localhost" get that
-// nevertheless, as with sshd's GatewayPorts no. With it they get what they ask
-// for if it is permitted: "" and "*" are all addresses, "0.0.0.0" and "::" those
-// of one family, "localhost" the loopback addresses of both. A rule that cannot
-// be read is a *ConfigError.
+// Without gateway, clients get a listener on "localhost" whatever address they
+// ask for, as with sshd's GatewayPorts no. With gateway they get what they ask
+// for if it is permitted: "" and "*" are all addresses, "0.0.0.0" and "::"
+// those of one family, "localhost" the loopback addresses of both. A rule that
+// cannot be read is a *ConfigError.
 func ParseListenRules(gateway bool, rules ...string) (*ListenRules, error) {
 	o := &ListenRules{gateway: gateway}
 	for _, s := range rules {

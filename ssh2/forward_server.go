@@ -315,10 +315,10 @@ var errNoForwarding = errors.New("ssh2: forward: the user's limits forbid forwar
 
 // OpenForwardedTCP opens a forwarded-tcpip channel to the client (RFC 4254
 // section 7.2), on a server that answers tcpip-forward by its own handler in
-// Server.Requests. bound is the address as the client asked for it, with the
-// port in fact, by which the client tells what the connection is for; origin is
-// who connected. Do not call it before the client has the reply to its request,
-// see Request.AfterReply. A refusal is an *OpenError.
+// Server.Requests. bound is the address that the client asked for, with the
+// actual port; it tells the client which of its listeners the connection is
+// for. origin is who connected. Do not call it before the client has the reply
+// to its request, see Request.AfterReply. A refusal is an *OpenError.
 func (c *Conn) OpenForwardedTCP(ctx context.Context, bound HostPort, origin net.Addr) (net.Conn, error) {
 	ch, err := c.openForwardedTCP(ctx, bound, origin)
 	if err != nil {

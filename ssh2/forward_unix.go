@@ -17,13 +17,14 @@ import (
 // write to the directory.
 type SocketDir struct {
 	// Path is the directory, absolute. Sockets are made directly within, by any
-	// name. It must be so short that a socket's path fits into what the system
-	// allows, about 100 octets, with 16 to spare.
+	// name. It must be so short that the path of a socket in it stays 16 octets
+	// below the system's limit, which is about 100 octets.
 	Path string
 	// Mode has the permissions of sockets; 0 means 0600.
 	Mode fs.FileMode
-	// ReplaceStale removes a socket that nobody listens on, as a server leaves it
-	// behind that was killed. What else has the name stays and is in the way.
+	// ReplaceStale removes an existing socket that nobody listens on, such as a
+	// killed server leaves behind. Anything else of that name stays, and
+	// listening fails.
 	ReplaceStale bool
 }
 

@@ -34,18 +34,18 @@ type HostKeyInfo struct {
 	Addr      string   // "host:port" as given to Dial or NewClient
 	Remote    net.Addr // where the connection really goes
 	Algorithm string   // as negotiated
-	// Key is the server's. With an algorithm of certificates it is a
-	// *gossh.Certificate, of which nothing is checked but that it is a host's
-	// and that the server holds its key.
+	// Key is the server's. With a certificate algorithm it is a
+	// *gossh.Certificate; all that has been checked is that it is a host
+	// certificate and that the server holds its key.
 	Key gossh.PublicKey
 }
 
-// Fingerprint is that of the key, without a certificate: "SHA256:" and base64,
-// as OpenSSH prints it.
+// Fingerprint returns the fingerprint of the key, or of the key inside a
+// certificate: "SHA256:" and base64, as OpenSSH prints it.
 func (k *HostKeyInfo) Fingerprint() string { return gossh.FingerprintSHA256(bareKey(k.Key)) }
 
-// Digest is the hexadecimal hash of the key as it was sent; empty if the hash
-// function is not linked into the program.
+// Digest returns the hexadecimal hash of the key as it was sent; empty if the
+// hash function is not linked into the program.
 func (k *HostKeyInfo) Digest(h crypto.Hash) string {
 	if !h.Available() {
 		return ""
@@ -55,7 +55,8 @@ func (k *HostKeyInfo) Digest(h crypto.Hash) string {
 	return hex.EncodeToString(d.Sum(nil))
 }
 
-// HostKeyFunc is the policy of one function.
+// HostKeyFunc makes a policy of one function. It has no preference among
+// algorithms.
 func HostKeyFunc(check func(context.Context, *HostKeyInfo) error) HostKeyPolicy {
 	return hostKeyFunc(check)
 }
@@ -71,14 +72,14 @@ func (f hostKeyFunc) CheckHostKey(ctx context.Context, k *HostKeyInfo) error {
 	return f(ctx, k)
 }
 
-// InsecureIgnoreHostKey trusts whoever answers. Everything that is sent can then
-// be read and changed by anybody on the way, passwords included.
+// InsecureIgnoreHostKey trusts any server. An attacker on the network can then
+// read and change everything that is sent, passwords included.
 func InsecureIgnoreHostKey() HostKeyPolicy {
 	return HostKeyFunc(func(context.Context, *HostKeyInfo) error { return nil })
 }
 
-// FixedHostKey trusts these keys, of any server, and no certificates. No key
-// trusts nobody.
+// FixedHostKey trusts these keys, whatever the server's address, and no
+// certificates. Without keys it trusts nobody.
 func FixedHostKey(keys ...gossh.PublicKey) HostKeyPolicy { return fixedHostKey(keys) }
 
 type fixedHostKey []gossh.PublicKey

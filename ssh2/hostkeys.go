@@ -75,9 +75,9 @@ type provenKey struct {
 }
 
 // SetHostKeys replaces the host keys of a server, which may be running.
-// Connections that are there keep the key they were made with, and their
-// clients are told of the new ones. Keep an old key among them until the clients
-// know the new: it is what they trust.
+// Existing connections keep the key they were made with, and their clients are
+// told of the new ones. Keep an old key in the list until the clients have
+// learned the new ones, since it is the one that they trust.
 func (s *Server) SetHostKeys(keys ...gossh.Signer) error {
 	if err := checkHostKeys(keys); err != nil {
 		return err

@@ -6,16 +6,16 @@ import (
 	"github.com/fairlead-ssh/fairlead/internal/transport"
 )
 
-// StrictKex says what is made of strict key exchange (OpenSSH's PROTOCOL,
-// section 1.10), without which somebody on the way can cut packets off the start
-// of a connection (CVE-2023-48795, "Terrapin").
+// StrictKex says whether strict key exchange (OpenSSH's PROTOCOL, section 1.10)
+// is offered or required. Without it an attacker on the network can remove
+// packets from the start of a connection (CVE-2023-48795, "Terrapin").
 type StrictKex uint8
 
 const (
-	// StrictKexOffer offers it, uses it if the peer offers it too, and goes on
-	// without if not.
+	// StrictKexOffer offers it, and uses it if the peer offers it too.
 	StrictKexOffer = StrictKex(transport.StrictOffer)
-	// StrictKexOff does not offer it. For tests, and peers that cannot bear it.
+	// StrictKexOff does not offer it. For tests, and for peers that fail when
+	// it is offered.
 	StrictKexOff = StrictKex(transport.StrictOff)
 	// StrictKexOrSafe is StrictKexOffer; but with a peer that does not offer it
 	// neither chacha20-poly1305 nor a CBC cipher with an ETM MAC may be agreed on.
@@ -74,10 +74,10 @@ func (r KexReason) String() string {
 	return "unknown"
 }
 
-// KexInfo describes a key exchange that is over (RFC 4253 sections 7 to 9).
+// KexInfo describes a completed key exchange (RFC 4253 sections 7 to 9).
 type KexInfo struct {
 	// Number counts the exchanges of the connection: 1 is the first, all later
-	// ones exchange keys anew.
+	// ones are rekeyings.
 	Number int
 	// Reason says why it began, and whether the peer began it.
 	Reason KexReason
@@ -86,8 +86,8 @@ type KexInfo struct {
 	HostKeyAlgorithm string    // what the server signed by
 	In, Out          Direction // the algorithms for what we receive and send
 	Strict           bool      // strict key exchange is in force
-	// Duration is from when our side sent KEXINIT, or put it in line, until new
-	// keys were in force both ways.
+	// Duration is the time from when our side queued its KEXINIT until the new
+	// keys were in use in both directions.
 	Duration time.Duration
 }
 

@@ -21,20 +21,20 @@ import (
 )
 
 // KnownHosts is a [HostKeyPolicy] made of OpenSSH's known_hosts files (sshd(8),
-// SSH_KNOWN_HOSTS FILE FORMAT): names with wildcards and negation, hashed names,
-// [host]:port, @cert-authority and @revoked. A key revoked for one host is
-// revoked for all, be it a host's or an authority's. A certificate counts only
-// by its authority: the bare key in it is not looked up instead.
+// SSH_KNOWN_HOSTS FILE FORMAT): names with wildcards and negation, hashed
+// names, [host]:port, @cert-authority and @revoked. A key revoked for one host
+// is revoked for all, whether it is a host key or an authority. A certificate
+// is judged only by its authority: the key inside it is not looked up.
 //
-// A client that uses it as ClientConfig.HostKeyPolicy asks servers for keys of
-// the types that are known for them, and so does not mistake a server with
-// several keys for another.
+// A client that uses it as ClientConfig.HostKeyPolicy asks each server for a
+// key of a type that is known for it, so that a server with several keys does
+// not seem to have changed its key.
 type KnownHosts struct {
-	// Unknown is asked about servers of which no line knows a key, and accepts
-	// by returning nil; it may call Add to remember the key. It is not asked
-	// about keys that have changed, nor about certificates. Of several
-	// connections to one host the others wait for its answer, so that the key
-	// that was remembered counts for them. Nil refuses. Set it before use.
+	// Unknown decides about servers for which no line has a key, and accepts by
+	// returning nil; it may call Add to remember the key. It is not asked about
+	// keys that have changed, nor about certificates. While it decides, other
+	// connections to the same host wait, so that a key that it remembers counts
+	// for them too. Nil refuses. Set it before use.
 	Unknown func(context.Context, *HostKeyInfo) error
 
 	file string // that Add writes to
@@ -64,19 +64,19 @@ type knownLine struct {
 
 // Problems of [KnownHostsError], for errors.Is.
 var (
-	// ErrHostUnknown means that no line has a key of the server, or none an
-	// authority that made its certificate.
+	// ErrHostUnknown means that no line has a key for the server or, if the
+	// server sent a certificate, no line has the authority that issued it.
 	ErrHostUnknown = errors.New("ssh2: known hosts: host is unknown")
-	// ErrHostKeyChanged means that the server shows another key than those
-	// known of it: it was set up anew, or somebody is in between.
+	// ErrHostKeyChanged means that the server's key is none of those known for
+	// it: the server was set up anew, or somebody intercepts the connection.
 	ErrHostKeyChanged = errors.New("ssh2: known hosts: host key has changed")
 	// ErrHostKeyRevoked means that the key, or the authority of its
 	// certificate, must not be trusted any more.
 	ErrHostKeyRevoked = errors.New("ssh2: known hosts: host key is revoked")
 )
 
-// A KnownHostsError says why known_hosts do not vouch for a server. It comes
-// inside a [HostKeyError].
+// A KnownHostsError says why the known_hosts files do not vouch for a server.
+// It is wrapped in a HostKeyError.
 type KnownHostsError struct {
 	Problem error  // ErrHostUnknown, ErrHostKeyChanged or ErrHostKeyRevoked
 	Host    string // as it would stand in the file: "host" or "[host]:port"
@@ -106,10 +106,11 @@ func (e *KnownHostsError) Error() string {
 // Unwrap returns Problem.
 func (e *KnownHostsError) Unwrap() error { return e.Problem }
 
-// ReadKnownHosts reads known_hosts files; without names, the user's and the
-// system's of OpenSSH. A file that does not exist is empty. Lines that cannot be
-// read are left out and told by Problems, except @revoked ones, which are an
-// error. Add writes to the first file.
+// ReadKnownHosts reads known_hosts files; without names, those of the user and
+// of the system as OpenSSH has them. A file that does not exist counts as
+// empty. Lines that cannot be parsed are skipped and reported by
+// [KnownHosts.Problems], except @revoked ones, which are an error. Add writes
+// to the first file.
 func ReadKnownHosts(files ...string) (*KnownHosts, error) {
 	if len(files) == 0 {
 		home, err := os.UserHomeDir()
@@ -131,8 +132,8 @@ func ReadKnownHosts(files ...string) (*KnownHosts, error) {
 	return k, nil
 }
 
-// ParseKnownHosts is ReadKnownHosts for the content of a file. Add only
-// remembers then.
+// ParseKnownHosts is [ReadKnownHosts] for the content of a file. Keys that are
+// added are kept in memory only.
 func ParseKnownHosts(data []byte) (*KnownHosts, error) {
 	k := &KnownHosts{}
 	return k, k.read("", data)
@@ -409,8 +410,8 @@ func (k *KnownHosts) Callback() gossh.HostKeyCallback {
 	}
 }
 
-// CheckHost tells whether the host of that name has this key, as CheckHostKey
-// does for servers: for [HostBasedClaim].
+// CheckHost checks that key is known for the host of that name, by the rules of
+// CheckHostKey. It is for handlers of a HostBasedClaim.
 func (k *KnownHosts) CheckHost(host string, key gossh.PublicKey) error {
 	return k.check(net.JoinHostPort(host, "22"), key)
 }

@@ -17,8 +17,9 @@ import (
 	gossh "golang.org/x/crypto/ssh"
 )
 
-// KnownHostLine is the line of a known_hosts file, without line end, that knows
-// key for the server at addr, "host:port"; hashed hides the name of the host.
+// KnownHostLine returns the line of a known_hosts file, without line end, that
+// makes key known for the server at addr, "host:port"; hashed hides the name of
+// the host.
 func KnownHostLine(addr string, key gossh.PublicKey, hashed bool) (string, error) {
 	host, port := splitAddr(addr)
 	if err := checkHostName(host); err != nil {
@@ -42,8 +43,8 @@ func KnownHostLine(addr string, key gossh.PublicKey, hashed bool) (string, error
 	return name + " " + key.Type() + " " + base64.StdEncoding.EncodeToString(key.Marshal()), nil
 }
 
-// AddKnownHost adds a line to a known_hosts file, which it makes, with its
-// directory, if it does not exist. It does not look whether the file knows the
+// AddKnownHost adds a line to a known_hosts file, which it creates, with its
+// directory, if it does not exist. It does not check whether the file has the
 // host already.
 func AddKnownHost(file, addr string, key gossh.PublicKey, hashed bool) error {
 	line, err := KnownHostLine(addr, key, hashed)
@@ -116,13 +117,13 @@ func (k *KnownHosts) remember(line string) error {
 	return nil
 }
 
-// Update makes the keys of a server those that it has proven to hold: see
-// [HostKeyUpdate]. New ones are added, hashed if the host's lines are, and lines
-// of the first file that are about this host alone lose keys that the server
-// has no more. Lines with wildcards or several names, other files, authorities
-// and revocations stay as they are. It changes nothing, and returns an error,
-// if none of the server's keys was known before: what is not trusted cannot be
-// made so by what it says itself.
+// Update replaces the known keys of a server by those that it has proven to
+// hold: see HostKeyUpdate. New keys are added, hashed if the host's lines are.
+// Keys that the server no longer has are removed from lines of the first file
+// that are about this host alone. Lines with wildcards or several names, other
+// files, authorities and revocations stay as they are. It changes nothing, and
+// returns an error, if none of the server's keys was known before: an untrusted
+// server cannot make itself trusted.
 func (k *KnownHosts) Update(addr string, keys []gossh.PublicKey) (added, removed []gossh.PublicKey, err error) {
 	if len(keys) == 0 {
 		return nil, nil, errors.New("ssh2: known hosts: a server without keys")

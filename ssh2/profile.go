@@ -6,27 +6,28 @@ import (
 	"github.com/fairlead-ssh/fairlead/internal/alg"
 )
 
-// A Profile says how old a peer may be: which algorithms an empty [AlgList]
-// stands for, and which one with "+", "-" and "^" edits. It decides on key
-// exchange, host keys, ciphers, MACs and the signatures of users' keys, and on
-// nothing else: sizes of keys stay what MinRSABits says, and the stronger
-// algorithm still comes first in each list.
+// A Profile chooses the default algorithms by how old the peers may be: those
+// that an empty AlgList stands for, and those that a list with "+", "-" and "^"
+// edits. It decides on key exchange, host keys, ciphers, MACs and the
+// signatures of users' keys, and on nothing else: key sizes are bounded by
+// MinRSABits in every profile, and stronger algorithms come first in each list.
 type Profile uint8
 
 const (
-	// Modern has what is safe and best by today's knowledge. OpenSSH since 6.7
-	// (2014), PuTTY since 0.68 and everything of their age have enough of it.
+	// Modern has the algorithms that are considered safe today. OpenSSH since
+	// 6.7 (2014), PuTTY since 0.68 and other software of that age support
+	// enough of them.
 	Modern Profile = iota
-	// Compatible adds what is not known to be broken but no first choice, such
-	// as the NIST curves for key exchange: for peers of companies with lists of
-	// their own, and for OpenSSH 7 and 8 with such settings. Nothing in it uses
-	// SHA-1 for a signature or a key exchange, a cipher with blocks of 64 bits
-	// or RC4.
+	// Compatible adds algorithms that are not known to be broken but are no
+	// first choice, such as the NIST curves for key exchange, for peers that
+	// are configured to use only those. None of them uses SHA-1 for a signature
+	// or a key exchange, a cipher with blocks of 64 bits, or RC4.
 	Compatible
 	// Legacy adds everything else that is implemented, weak and broken alike:
-	// SHA-1 key exchanges and signatures (ssh-rsa), groups of 1024 bits, DSA, CBC
-	// modes, RC4, MD5. An attacker on the way who has the means can read or change what is
-	// sent. For devices that know nothing better, on a network that is trusted.
+	// SHA-1 key exchanges and signatures (ssh-rsa), groups of 1024 bits, DSA,
+	// CBC modes, RC4, MD5. A capable attacker on the network can read or change
+	// what is sent. Use it only for devices that support nothing better, on a
+	// trusted network.
 	Legacy
 )
 

@@ -1,11 +1,12 @@
 package ssh2
 
 // A PTY describes a terminal (RFC 4254 section 6.2). Sizes are in characters
-// and in pixels, of which characters count if there are any.
+// and in pixels; sizes in characters take precedence unless they are 0.
 //
 // To a client the zero PTY is a "vt100" of 80 by 24 characters and 640 by 480
-// pixels. What is not set is like that; only pixels that are not set beside
-// characters that are, and the other way round, stay 0, which is unknown.
+// pixels. Fields that are 0 get these defaults, with one exception: if only the
+// characters or only the pixels are set, the others stay 0, which means
+// unknown.
 type PTY struct {
 	Term                             string // value of TERM; untrusted on a server
 	Width, Height, WidthPx, HeightPx uint32

@@ -13,8 +13,8 @@ const (
 	refuseTaken = 64 << 10    // octets of it that are thrown away meanwhile
 )
 
-// Refuse tells a client that is not going to be served why, with DISCONNECT in
-// place of a key exchange, and closes the connection: when the client has gone, or after a
+// Refuse tells a client why it is not served, by a DISCONNECT in place of a key
+// exchange, and closes the connection once the client has left, or after a
 // second. It owns nc.
 func (s *Server) Refuse(nc net.Conn, reason DisconnectReason, text string) error {
 	defer nc.Close()

@@ -18,10 +18,10 @@ type Request struct {
 	afterReply func()
 }
 
-// AfterReply has f called when the answer to a global request is on its way, if
-// it is yes: what f sends arrives after it. A handler calls it before it
-// returns; f must not wait. It is for handlers of tcpip-forward, whose client
-// learns from the reply what port it listens on.
+// AfterReply makes the library call f once the reply to a global request has
+// been queued, if the request succeeded, so that what f sends arrives after the
+// reply. A handler calls AfterReply before it returns; f must not wait. It is
+// for handlers of tcpip-forward, whose client learns the port from the reply.
 func (r *Request) AfterReply(f func()) { r.afterReply = f }
 
 // size is what the peer makes us keep.
@@ -29,12 +29,12 @@ func (r *Request) size() int { return len(r.Name) + len(r.Data) }
 
 // A RequestHandler answers requests of one channel. Calls are serial, on a
 // goroutine of their own; further requests of the channel wait meanwhile. The
-// context ends with the channel. A nil handler refuses everything. reply goes
-// out with the answer to global requests only.
+// context ends with the channel. A nil handler refuses everything. reply is
+// sent only in answer to global requests.
 type RequestHandler func(ctx context.Context, r *Request) (ok bool, reply []byte)
 
-// A GlobalHandler answers global requests of one name. Like RequestHandler,
-// with the calls of one connection being serial.
+// A GlobalHandler answers global requests of one name. It is called like a
+// RequestHandler; the calls for one connection are serial.
 type GlobalHandler func(ctx context.Context, c *Conn, r *Request) (ok bool, reply []byte)
 
 const (
@@ -160,8 +160,8 @@ func (w *waiter) deliver(a answer) {
 
 // Request sends a global request (RFC 4254 section 4). With wantReply it waits
 // for the answer and returns its data, or a *RequestError if it was refused.
-// Cancelling ctx stops the waiting, not a request that was sent. At most 128 requests and
-// opens are outstanding; more wait.
+// Cancelling ctx stops the waiting; a request that was sent is not taken back.
+// At most 128 requests and channel opens are outstanding; further ones wait.
 func (c *Conn) Request(ctx context.Context, name string, wantReply bool, data []byte) ([]byte, error) {
 	m := &msg.GlobalRequest{Name: name, WantReply: wantReply, Data: data}
 	if !wantReply {

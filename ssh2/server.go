@@ -32,8 +32,8 @@ const (
 
 // A Server serves SSH connections. Set the fields before the first Serve or
 // ServeConn and leave them alone afterwards. What is not set is refused:
-// without Auth nobody gets in, without Session nothing is run, without an
-// rule in Forward nothing is forwarded.
+// without Auth nobody gets in, without Session nothing is run, without a rule
+// in Forward nothing is forwarded.
 type Server struct {
 	Config
 
@@ -42,10 +42,10 @@ type Server struct {
 	// except tabs and line ends, and no line may begin with "SSH-". Some old
 	// clients do not expect it.
 	Greeting string
-	// VersionPattern is what a client's ident, such as "SSH-2.0-PuTTY_0.78", must
-	// match, anywhere unless the pattern has ^ and $; another client is refused
-	// with DISCONNECT and an *IdentError. Idents are claims and prove nothing.
-	// Nil admits all.
+	// VersionPattern is what a client's ident, such as "SSH-2.0-PuTTY_0.78",
+	// must match, anywhere unless the pattern has ^ and $; another client is
+	// refused with DISCONNECT and an *IdentError. Idents are claims and prove
+	// nothing. Nil accepts all.
 	VersionPattern *regexp.Regexp
 	// AlgorithmsFor chooses the algorithms for a connection by its addresses and
 	// the client's ident, for instance the profile Legacy for one old device.
@@ -67,15 +67,15 @@ type Server struct {
 	// Auth says who may log in.
 	Auth ServerAuth
 
-	// Session runs what clients ask sessions for: exec, shell and subsystem
-	// alike, told apart by ServerSession.Kind. Each call has its own
-	// goroutine; the session is over when it returns. The context ends when
-	// the client closes the session or the connection ends. Nil refuses
-	// sessions. A panic ends the connection it belongs to and no other.
+	// Session runs the commands, shells and subsystems that clients ask for;
+	// ServerSession.Kind tells which. Each call has its own goroutine; the
+	// session is over when it returns. The context ends when the client closes
+	// the session or the connection ends. Nil refuses sessions. A panic ends
+	// the connection it belongs to and no other.
 	Session func(context.Context, *ServerSession)
 	// AcceptEnv has the names of environment variables that clients may set,
-	// exact or with a "*" at their end, as "LC_*". None by default. Think of what
-	// a name means to what is run: some are as good as a command.
+	// exact or with a "*" at their end, as "LC_*". None by default. Choose with
+	// care: some variables let the client run commands of its own.
 	AcceptEnv []string
 	// AllowPTY grants requests for a terminal. The handler finds its
 	// description in ServerSession.PTY and has to provide the terminal itself.
@@ -97,17 +97,18 @@ type Server struct {
 	// default. Entries of Channels and Requests for the same types win.
 	Forward ForwardPolicy
 
-	// OnConn sees each connection before anything is read from it, on its own
-	// goroutine, and may refuse it with an error or return a context of its
-	// own, derived from the one it got, which reaches every handler of the
-	// connection. Cancelling that ends the connection; a cause that is a
-	// *DisconnectError, not Remote, is what the client is told then, before
-	// login as after it.
+	// OnConn is called for each connection before anything is read from it, on
+	// the connection's goroutine. It may refuse the connection with an error,
+	// or return a context derived from the one it got, which every handler of
+	// the connection then gets. Cancelling that ends the connection; a cause
+	// that is a *DisconnectError, not Remote, is what the client is told then,
+	// before login as after it.
 	OnConn func(context.Context, net.Conn) (context.Context, error)
 	// Prepare, called after OnConn with its context, may change how this
-	// connection is dealt with: c is a copy of the server's configuration, for
-	// it alone to keep. An error, or a configuration that cannot be used, refuses
-	// the connection. It must read nothing and write nothing. Nil costs nothing.
+	// connection is dealt with: c is a copy of the server's configuration, and
+	// Prepare may keep it. An error, or a configuration that cannot be used,
+	// refuses the connection. It must read nothing and write nothing. Nil costs
+	// nothing.
 	Prepare func(ctx context.Context, nc net.Conn, c *ConnConfig) error
 	// OnLogin is called once a user is authenticated, before any channel is
 	// opened. An error ends the connection. It must not wait for the peer.
@@ -118,8 +119,8 @@ type Server struct {
 
 	// MaxConns bounds the connections served at a time; 0 means no bound.
 	MaxConns int
-	// MaxStartups bounds those of them that are not authenticated yet; 0
-	// means DefaultMaxStartups. Connections beyond either are closed at once.
+	// MaxStartups bounds those of them that are not authenticated yet; 0 means
+	// DefaultMaxStartups. Connections beyond either bound are closed at once.
 	MaxStartups int
 	// EarlyDrop refuses some connections before MaxStartups is reached.
 	EarlyDrop EarlyDrop
@@ -173,8 +174,8 @@ func (s *Server) prepare() error {
 	return s.bad
 }
 
-// Check says what is wrong with the configuration, as the first Serve or ServeConn
-// would: call it once the fields are set, to know beforehand.
+// Check returns the first error in the configuration, which Serve and ServeConn
+// would return as well. Call it once the fields are set to find mistakes early.
 func (s *Server) Check() error { return s.prepare() }
 
 func (s *Server) configure() error {
@@ -192,8 +193,8 @@ func (s *Server) configure() error {
 }
 
 // Serve accepts connections from l and serves each on goroutines of its own,
-// until Shutdown, Close, or an error of l that will not pass. It closes l and
-// returns ErrServerClosed after Shutdown or Close.
+// until Shutdown, Close, or a permanent error of l. It closes l and returns
+// ErrServerClosed after Shutdown or Close.
 func (s *Server) Serve(l net.Listener) error {
 	defer l.Close()
 	if err := s.prepare(); err != nil {
@@ -455,7 +456,7 @@ func (s *Server) penalize(ctx context.Context, sv *served, err error) {
 	}
 }
 
-// A ShutdownError says what Shutdown had to cut off.
+// A ShutdownError tells how many connections Shutdown had to close.
 type ShutdownError struct {
 	Conns int   // connections that were still busy
 	Err   error // why it did not wait any longer
@@ -469,10 +470,11 @@ func (e *ShutdownError) Error() string {
 // Unwrap returns Err.
 func (e *ShutdownError) Unwrap() error { return e.Err }
 
-// Shutdown stops accepting connections and channels, lets sessions that run
-// come to their end (see ServerSession.OnShutdown) and says goodbye on each
-// connection that has none, or for a minute or two only such in which nothing
-// runs. When ctx ends first it cuts off the rest and returns a *ShutdownError.
+// Shutdown stops accepting connections and channels, and lets running sessions
+// finish (see ServerSession.OnShutdown). A connection is ended with DISCONNECT
+// when it has no channel left, or when for a minute or two nothing has been
+// running in the sessions that are left. If ctx ends first, Shutdown closes the
+// remaining connections and returns a *ShutdownError.
 func (s *Server) Shutdown(ctx context.Context) error {
 	_ = s.prepare() // a server that cannot run can still be shut down
 	var drain []*Conn

@@ -9,9 +9,10 @@ import (
 	"github.com/fairlead-ssh/fairlead/internal/transport"
 )
 
-// AlgorithmLists are the preference lists that Server.AlgorithmsFor chooses, with
-// the meaning that they have in Config; what is empty comes from Profile, not
-// from the server's lists. The algorithms of users' keys are the server's always.
+// AlgorithmLists are the preference lists that Server.AlgorithmsFor chooses,
+// with the meaning that they have in Config; what is empty comes from Profile,
+// not from the server's lists. The algorithms of users' keys cannot be chosen
+// here: they are those of ServerAuth.
 type AlgorithmLists struct {
 	// Profile says what the lists begin with when they are empty or edits.
 	Profile Profile

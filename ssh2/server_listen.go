@@ -7,10 +7,10 @@ import (
 	"net"
 )
 
-// ListenAndServe listens on addr and serves what comes in, until Shutdown, Close,
-// an error of the listener that will not pass, or the end of ctx, which ends
-// every connection as Close does. A port 0 lets the system choose: see Addrs. It
-// returns ErrServerClosed in all cases but that of an error.
+// ListenAndServe listens on addr and serves connections until Shutdown, Close,
+// a permanent error of the listener, or the end of ctx, which ends every
+// connection as Close does. A port 0 lets the system choose: see Addrs. It
+// returns ErrServerClosed unless the listener failed.
 func (s *Server) ListenAndServe(ctx context.Context, network, addr string) error {
 	if err := s.prepare(); err != nil {
 		return err
@@ -36,7 +36,7 @@ func (s *Server) Addrs() []net.Addr {
 	return all
 }
 
-// NumConns returns the number of connections, those included that are not
+// NumConns returns the number of connections, including those that are not
 // authenticated yet.
 func (s *Server) NumConns() int {
 	_ = s.prepare()

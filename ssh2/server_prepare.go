@@ -12,14 +12,16 @@ import (
 	"github.com/fairlead-ssh/fairlead/internal/transport"
 )
 
-// A ConnConfig is how a server deals with one connection: see Server.Prepare.
-// Its fields mean what they mean in Server.
+// A ConnConfig is the part of a Server's configuration that can differ from
+// connection to connection: see Server.Prepare. Its fields mean what they mean
+// in Server.
 type ConnConfig struct {
 	Config
 	Greeting       string         // before our ident
 	VersionPattern *regexp.Regexp // of the client's ident
-	// HostKeys, if not nil, are for this connection alone, and SetHostKeys does
-	// not touch it. Nil, as it comes, stands for the server's.
+	// HostKeys, if not nil, are used for this connection alone, and SetHostKeys
+	// does not change them. Prepare gets nil here, which stands for the
+	// server's keys.
 	HostKeys []gossh.Signer
 	// Auth says who may log in on this connection.
 	Auth ServerAuth

@@ -26,8 +26,9 @@ type Session struct {
 	// Stdout and Stderr take what the command writes; nil drops it. Two
 	// goroutines write, but one at a time if both are the same.
 	Stdout, Stderr io.Writer
-	// Env has "NAME=value" to set, as far as the server lets us. Servers refuse
-	// most names, which is no error unless StrictEnv is set.
+	// Env has environment variables, "NAME=value", to set as far as the server
+	// allows. Servers refuse most names, which is no error unless StrictEnv is
+	// set.
 	Env []string
 	// StrictEnv makes a variable that the server refuses a *RequestError.
 	StrictEnv bool
@@ -39,9 +40,9 @@ type Session struct {
 	// AgentForward lends the agent of Client.ForwardAgent to what is run. A
 	// server that refuses makes it fail with a *RequestError.
 	AgentForward bool
-	// FlowControl hears whether the client may do flow control of the terminal,
-	// by control-S and control-Q, itself (RFC 4254 section 6.8). It may be called
-	// many times, one call at a time.
+	// FlowControl is told whether the client may do flow control of the
+	// terminal by control-S and control-Q itself (RFC 4254 section 6.8). It may
+	// be called many times, one call at a time.
 	FlowControl func(clientCanDo bool)
 	// Requests answers what else the server asks of the session; nil refuses it.
 	Requests RequestHandler
@@ -96,7 +97,8 @@ func (c *Client) Session(ctx context.Context) (*Session, error) {
 
 // Subsystem opens a session, starts the named subsystem and returns its
 // channel, such as for "sftp". What the subsystem writes to stderr is dropped.
-// env has "NAME=value" to set before, as in Session.Env.
+// env has environment variables, "NAME=value", to set before, as in
+// Session.Env.
 func (c *Client) Subsystem(ctx context.Context, name string, env ...string) (*Channel, error) {
 	s, err := c.Session(ctx)
 	if err != nil {
@@ -194,8 +196,8 @@ func (s *Session) Start(ctx context.Context, command string) error {
 // Shell starts the user's shell. Call Wait.
 func (s *Session) Shell(ctx context.Context) error { return s.start(ctx, Shell, nil) }
 
-// Subsystem starts a subsystem, as Start does a command. Client.Subsystem is for
-// those that speak a protocol and have no stderr.
+// Subsystem starts a subsystem, as Start starts a command. For subsystems that
+// speak a protocol and do not use stderr, [Client.Subsystem] is simpler.
 func (s *Session) Subsystem(ctx context.Context, name string) error {
 	return s.start(ctx, Subsystem, wire.Append(nil, &msg.Text{Value: name}))
 }
@@ -360,12 +362,12 @@ func sameWriter(a, b io.Writer) bool {
 	return a == b
 }
 
-// Wait waits until the server has closed the session and everything it sent
-// has been written, and closes the session. The error is nil for exit status 0,
-// an *ExitError for another or a signal, ErrNoExitStatus if there was none, or
-// what kept the output from being written. When ctx ends first the session is
-// closed, which most servers take as a reason to kill the command; a Stdout or
-// Stderr that does not return from Write then is waited for a second longer.
+// Wait waits until the server has closed the session and everything it sent has
+// been written, and closes the session. The error is nil for exit status 0, an
+// *ExitError for another or a signal, ErrNoExitStatus if there was none, or
+// what kept the output from being written. If ctx ends first, the session is
+// closed, which makes most servers kill the command; Wait then waits at most
+// another second for Stdout or Stderr to return from Write.
 func (s *Session) Wait(ctx context.Context) error {
 	if !s.started {
 		return errors.New("ssh2: session: not started")

@@ -23,10 +23,11 @@ type stdinPipe struct{ ch *Channel }
 func (p stdinPipe) Write(b []byte) (int, error) { return p.ch.Write(b) }
 func (p stdinPipe) Close() error                { return ignoreClosed(p.ch.CloseWrite()) }
 
-// StdoutPipe returns what the command writes to standard output. What is not
-// read keeps the command from going on once the window is used up. Read to the
-// end before Wait, which drops the rest. Closing it drops the rest too, and tells
-// servers that know how that no more is wanted. Ask for it before the start.
+// StdoutPipe returns what the command writes to standard output. Data that is
+// not read blocks the command once the window is used up. Read to the end
+// before Wait, which discards the rest. Closing it discards the rest too, and
+// tells servers that support it that no more is wanted. Ask for it before the
+// start.
 func (s *Session) StdoutPipe() (io.ReadCloser, error) {
 	if err := s.pipe(1, s.Stdout != nil, "Stdout"); err != nil {
 		return nil, err
@@ -79,10 +80,10 @@ func (s *Session) pipe(i int, set bool, name string) error {
 	return nil
 }
 
-// CloseRead drops what has arrived on the channel and what will, as far as the
-// stream goes that Read reads, and tells a peer that knows how that no more is
-// wanted (eow@openssh.com, OpenSSH PROTOCOL 2.1). Reads that wait, and later
-// ones, return io.EOF when the peer has ended the stream.
+// CloseRead discards what has arrived, and what is still to arrive, on the
+// stream that Read reads, and tells the peer, if it understands eow@openssh.com
+// (OpenSSH PROTOCOL 2.1), that no more data is wanted. Reads that wait, and
+// later ones, return io.EOF when the peer has ended the stream.
 func (ch *Channel) CloseRead() error {
 	ch.mu.Lock()
 	again := ch.discard

@@ -6,14 +6,15 @@ import (
 	"strings"
 )
 
-// A SessionPolicy decides on what clients ask for their sessions, for what the
-// settings of the server do not allow everybody already: AcceptEnv, AllowPTY,
-// AllowX11 and AllowAgentForwarding. A nil func refuses. Limits of the user come
-// first: what they forbid is not asked for here.
+// A SessionPolicy decides on requests of sessions that the server's settings
+// AcceptEnv, AllowPTY, AllowX11 and AllowAgentForwarding do not allow for
+// everybody already. A nil func refuses. The user's Limits come first: what
+// they forbid is refused without asking the policy.
 //
 // The funcs run on a goroutine of their own, in the order of the requests;
 // further requests of the session wait meanwhile. The context ends with the
-// session, which has what was granted before in its fields, and has not begun.
+// session. The session has not begun; its fields show what has been granted so
+// far.
 type SessionPolicy struct {
 	// Env decides on a variable. The name is one that a shell can have; the
 	// value has no NUL, and is untrusted apart from that.

@@ -367,7 +367,8 @@ func (s *ServerSession) ExitSignal(sig Signal, coreDumped bool, text string) {
 	s.ExitAs(&ExitError{Signal: sig, CoreDumped: coreDumped, Text: text})
 }
 
-// ExitAs ends the session as e says, such as that of another server did.
+// ExitAs ends the session with the status or signal in e, such as that of a
+// session on another server.
 func (s *ServerSession) ExitAs(e *ExitError) {
 	if e.Signal == "" {
 		s.Exit(e.Status)
@@ -393,9 +394,9 @@ func (s *ServerSession) exit(name string, m wire.Layouter) {
 	ch.postClose()
 }
 
-// OnShutdown has f called, on a goroutine of its own, when Server.Shutdown
-// begins, for handlers that can end early once they have nothing to finish.
-// A session has one such function, the latest.
+// OnShutdown registers f to be called, on a goroutine of its own, when
+// Server.Shutdown begins. It is for handlers that can end early if they have
+// nothing to finish. A later call replaces the function.
 func (s *ServerSession) OnShutdown(f func()) {
 	c := s.ch.conn
 	c.mu.Lock()
@@ -416,7 +417,7 @@ func (s *ServerSession) Conn() *Conn { return s.ch.conn }
 // User returns the name that the client logged in with.
 func (s *ServerSession) User() string { return s.ch.conn.auth.User }
 
-// Identity returns what the Verdict that let the user in said of them.
+// Identity returns Verdict.Identity of the Verdict that let the user in.
 func (s *ServerSession) Identity() any { return s.ch.conn.auth.Identity }
 
 // Context ends with the session: when the client closes it, or the connection
@@ -450,7 +451,7 @@ func (s *ServerSession) Write(p []byte) (int, error) {
 	return s.ch.Write(p)
 }
 
-// Stderr grants the request and returns where standard error goes.
+// Stderr grants the request and returns the writer for standard error.
 func (s *ServerSession) Stderr() io.Writer {
 	s.settle(true)
 	return (*stderr)(s.ch)
@@ -469,9 +470,9 @@ func (s *ServerSession) CloseRead() error {
 	return s.ch.CloseRead()
 }
 
-// FlowControl tells the client whether it may do flow control of the terminal, by
-// control-S and control-Q, itself (RFC 4254 section 6.8): not while a program
-// reads these two.
+// FlowControl tells the client whether it may do flow control of the terminal
+// by control-S and control-Q itself (RFC 4254 section 6.8), which it must not
+// while a program reads these characters.
 func (s *ServerSession) FlowControl(ctx context.Context, clientCanDo bool) error {
 	return s.Request(ctx, "xon-xoff", false, wire.Append(nil, &msg.XonXoff{ClientCanDo: clientCanDo}))
 }
@@ -488,13 +489,13 @@ func (s *ServerSession) Close() error {
 	return s.ch.Close()
 }
 
-// SetDeadline works as that of a Channel.
+// SetDeadline works like [Channel.SetDeadline].
 func (s *ServerSession) SetDeadline(t time.Time) error { return s.ch.SetDeadline(t) }
 
-// SetReadDeadline works as that of a Channel.
+// SetReadDeadline works like [Channel.SetReadDeadline].
 func (s *ServerSession) SetReadDeadline(t time.Time) error { return s.ch.SetReadDeadline(t) }
 
-// SetWriteDeadline works as that of a Channel.
+// SetWriteDeadline works like [Channel.SetWriteDeadline].
 func (s *ServerSession) SetWriteDeadline(t time.Time) error { return s.ch.SetWriteDeadline(t) }
 
 // LocalAddr returns the connection's local address.

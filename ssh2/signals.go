@@ -8,7 +8,7 @@ import (
 )
 
 // A Signal is the name of a signal, without "SIG" (RFC 4254 section 6.10): one
-// of those below, or one of somebody's own, which has an @ and a domain name.
+// of those below, or a private one of the form name@domain.
 type Signal string
 
 // The signals of RFC 4254 section 6.10.

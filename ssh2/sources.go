@@ -12,23 +12,25 @@ import (
 	"time"
 )
 
-// EarlyDrop makes room for those who do log in when many connect that do not:
-// once Begin connections are not authenticated, a new one is refused with a
-// chance of Percent, which grows to certainty where MaxStartups is reached.
-// Whoever tries again gets in sooner or later, unlike at a bound alone.
+// EarlyDrop keeps a server reachable while it is flooded with connections that
+// never log in. Once Begin connections are not authenticated, a new one is
+// refused with a probability of Percent, which rises linearly to certainty at
+// MaxStartups. Unlike with MaxStartups alone, a client that tries again gets in
+// sooner or later.
 type EarlyDrop struct {
 	Begin   int // 0 means half of Server.MaxStartups, negative never
 	Percent int // 1 to 100; 0 means 30
 }
 
-// SourceLimits bound what those may do that come from one place: an IPv4 address
-// or an IPv6 network, as IPv4Bits and IPv6Bits say. Clients without an IP
-// address are not bound by them. Behind a proxy that all clients come from, list
-// it in Exempt or see to it that net.Conn.RemoteAddr tells of the client itself.
+// SourceLimits bound what clients from one source may do. A source is an IPv4
+// or IPv6 network, of the sizes in IPv4Bits and IPv6Bits. Clients without an IP
+// address are not limited. If all clients come through a proxy, list it in
+// Exempt, or make net.Conn.RemoteAddr return the client's own address.
 //
-// A source that fails earns a penalty for each connection that did not get as
-// far as a login. Penalties add up and pass with time; from Threshold on, and
-// then until they are over, new connections of the source are refused.
+// Each connection that does not get as far as a login adds a penalty, a
+// duration, to its source. Penalties add up and expire with time. Once their
+// sum reaches Threshold, new connections of the source are refused until they
+// have expired.
 type SourceLimits struct {
 	// Startups bounds the connections of a source that are not authenticated
 	// yet; 0 means half of Server.MaxStartups, negative no bound.

@@ -157,8 +157,8 @@ func (m TerminalMode) String() string {
 // applied. Modes that are not in the list stay as they are.
 type TerminalModes []TerminalMode
 
-// Value returns what a mode is set to, and whether it is set. The last one
-// counts.
+// Value returns what a mode is set to, and whether it is set. If it is set more
+// than once, the last one counts.
 func (m TerminalModes) Value(o TerminalOpcode) (uint32, bool) {
 	for _, mode := range slices.Backward(m) {
 		if mode.Opcode == o {
@@ -168,7 +168,7 @@ func (m TerminalModes) Value(o TerminalOpcode) (uint32, bool) {
 	return 0, false
 }
 
-// Set sets a mode, where it stands in the list or at its end.
+// Set sets a mode: in its place if it is in the list, otherwise at the end.
 func (m *TerminalModes) Set(o TerminalOpcode, value uint32) {
 	for i := range slices.Backward(*m) {
 		if (*m)[i].Opcode == o {

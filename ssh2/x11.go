@@ -21,29 +21,29 @@ const MITMagicCookie = "MIT-MAGIC-COOKIE-1"
 // x11SetupTime bounds how long a program on the server may take to say who it is.
 const x11SetupTime = 30 * time.Second
 
-// X11 lends a display to what runs in a session (RFC 4254 section 6.3). X11 knows
-// no privileges: who controls the server while the session is open can read all
-// of the display's screen and keyboard, and type.
+// X11 lends a display to what runs in a session (RFC 4254 section 6.3). X11 has
+// no access control within a display: whoever controls the server while the
+// session is open can read the display's screen and keyboard, and type.
 //
 // The server is given a cookie made for this session instead of the display's
-// own. A connection that does not show it is refused; in one that does it is
-// replaced by the display's, which the server never sees.
+// own. A connection that does not present it is refused; in one that does, it
+// is replaced by the display's own cookie, which the server never sees.
 type X11 struct {
 	// Single lets only one connection be made.
 	Single bool
 	// Screen is the number of the screen to use, mostly 0.
 	Screen uint32
-	// Protocol and Cookie are what the server is told. Empty means MITMagicCookie
-	// and 16 random octets, which is right unless the server is to know a
-	// certain one.
+	// Protocol and Cookie are the authorization data that the server is given.
+	// Empty means MITMagicCookie and 16 random octets; set them only if the
+	// server must get a certain cookie.
 	Protocol string
 	Cookie   []byte
 	// Display is what connections go to. Nil means FindX11Display(""), when the
 	// session starts, unless there is Dial.
 	Display *X11Display
-	// Dial, if not nil, is called for each connection that showed the cookie,
-	// instead of Display.Dial. Without a Display the connection then begins as
-	// the program began it, with the cookie of the session.
+	// Dial, if not nil, is called instead of Display.Dial for each connection
+	// that presented the cookie. Without a Display, the data that the program
+	// sent is passed on unchanged, with the cookie of the session.
 	Dial func(ctx context.Context, origin X11Origin) (net.Conn, error)
 }
 

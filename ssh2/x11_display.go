@@ -20,8 +20,8 @@ type X11Display struct {
 	Network, Address string
 	// Screen is the number of the screen that DISPLAY names.
 	Screen uint32
-	// Protocol and Cookie are what programs have to show to it; empty is
-	// nothing.
+	// Protocol and Cookie are the authorization data that programs have to
+	// present; empty means none.
 	Protocol string
 	Cookie   []byte
 }

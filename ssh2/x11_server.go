@@ -107,10 +107,10 @@ func (l *X11Listener) Env() []string {
 }
 
 // ListenX11 makes a display that programs of the session can use: a TCP port on
-// the loopback addresses of all families, 6000 and its number, and a file with the cookie, in a
-// directory that only the user of this process may enter. All users of the
-// machine can connect to the port; the client refuses who does not show the
-// cookie. Close, or the end of the session, undoes it.
+// the loopback addresses of all families, 6000 and its number, and a file with
+// the cookie, in a directory that only the user of this process may enter. All
+// users of the machine can connect to the port; the client refuses connections
+// that do not present the cookie. Close, or the end of the session, undoes it.
 func (s *ServerSession) ListenX11(o X11Listen) (*X11Listener, error) {
 	if s.X11 == nil {
 		return nil, errNoX11
