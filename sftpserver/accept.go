@@ -106,7 +106,7 @@ func (e *engine) refuse(nc net.Conn) {
 	}()
 }
 
-// Refused is how many clients were turned away because of MaxConnections, since the Server was made.
+// Refused returns how many clients were refused because of MaxConnections since the Server was created.
 func (s *Server) Refused() uint64 { return s.refused.Load() }
 
 // serve runs a connection from its first event to its last.

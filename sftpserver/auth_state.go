@@ -146,7 +146,8 @@ func (c *Connection) holds() login {
 	return c.auth.base
 }
 
-// HomeDir is the directory in which the user began, as seen from the root; "/" unless UserAuth said so.
+// HomeDir returns the directory in which the user's sessions start, as seen from the root: "/" unless the UserAuth
+// event set another one.
 func (c *Connection) HomeDir() string {
 	if home := c.holds().home; home != "" {
 		return path.Clean("/" + home)
@@ -154,12 +155,12 @@ func (c *Connection) HomeDir() string {
 	return "/"
 }
 
-// UserRootDirectory is the local directory that the user sees as "/"; empty means the server's.
+// UserRootDirectory returns the local directory that the user sees as "/"; empty means the server's.
 func (c *Connection) UserRootDirectory() string { return c.holds().root }
 
 // SetUserRootDirectory sets UserRootDirectory. Called by a handler of UserAuth it is like setting
-// UserAuthEvent.RootDirectory; before, it holds for whoever logs in on this connection; once somebody
-// has logged in it returns an error.
+// UserAuthEvent.RootDirectory. Called earlier, it applies to the user who logs in on this connection. After the login
+// it returns an error.
 func (c *Connection) SetUserRootDirectory(dir string) error {
 	return c.set(func(g *login) { g.root = dir })
 }
@@ -167,7 +168,7 @@ func (c *Connection) SetUserRootDirectory(dir string) error {
 // RestrictUserToHomeDir tells whether the user is confined to HomeDir.
 func (c *Connection) RestrictUserToHomeDir() bool { return c.holds().restrict }
 
-// SetRestrictUserToHomeDir is to UserAuthEvent.RestrictToHomeDir what SetUserRootDirectory is to RootDirectory.
+// SetRestrictUserToHomeDir sets UserAuthEvent.RestrictToHomeDir, under the rules of [Connection.SetUserRootDirectory].
 func (c *Connection) SetRestrictUserToHomeDir(on bool) error {
 	return c.set(func(g *login) { g.restrict = on })
 }
@@ -177,8 +178,8 @@ func (c *Connection) KeyboardInteractivePrompts() []ssh2.Prompt {
 	return slices.Clone(c.holds().prompts)
 }
 
-// SetKeyboardInteractivePrompts is to UserAuthEvent.Prompts what SetUserRootDirectory is to RootDirectory.
-// They hold from the next request of the client on.
+// SetKeyboardInteractivePrompts sets UserAuthEvent.Prompts, under the rules of [Connection.SetUserRootDirectory]. The
+// prompts apply from the client's next request on.
 func (c *Connection) SetKeyboardInteractivePrompts(prompts []ssh2.Prompt) error {
 	if err := checkPrompts(prompts); err != nil {
 		return err
@@ -200,8 +201,8 @@ func (c *Connection) set(f func(*login)) error {
 	return nil
 }
 
-// UserAuthBanner is what SetUserAuthBanner has set for the UserAuth event that is being handled, or the
-// server's.
+// UserAuthBanner returns the banner that SetUserAuthBanner set for the UserAuth event that is being handled, or else
+// the server's.
 func (c *Connection) UserAuthBanner() string {
 	c.auth.mu.Lock()
 	defer c.auth.mu.Unlock()

@@ -88,13 +88,13 @@ func (c *Connection) fire(f func()) (ok bool) {
 	return true
 }
 
-// A PanicError is a panic of an event's handler.
+// A PanicError means that an event handler panicked. The panic ended the handler's connection.
 type PanicError struct {
 	Value any    // what was panicked with
 	Stack []byte // of the goroutine
 }
 
-// Error says what was panicked with, without the stack.
+// Error tells the value of the panic, without the stack.
 func (e *PanicError) Error() string {
 	return fmt.Sprintf("sftpserver: a handler panicked: %v", e.Value)
 }
@@ -123,31 +123,31 @@ func (c *Connection) conn() *ssh2.Conn {
 
 func (c *Connection) end() { c.ended.Store(true) }
 
-// ID is unique for the server's life: a decimal number that grows.
+// ID returns the id of the connection: a decimal number that grows and is unique for the server's life.
 func (c *Connection) ID() string { return c.id }
 
 // Connected tells whether the connection is up.
 func (c *Connection) Connected() bool { return !c.ended.Load() }
 
-// LocalAddr is our end of the connection.
+// LocalAddr returns the server's end of the connection.
 func (c *Connection) LocalAddr() net.Addr { return c.nc.LocalAddr() }
 
-// RemoteAddr is the client's end of the connection.
+// RemoteAddr returns the client's end of the connection.
 func (c *Connection) RemoteAddr() net.Addr { return c.nc.RemoteAddr() }
 
-// RemoteHost is the client's IP address.
+// RemoteHost returns the client's IP address.
 func (c *Connection) RemoteHost() string {
 	host, _ := splitAddr(c.nc.RemoteAddr())
 	return host
 }
 
-// RemotePort is the client's TCP port.
+// RemotePort returns the client's TCP port.
 func (c *Connection) RemotePort() int {
 	_, port := splitAddr(c.nc.RemoteAddr())
 	return port
 }
 
-// User is who logged in; empty before.
+// User returns the name of the user who logged in, empty before the login.
 func (c *Connection) User() string {
 	if conn := c.conn(); conn != nil {
 		return conn.User()
@@ -155,7 +155,7 @@ func (c *Connection) User() string {
 	return ""
 }
 
-// Info describes the SSH connection; the zero value before login.
+// Info describes the SSH connection. Before login it returns the zero value.
 func (c *Connection) Info() ssh2.ConnInfo {
 	if conn := c.conn(); conn != nil {
 		return conn.Info()
@@ -163,10 +163,11 @@ func (c *Connection) Info() ssh2.ConnInfo {
 	return ssh2.ConnInfo{}
 }
 
-// ProtocolVersion is the version of SFTP agreed on; 0 before.
+// ProtocolVersion returns the version of SFTP that was negotiated, 0 before that.
 func (c *Connection) ProtocolVersion() int { return int(c.version.Load()) }
 
-// ClientVersion is the ident that the client sent; empty before the first UserAuth event. It is text of the client.
+// ClientVersion returns the ident that the client sent; empty before the first UserAuth event. It is text of the
+// client: quote it before printing.
 func (c *Connection) ClientVersion() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -180,14 +181,14 @@ func (c *Connection) StrictKex() bool {
 	return c.strict
 }
 
-// Value is what SetValue kept, for the handlers' own use.
+// Value returns what SetValue stored, nil if nothing. The server does not use it.
 func (c *Connection) Value() any {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.value
 }
 
-// SetValue keeps v with the connection.
+// SetValue stores v with the connection, for [Connection.Value].
 func (c *Connection) SetValue(v any) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -205,7 +206,7 @@ func (c *Connection) Disconnect() error {
 	return nil
 }
 
-// ExchangeKeys has new keys exchanged and returns when they are in use, or with an error when ctx ends. Before
+// ExchangeKeys starts a key exchange and returns when the new keys are in use, or with an error when ctx ends. Before
 // login it returns ErrNotLoggedIn.
 func (c *Connection) ExchangeKeys(ctx context.Context) error {
 	conn := c.conn()
@@ -215,8 +216,8 @@ func (c *Connection) ExchangeKeys(ctx context.Context) error {
 	return conn.Rekey(ctx)
 }
 
-// SetDirListBufferSize changes how many entries READDIR answers on this connection at most, from the next listing
-// on; 0 is the server's setting.
+// SetDirListBufferSize changes the maximum number of entries in one READDIR reply on this connection, from the next
+// listing on; 0 means the server's setting.
 func (c *Connection) SetDirListBufferSize(n int) { c.listing.Store(int32(max(n, 0))) }
 
 // listEntries is how many entries READDIR answers on this connection at most.

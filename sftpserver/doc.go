@@ -1,6 +1,5 @@
-// Package sftpserver is an SFTP server as a component: a root directory or a
-// file system that exists in your program only, with events before and after
-// everything that clients do.
+// Package sftpserver is an SFTP server as a component. It serves a local directory, or a file system that your program
+// implements, and reports everything that clients do as events, most of them before and after the operation.
 //
 // It joins [github.com/fairlead-ssh/fairlead/ssh2] and
 // [github.com/fairlead-ssh/fairlead/sftp] and adds settings, users, connections
@@ -16,15 +15,13 @@
 //
 // # Events
 //
-// An [Events] field that is nil stands for the default behaviour and costs
-// nothing. Events of one connection are delivered one at a time and in the order
-// in which the client's requests came, those of different connections at the same
-// time; Options.ConcurrentEvents changes that. A handler may take its time: only
-// its own connection waits. One that panics ends its connection.
+// An [Events] field that is nil stands for the default behaviour and costs nothing. Events of one connection are
+// delivered one at a time and in the order in which the client's requests came, those of different connections at the
+// same time; Options.ConcurrentEvents changes that. A handler may block: only its own connection waits. A handler that
+// panics ends its connection.
 //
 // # Nobody gets in by default
 //
-// Without a UserAuth handler no login succeeds, without a RootDirectory, a
-// FileSystem or handlers of files every request is answered with
-// sftp.CodeOpUnsupported, and without a host key the server does not start.
+// Without a UserAuth handler no login succeeds. Without a RootDirectory, a FileSystem or handlers of file events, every
+// request is answered with [sftp.CodeOpUnsupported]. Without a host key the server does not start.
 package sftpserver

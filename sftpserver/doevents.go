@@ -2,6 +2,6 @@ package sftpserver
 
 import "runtime"
 
-// DoEvents does nothing but let others run: events need no message loop here. It is for
-// programs that were written for one.
+// DoEvents only yields the processor: events need no message loop here. It exists for programs that were written for a
+// component with one.
 func (s *Server) DoEvents() { runtime.Gosched() }

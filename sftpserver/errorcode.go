@@ -43,10 +43,9 @@ const (
 	codeNoData   = 11004
 )
 
-// ErrorCode is the number of an error: 0 of nil and of errors that have none. An *Error has the number it
-// carries; other errors have the one that docs/errors.md names: of system calls
-// (Winsock's numbers on every platform), of look-ups of names, of ssh2 and of file
-// systems. The outermost error of a chain that has a number counts.
+// ErrorCode returns the number of an error, 0 for nil and for errors without a number. The number of an [*Error] is its
+// Code; docs/errors.md lists those of other errors: of system calls (Winsock's numbers on every platform), name
+// look-ups, package ssh2 and file systems. In a chain of errors, the outermost one that has a number counts.
 func ErrorCode(err error) int {
 	if err == nil {
 		return 0
@@ -122,7 +121,7 @@ func nodeCode(err error) int {
 	return 0
 }
 
-// CodeText is what an error of that number means, in a few words; for numbers that do not exist it says so.
+// CodeText returns, in a few words, what an error of that number means; for an unknown number it says so.
 func CodeText(code int) string {
 	i, ok := slices.BinarySearchFunc(codeTable, code, func(r codeRow, code int) int { return r.code - code })
 	if !ok {

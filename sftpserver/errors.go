@@ -27,7 +27,7 @@ func (e *Error) Error() string {
 // Unwrap returns why.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Is makes errors of one number the same error, whatever they were about.
+// Is makes errors.Is find an error of the same number, whatever operation it is about.
 func (e *Error) Is(target error) bool {
 	t, ok := target.(*Error)
 	return ok && t.Code == e.Code && e.Code != 0

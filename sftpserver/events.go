@@ -9,25 +9,22 @@ import (
 // Events are called when something happens; a nil one costs nothing. Set them
 // before Start. See the package comment for the order in which they are delivered.
 //
-// Events with a field Before are fired twice: before the operation, when
-// leaving another Status than sftp.CodeOK cancels it and becomes the answer (there is no
-// second event then), and after it, when Status is its result and what is left
-// in it becomes the answer. Those without it are fired once, after what the
-// server did by itself; Status is the result and may be replaced.
+// Events with a field Before are fired twice. In the event before the operation, setting Status to anything but
+// sftp.CodeOK cancels the operation and is sent to the client; there is no second event then. In the event after it,
+// Status is the result, and the value that the handler leaves in it is sent. Events without Before are fired once,
+// after what the server did by itself; Status is the result and may be replaced.
 //
-// A handler that did before what the client asked for says so with Handled, one that wants it done elsewhere
-// with DivertTo. Where an event has a result, such as Attrs, filling that makes a success of a failure
-// whose Status was left alone. Without a root directory the server itself can do nothing, so
-// what no handler handles or supplies is answered with sftp.CodeOpUnsupported; REALPATH alone is the
-// cleaned name then.
+// A handler that performs the operation itself, in the event before it, sets Handled; one that redirects it to another
+// path sets DivertTo. If an event has a result field, such as Attrs, filling it turns a failure into a success, unless
+// the handler also changes Status. Without a root directory the server itself can do nothing, so requests that no
+// handler handles are answered with sftp.CodeOpUnsupported; only REALPATH then returns the cleaned name.
 //
-// Paths are text: symbolic links in them are not resolved. Who forbids a name should forbid links to it, too
-// (LinkCreate), or use Options.Policy, which looks at what a name leads to.
+// Paths are plain text: symbolic links in them are not resolved. A handler that forbids a name should also forbid links
+// to it (LinkCreate); or use Options.Policy, which checks what a name leads to.
 //
-// SSHStatus, Log and Error tell of what has happened already: nothing waits for them, and other
-// events may come in between. What cannot be kept until a handler has time is lost, which a
-// *LostLinesError tells. They come before Disconnected, unless their handlers take longer
-// than a few seconds then.
+// SSHStatus, Log and Error report what has happened already: nothing waits for their handlers, and other events may be
+// delivered meanwhile. If their queue is full, lines are dropped, and a [*LostLinesError] reports how many. They are
+// delivered before Disconnected, unless their handlers then take longer than a few seconds.
 type Events struct {
 	// ConnectionRequest: a client wants to connect.
 	ConnectionRequest func(*ConnectionRequestEvent)
@@ -73,12 +70,11 @@ type Events struct {
 	SSHStatus func(*SSHStatusEvent)
 	// Log: a line of the log, by Options.LogLevel.
 	Log func(*LogEvent)
-	// Error: something went wrong that no caller is told. A failed login is one, once its client
-	// has gone.
+	// Error: something failed that no method returns. A failed login is reported once its client has disconnected.
 	Error func(*ErrorEvent)
 }
 
-// An Event is what the events of connections have in common.
+// An Event has the fields that all events of connections have in common.
 type Event struct {
 	// Conn is the connection; nil for errors of no connection.
 	Conn *Connection
@@ -92,7 +88,7 @@ func (e *Event) ConnectionID() string {
 	return e.Conn.ID()
 }
 
-// A FileEvent is what the events of files and directories have in common.
+// A FileEvent has the fields that all events of files and directories have in common.
 type FileEvent struct {
 	Event
 	// User is who logged in.

@@ -11,12 +11,13 @@ type ConnectionRequestEvent struct {
 	// Address and Port are the client's.
 	Address string
 	Port    int // the client's
-	// Accept is preset by Options.AllowedClients and BlockedClients; what is left in it counts.
+	// Accept is preset from Options.AllowedClients and BlockedClients. Its value after the handler has returned
+	// decides.
 	Accept bool
 }
 
-// A ConnectedEvent tells of a new connection, before anything was read from it or
-// sent. Clear Conn.Value with the connection's end if it holds on to much.
+// A ConnectedEvent tells of a new connection, before anything was read from it or sent. If a large object is kept in
+// Conn.Value, clear it when the connection ends.
 type ConnectedEvent struct {
 	Event
 	// StatusCode is 0 and Description "OK", or the number and the text of what went wrong
@@ -33,7 +34,7 @@ type DisconnectedEvent struct {
 	// StatusCode is 0 and Description "OK", or the number and text of Err. See ErrorCode.
 	StatusCode  int
 	Description string // see StatusCode
-	// Err is why the connection ended; nil if the client left or was sent away.
+	// Err is why the connection ended; nil if the client left or the server disconnected it on purpose.
 	Err error
 }
 

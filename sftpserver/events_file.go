@@ -21,9 +21,9 @@ type DirListEvent struct {
 	Before bool
 	// DivertTo, set before, is the directory to list instead.
 	DivertTo string
-	// Entries, if not nil, are the list: set before, the directory itself is not looked at; set
-	// after, they take the place of its content. Nothing is added to them, and entries without
-	// attributes get those that GetAttributes says. See also SetFileList.
+	// Entries, if not nil, are the listing. If they are set before, the directory itself is not read; if set after,
+	// they replace its content. Nothing is added to them, and the GetAttributes event is fired for entries without
+	// attributes. See also SetFileList.
 	Entries []sftp.Entry
 }
 
@@ -38,44 +38,43 @@ type DirRemoveEvent struct {
 	DivertTo string
 }
 
-// A FileOpenEvent tells of OPEN, and of files that are opened to be copied or hashed by name:
-// it is the place for deciding who may read and write what.
+// A FileOpenEvent tells of OPEN, and of files that are opened to be copied or hashed by name: use it to decide who may
+// read and write what.
 type FileOpenEvent struct {
 	FileEvent
 	// Before is true ahead of the operation, false once it has run.
 	Before bool
-	// Handled, set before, says that the handler keeps the content: the server opens nothing, and
-	// READ and WRITE are for FileRead and FileWrite, FSTAT and FSETSTAT for GetAttributes and
-	// SetAttributes.
+	// Handled, set before, says that the handler provides the content: the server opens nothing, and the events
+	// FileRead and FileWrite serve READ and WRITE, GetAttributes and SetAttributes serve FSTAT and FSETSTAT.
 	Handled bool
 	// DesiredAccess is the access mask of versions 5 and 6; made of Flags in versions 3 and 4.
 	DesiredAccess uint32
 	// Flags are the flags in the words of version 3; RawFlags those of the request.
 	Flags, RawFlags uint32
-	// How is how the server opens its own file. Before, it may be changed: what is more than
-	// the client asked for is not given to the client.
+	// How is how the server opens its own file. Before, it may be changed; access beyond what the client asked for is
+	// not granted to the client.
 	How sftp.OpenHow
-	// Attrs are for a file that is made by this; all that the client said.
+	// Attrs are the attributes that the client wants for a new file, all that it sent.
 	Attrs sftp.Attrs
-	// Handle is what the client gets: 1 to 256 octets that no other open handle of the session
-	// has, preset with a number that grows. It is empty if a file is opened for no handle.
+	// Handle is the handle that the client gets: 1 to 256 octets that no other open handle of the session has, preset
+	// with an increasing number. It is empty if the file is opened for another purpose, such as hashing.
 	Handle string
 	// DivertTo, set before, is the path to open instead.
 	DivertTo string
-	// File, set before, takes the place of the server's own file: all that follows goes to it, and it
-	// is closed in the end, also if the handler refuses the OPEN after all. After, it is the file that
-	// was opened, and the handler may wrap it.
+	// File, set before, takes the place of the server's own file: all further requests go to it, and it is closed in
+	// the end, even if the handler refuses the OPEN after all. After, it is the file that was opened, and the handler
+	// may replace it by a wrapper.
 	File sftp.File
 }
 
-// A FileReadEvent tells of READ. Filling Data makes a success of a failure.
+// A FileReadEvent tells of READ. Filling Data turns a failure into a success.
 type FileReadEvent struct {
 	FileEvent
 	Handle string // of the open file
 	Offset int64  // of the first octet
 	Length int    // most octets to return
-	// Data is what was read; what is left in it is sent, at most Length octets. It is valid
-	// during the call, and has room for Length octets.
+	// Data is what was read. What the handler leaves in it is sent, at most Length octets. It is valid during the call,
+	// and its capacity is at least Length.
 	Data []byte
 }
 
@@ -91,7 +90,8 @@ type FileWriteEvent struct {
 	Offset int64
 	// Appends tells that the file was opened for appending: Data goes to its end, whatever Offset is.
 	Appends bool
-	// Data is what the client sent, valid during the call. What is left in it before is written.
+	// Data is what the client sent, valid during the call. In the event before the operation the handler may change it;
+	// what is in it then is written.
 	Data []byte
 }
 
@@ -99,7 +99,8 @@ type FileWriteEvent struct {
 type FileCloseEvent struct {
 	FileEvent
 	Handle string // being closed
-	// Complete tells that the client closed it and that no WRITE to it had failed: an upload is whole.
+	// Complete tells that the client closed the file and that no WRITE to it failed, so an upload is complete as far as
+	// the protocol can tell.
 	Complete bool
 	Err      error // why it is not Complete
 	// Dir tells that it is a directory.
@@ -134,15 +135,15 @@ type FileRenameEvent struct {
 	Flags                 sftp.RenameFlags // 0 in versions 3 and 4, except for posix-rename@openssh.com
 }
 
-// A GetAttributesEvent tells of STAT, LSTAT and FSTAT, and asks for what an entry of
-// DirListEvent.Entries lacks. Filling Attrs makes a success of a failure.
+// A GetAttributesEvent tells of STAT, LSTAT and FSTAT, and asks for what an entry of DirListEvent.Entries lacks.
+// Filling Attrs turns a failure into a success.
 type GetAttributesEvent struct {
 	FileEvent
 	// Handle is that of the open file for FSTAT, whose Path is what it was opened by; otherwise empty.
 	Handle string
 	Link   bool          // LSTAT: a symbolic link itself
 	Flags  sftp.AttrMask // what the client wants to know; 0 in version 3
-	// Attrs is the answer: what is in Attrs.Valid of it.
+	// Attrs is the answer: the attributes whose bits are set in Attrs.Valid.
 	Attrs sftp.Attrs
 }
 
@@ -160,7 +161,7 @@ type SetAttributesEvent struct {
 	Attrs    sftp.Attrs // what the client wants, all that it said
 }
 
-// A ResolvePathEvent tells of REALPATH. Filling RealPath makes a success of a failure.
+// A ResolvePathEvent tells of REALPATH. Filling RealPath turns a failure into a success.
 type ResolvePathEvent struct {
 	FileEvent
 	OriginalPath string               // as the client sent it

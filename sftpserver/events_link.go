@@ -1,6 +1,6 @@
 package sftpserver
 
-// A LinkReadEvent tells of READLINK. Filling Target makes a success of a failure.
+// A LinkReadEvent tells of READLINK. Filling Target turns a failure into a success.
 type LinkReadEvent struct {
 	FileEvent
 	// Target is the answer.
@@ -14,14 +14,14 @@ type LinkCreateEvent struct {
 	Before bool
 	// Handled, set before, says that the handler did it: the server does not.
 	Handled bool
-	// Symbolic tells a symbolic link, whose Target is any text, from a hard one, whose Target
-	// is the path of a file.
+	// Symbolic is true for a symbolic link, whose Target is any text, and false for a hard link, whose Target is the
+	// path of a file.
 	Symbolic bool
 	Target   string // what the link leads to
 }
 
-// An ExtendedEvent tells of an EXTENDED request that the server does not know. Filling Reply makes a
-// success of a failure; so does Status, for requests that are answered with no more.
+// An ExtendedEvent tells of an EXTENDED request that the server does not know. Filling Reply turns a failure into a
+// success; so does setting Status to sftp.CodeOK, for requests whose answer has no data.
 type ExtendedEvent struct {
 	FileEvent
 	Request string // its name, such as "example@example.com"

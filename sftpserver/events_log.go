@@ -18,7 +18,7 @@ type LogEvent struct {
 	Event
 	// Time is when it happened, which may be a while ago: see Events.
 	Time time.Time
-	// Level is the least Options.LogLevel with which this line appears.
+	// Level is the lowest Options.LogLevel at which this line is logged.
 	Level LogLevel
 	// Message is one line. Text of the client is quoted in it.
 	Message string
@@ -26,10 +26,9 @@ type LogEvent struct {
 	Type string
 }
 
-// An ErrorEvent is something that went wrong and that no caller is told: a
-// connection that could not be accepted, a handler that panicked, a client that
-// failed to log in (code 1300) or broke the protocol, a session that
-// failed, a *LostLinesError. Conn is nil if it is about none.
+// An ErrorEvent reports a failure that no method returns: a connection that could not be accepted, a handler that
+// panicked, a client that failed to log in (code 1300) or broke the protocol, a session that failed, a
+// [*LostLinesError]. Conn is nil if the failure concerns no connection.
 type ErrorEvent struct {
 	Event
 	// Time is when it happened, which may be a while ago: see Events.

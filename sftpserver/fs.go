@@ -45,9 +45,9 @@ func (c *Connection) statusText(code sftp.Code, text string) string {
 	return text
 }
 
-// SetErrorMessage sets the text that is sent with the next status other than success and end of
-// file, whatever it is; "" leaves it to the server. Handlers that know which status
-// it is for set FileEvent.Message instead.
+// SetErrorMessage sets the text that is sent with the next status of this connection other than success and end of
+// file, whichever request that answers; "" leaves the text to the server. A handler sets the text of its own event's
+// status by FileEvent.Message instead.
 func (c *Connection) SetErrorMessage(text string) {
 	if text == "" {
 		c.message.Store(nil)
@@ -56,7 +56,7 @@ func (c *Connection) SetErrorMessage(text string) {
 	c.message.Store(&text)
 }
 
-// ErrorMessage is what SetErrorMessage left and was not sent yet.
+// ErrorMessage returns the text that SetErrorMessage set and that has not been sent yet.
 func (c *Connection) ErrorMessage() string {
 	if p := c.message.Load(); p != nil {
 		return *p
@@ -179,9 +179,9 @@ func typed(a *sftp.Attrs) {
 	}
 }
 
-// LocalPath is where Path is on this host, if the server serves a local directory: by the
-// text alone. Symbolic links on the way may lead elsewhere, so do not open it on behalf of a
-// client; ok is false for other file systems.
+// LocalPath returns the path on this host that Path stands for if the server serves a local directory; ok is false for
+// other file systems. It is computed from the text alone: symbolic links on the way may lead elsewhere, so do not open
+// it on behalf of a client.
 func (e *FileEvent) LocalPath() (path string, ok bool) {
 	root := e.Conn.localRoot()
 	if root == "" {

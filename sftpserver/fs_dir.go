@@ -12,8 +12,8 @@ import (
 // ErrNoFileList says that no client waits for a list of files.
 var ErrNoFileList = errors.New("sftpserver: no DirList event is being delivered on this connection")
 
-// FileList makes entries of names with a line each, ended by CRLF or LF; the attributes are left to
-// GetAttributes. It is never nil.
+// FileList makes an entry of each line of names; lines end with CRLF or LF. The GetAttributes event supplies the
+// attributes. The result is never nil.
 func FileList(names string) []sftp.Entry {
 	list := []sftp.Entry{}
 	for line := range strings.Lines(names) {
@@ -24,8 +24,8 @@ func FileList(names string) []sftp.Entry {
 	return list
 }
 
-// SetFileList sets the Entries of the DirList event that is being delivered, from a text as
-// FileList takes. Otherwise it returns ErrNoFileList.
+// SetFileList sets the Entries of the DirList event that is being delivered on this connection, from a text that
+// [FileList] understands. If no DirList event is being delivered it returns ErrNoFileList.
 func (c *Connection) SetFileList(names string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -36,8 +36,8 @@ func (c *Connection) SetFileList(names string) error {
 	return nil
 }
 
-// SetFileList is Connection.SetFileList of the connection with that id; ErrUnknownConnection
-// if there is none.
+// SetFileList is [Connection.SetFileList] of the connection with that id. It returns ErrUnknownConnection if there is
+// none.
 func (s *Server) SetFileList(id, names string) error {
 	c, ok := s.Connection(id)
 	if !ok {

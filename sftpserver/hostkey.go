@@ -17,10 +17,10 @@ import (
 // maxKeyFile is the most that a file with a host key may have, in octets.
 const maxKeyFile = 1 << 20
 
-// HostKeyFile reads a private key without passphrase from a file, in any format of
-// package keys, for Options.HostKeys. If there is no such file it makes an Ed25519 key
-// and keeps it there, readable by its owner only: clients remember a server by its
-// key. The directory must exist. Two processes that begin at the same time agree on one key.
+// HostKeyFile reads a private key without passphrase from a file, in any format of package keys, for Options.HostKeys.
+// If the file does not exist, HostKeyFile creates an Ed25519 key and saves it there, readable only by its owner, so
+// that the server keeps the same key and clients recognise it. The directory must exist. Two processes that start at
+// the same time get the same key.
 func HostKeyFile(name string) (gossh.Signer, error) {
 	for {
 		key, err := readHostKey(name)

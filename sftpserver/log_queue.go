@@ -19,9 +19,8 @@ const (
 	codeNoBuffers = 10055 // in Winsock's words
 )
 
-// A LostLinesError tells that what is reported by the events SSHStatus, Log and
-// Error came faster than their handlers took it: so much is missing before
-// this place.
+// A LostLinesError tells how many lines of the events SSHStatus, Log and Error were dropped at this point because their
+// handlers were too slow.
 type LostLinesError struct {
 	Lines int // how many
 }

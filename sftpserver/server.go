@@ -74,9 +74,9 @@ type engine struct {
 	lines                    queue // what is reported of no connection, or of one that has ended
 }
 
-// Start listens, and returns when it does; connections are served until Shutdown or
-// Close. ctx bounds the start only. A Server that listens already returns ErrAlreadyListening, one
-// without a host key ErrNoHostKey. After StopListening, Shutdown or Close it may start again.
+// Start begins to listen and returns; connections are served in the background until Shutdown or Close. ctx bounds the
+// start only. A Server that listens already returns ErrAlreadyListening, one without a host key ErrNoHostKey. After
+// StopListening, Shutdown or Close it may start again.
 func (s *Server) Start(ctx context.Context) error {
 	_, err := s.start(func() (net.Listener, error) { return s.listen(ctx) })
 	return err
@@ -92,8 +92,8 @@ func (s *Server) Serve(l net.Listener) error {
 	return err
 }
 
-// ListenAndServe starts, serves until ctx ends, and shuts down: for a minute it lets transfers come to
-// their end. It returns nil if all did, also after Shutdown or Close.
+// ListenAndServe starts the server, serves until ctx ends, and then shuts down, giving transfers a minute to finish. It
+// returns nil if all of them did, and also after Shutdown or Close.
 func (s *Server) ListenAndServe(ctx context.Context) error {
 	e, err := s.start(func() (net.Listener, error) { return s.listen(ctx) })
 	if err != nil {
@@ -321,8 +321,8 @@ func (e *engine) session(ctx context.Context, s *ssh2.ServerSession) {
 	}
 }
 
-// StopListening refuses new connections and leaves those alone that are there. A
-// Server that does not listen returns nil.
+// StopListening stops accepting new connections; existing ones go on. On a Server that does not listen it does nothing
+// and returns nil.
 func (s *Server) StopListening() error {
 	s.mu.Lock()
 	e := s.engine
@@ -333,10 +333,10 @@ func (s *Server) StopListening() error {
 	return e.stopAccepting()
 }
 
-// Shutdown stops listening, lets what is being transferred come to its end, and
-// disconnects. It returns when the last Disconnected event was handled. When ctx ends first it cuts off the rest
-// and returns a *ssh2.ShutdownError. Called by a handler it waits for that handler's own connection until ctx
-// ends; one that is not to end itself should call it from another goroutine, or call Close.
+// Shutdown stops listening, lets running transfers finish, and disconnects. It returns when the last Disconnected event
+// has been handled. If ctx ends first, it closes the remaining connections and returns a [*ssh2.ShutdownError]. An
+// event handler should not call it directly, since Shutdown would wait for the handler's own connection until ctx ends:
+// call it from another goroutine, or call Close.
 func (s *Server) Shutdown(ctx context.Context) error {
 	return s.stop(func(e *engine) error { return e.shutdown(ctx) })
 }
@@ -381,7 +381,7 @@ func (s *Server) listening() bool {
 	}
 }
 
-// Addr is where the server listens, or listened last; nil before the first Start.
+// Addr returns the address that the server listens on, or listened on last; nil before the first Start.
 func (s *Server) Addr() net.Addr {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -391,7 +391,7 @@ func (s *Server) Addr() net.Addr {
 	return s.engine.listener.Addr()
 }
 
-// Connections are the connections there are, in the order in which they came.
+// Connections returns the current connections in the order in which they were accepted.
 func (s *Server) Connections() iter.Seq[*Connection] {
 	s.mu.Lock()
 	all := slices.Collect(maps.Values(s.conns))
@@ -413,7 +413,7 @@ func (s *Server) Connection(id string) (*Connection, bool) {
 	return c, ok
 }
 
-// Disconnect ends a connection; ErrUnknownConnection if there is none of that id.
+// Disconnect ends a connection. It returns ErrUnknownConnection if none has that id.
 func (s *Server) Disconnect(id string) error {
 	c, ok := s.Connection(id)
 	if !ok {
@@ -422,8 +422,8 @@ func (s *Server) Disconnect(id string) error {
 	return c.Disconnect()
 }
 
-// ExchangeKeys has new keys exchanged on a connection and returns when they are in
-// use. ErrUnknownConnection if there is none of that id.
+// ExchangeKeys is [Connection.ExchangeKeys] of the connection with that id. It returns ErrUnknownConnection if there is
+// none.
 func (s *Server) ExchangeKeys(ctx context.Context, id string) error {
 	c, ok := s.Connection(id)
 	if !ok {
@@ -432,8 +432,8 @@ func (s *Server) ExchangeKeys(ctx context.Context, id string) error {
 	return c.ExchangeKeys(ctx)
 }
 
-// Reset puts every setting back to its default, as New has them. It leaves the
-// events alone. A Server that listens, or is about to, returns ErrListening.
+// Reset sets every setting back to the default that New gives it. It does not change the events. A Server that listens,
+// or is about to, returns ErrListening.
 func (s *Server) Reset() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -40,19 +40,20 @@ func group(name string, rows []row) []row {
 // flags and docs/settings.md.
 func Settings() *settings.Table[Server] { return table }
 
-// Config sets and reads settings by name: "Name=Value" sets, "Name" returns the value. Blanks
-// round both do not count, names are known in any case, those of the 2020 editions too. Some
-// names have an index, as in "DirListBufferSize[7]"; docs/settings.md lists them all.
+// Config sets and reads settings by name: "Name=Value" sets, "Name" returns the value. Blanks around both are ignored.
+// Names are not case-sensitive, and those of the 2020 editions are known too. Some names have an index, as in
+// "DirListBufferSize[7]"; docs/settings.md lists them all.
 //
-// The errors are those of package settings: *NameError, *IndexError, *ValueError, *ReadOnlyError,
-// *PlatformError, and *BusyError for what cannot change while the server listens, in an *Error that
-// has its number. An unknown connection is ErrUnknownConnection.
-// [ErrorCode] has numbers for all of them: 10022 for names, indexes and values that cannot be, 10045 for what
-// other platforms have, 106, 107 or 108 for what cannot change while the server listens, and 126 for an
-// unknown connection; a value that fails for a reason with a number, such as a file that does not exist, has that.
+// The errors are those of package settings: *NameError, *IndexError, *ValueError, *ReadOnlyError, *PlatformError, and
+// *BusyError for what cannot change while the server listens, wrapped in an [*Error] that has its number. An unknown
+// connection is ErrUnknownConnection. [ErrorCode] has numbers for all of them: 10022 for names, indexes and values that
+// cannot be, 10045 for what other platforms have, 106, 107 or 108 for what cannot change while the server listens, and
+// 126 for an unknown connection; a value that fails for a reason with a number, such as a file that does not exist, has
+// that.
 //
-// Settings of connections, which have their id as index, can be set and read by any goroutine at any
-// time, except for SFTPConnectionFileData, which is for the handler alone that the data is shown to. All others are fields, and the rules of fields hold.
+// Settings of connections, which have their id as index, can be set and read by any goroutine at any time, except for
+// SFTPConnectionFileData, which is only for the handler that is being shown the data. All others are fields, and the
+// same rules apply as for setting the field.
 func (s *Server) Config(expr string) (string, error) {
 	value, err := table.Apply(s, expr)
 	return value, numbered(err)

@@ -19,7 +19,8 @@ func (o *Options) timeouts() ssh2.Timeouts {
 	return t
 }
 
-// Timeout is the limit that SetTimeout sets: DefaultIOTimeout if nothing else was set, negative for none.
+// Timeout returns the limit that is in force, as explained at [Connection.SetTimeout]: DefaultIOTimeout if nothing else
+// was set, negative for none.
 func (c *Connection) Timeout() time.Duration {
 	switch d := time.Duration(c.timeout.Load()); {
 	case d == 0:
@@ -31,10 +32,10 @@ func (c *Connection) Timeout() time.Duration {
 	}
 }
 
-// SetTimeout changes Options.DefaultTimeout for this connection: how long the client may keep
-// output waiting without taking any of it, and a packet that it began without sending more of it. 0 means
-// the server's setting, negative no limit. From the Connected event on it
-// holds for all of the connection; between then and the login a change waits for the login.
+// SetTimeout changes Options.DefaultTimeout for this connection: for how long the client may accept no output that
+// waits for it, or send nothing more of a packet that it began. 0 means the server's setting, negative no limit. Set in
+// the Connected event, it applies to the whole connection; set between that event and the login, it takes effect at the
+// login.
 func (c *Connection) SetTimeout(d time.Duration) {
 	if d == 0 {
 		d = c.engine.DefaultTimeout
