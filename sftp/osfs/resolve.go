@@ -13,6 +13,11 @@ import (
 const (
 	maxLinks = 40 // symlinks followed in one resolution, Linux' own limit
 	maxRaces = 8  // times an operation starts over because a link appeared meanwhile
+
+	// maxWalk is how many octets of names one resolution may have the kernel walk: at every
+	// link it walks from the root again. Without a bound, links in deep directories that
+	// point at each other make minutes of work of one small request.
+	maxWalk = 1 << 20
 )
 
 // errSymlink is what the primitives answer when a parent, or the last element of an
@@ -118,41 +123,36 @@ func (s *FS) resolve(rel string, follow bool) (string, error) {
 	if rel == "." {
 		return rel, nil
 	}
-	var done []string // resolved, no links
-	todo := strings.Split(rel, "/")
+	w := walk{fs: s, todo: strings.Split(rel, "/")}
 	links := 0
-	for len(todo) > 0 {
-		elem := todo[0]
-		todo = todo[1:]
+	for len(w.todo) > 0 {
+		if err := w.dirs(); err != nil {
+			return "", err
+		}
+		elem := w.todo[0]
+		w.todo = w.todo[1:]
 		switch elem {
 		case "", ".":
 			continue
 		case "..":
-			if len(done) == 0 {
+			if len(w.done) == 0 {
 				return "", sftp.Status(sftp.CodePermissionDenied, "symbolic link leaves the root")
 			}
-			done = done[:len(done)-1]
+			w.done = w.done[:len(w.done)-1]
 			continue
 		}
-		at := strings.Join(append(done, elem), "/")
-		if len(at) > sftp.MaxPath {
-			return "", sftp.CodeInvalidFilename
-		}
-		if err := checkHostName(at); err != nil {
-			return "", err
-		}
 		var a sftp.Attrs
-		err := s.plain(s.lstat(at, &a))
+		at, err := w.lstat(elem, &a)
 		switch {
 		case errors.Is(err, errSymlink): // swapped under us: a parent was a directory a moment ago
 			return "", sftp.CodeLinkLoop
 		case errors.Is(err, fs.ErrNotExist):
-			if len(todo) > 0 {
+			if len(w.todo) > 0 {
 				return "", sftp.CodeNoSuchPath
 			}
 		case err != nil:
 			return "", err
-		case a.Type() == sftp.TypeSymlink && (follow || len(todo) > 0):
+		case a.Type() == sftp.TypeSymlink && (follow || len(w.todo) > 0):
 			if links++; links > maxLinks {
 				return "", sftp.CodeLinkLoop
 			}
@@ -162,23 +162,77 @@ func (s *FS) resolve(rel string, follow bool) (string, error) {
 			}
 			target = s.inside(target)
 			if strings.HasPrefix(target, "/") {
-				done = done[:0]
+				w.done = w.done[:0]
 				target = rooted(target)
 			}
 			if target == "" {
 				target = "."
 			}
-			todo = append(strings.Split(target, "/"), todo...)
+			w.todo = append(strings.Split(target, "/"), w.todo...)
 			continue
-		case len(todo) > 0 && a.Type() != sftp.TypeDirectory:
+		case len(w.todo) > 0 && a.Type() != sftp.TypeDirectory:
 			return "", sftp.CodeNotADirectory
 		}
-		done = append(done, elem)
+		w.done = append(w.done, elem)
 	}
-	if len(done) == 0 {
+	if len(w.done) == 0 {
 		return ".", nil
 	}
-	return strings.Join(done, "/"), nil
+	return strings.Join(w.done, "/"), nil
+}
+
+// walk is where a resolution stands.
+type walk struct {
+	fs     *FS
+	done   []string // resolved, no links
+	todo   []string
+	octets int // walked so far
+}
+
+// lstat looks at elems below done.
+func (w *walk) lstat(elems string, a *sftp.Attrs) (at string, err error) {
+	at = elems
+	if len(w.done) > 0 {
+		at = strings.Join(w.done, "/") + "/" + elems
+	}
+	if len(at) > sftp.MaxPath {
+		return "", sftp.CodeInvalidFilename
+	}
+	if err := checkHostName(at); err != nil {
+		return "", err
+	}
+	if w.octets += len(at); w.octets > maxWalk {
+		return "", sftp.CodeLinkLoop
+	}
+	return at, w.fs.plain(w.fs.lstat(at, a))
+}
+
+// dirs takes the directories that come first in todo over to done, all at once: what is a
+// directory by a name without links in it has only directories above. So where the first
+// element is that is none needs a search, and not a look at each.
+func (w *walk) dirs() error {
+	n := 0 // of todo, up to what is no name, but not its last element
+	for n < len(w.todo)-1 && w.todo[n] != "" && w.todo[n] != "." && w.todo[n] != ".." {
+		n++
+	}
+	if n < 2 {
+		return nil // resolve looks at it anyway
+	}
+	good, bad := 0, n+1
+	for try := n; good+1 < bad; try = (good + bad) / 2 {
+		var a sftp.Attrs
+		switch _, err := w.lstat(strings.Join(w.todo[:try], "/"), &a); {
+		case w.octets > maxWalk:
+			return err
+		case err == nil && a.IsDir():
+			good = try
+		default:
+			bad = try
+		}
+	}
+	w.done = append(w.done, w.todo[:good]...)
+	w.todo = w.todo[good:]
+	return nil
 }
 
 // rooted strips the root, and the ".." that stay there, from an absolute target.
