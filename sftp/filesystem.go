@@ -180,6 +180,9 @@ const (
 type RealPathOpt struct {
 	Control RealPathControl // what must exist and what is told about it
 	Want    AttrMask        // attributes wanted with StatIf and StatAlways; 0 is AttrsBasic
+	// NoFollow leaves a symlink alone that is the last element. The server sets it for a
+	// FileSystem with FeatureFoldedNames only.
+	NoFollow bool
 }
 
 // FSInfo describes a file system: the fields of POSIX statvfs, which
@@ -245,6 +248,7 @@ const (
 	FeatureOpenLock                               // the block bits of OPEN
 	FeatureText                                   // OpenText is done by the files; without it, the server translates
 	FeatureDeleteOnClose                          // OpenHow.DeleteOnClose
+	FeatureFoldedNames                            // an object has several names (any letter case, short names): RealPath answers the stored one, and obeys NoFollow
 )
 
 // Has reports whether all of g are there.

@@ -462,11 +462,15 @@ func realPath(ctx context.Context, fsys FileSystem, clean string, follow bool) (
 	if clean == "/" {
 		return clean, nil
 	}
-	dir, base := clean, ""
-	if !follow {
+	dir, base, opt := clean, "", RealPathOpt{}
+	switch {
+	case follow:
+	case fsys.Capabilities().Features.Has(FeatureFoldedNames): // the last element is to be spelled as well
+		opt.NoFollow = true
+	default:
 		dir, base = path.Split(clean)
 	}
-	real, _, err := fsys.RealPath(ctx, dir, RealPathOpt{})
+	real, _, err := fsys.RealPath(ctx, dir, opt)
 	switch {
 	case errors.Is(err, errors.ErrUnsupported):
 		return clean, nil

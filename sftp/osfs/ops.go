@@ -143,6 +143,9 @@ func (s *FS) Link(ctx context.Context, target, newName string, symbolic bool) er
 	if target == "" || len(target) >= sftp.MaxPath-2 || strings.IndexByte(target, 0) >= 0 {
 		return sftp.CodeInvalidFilename
 	}
+	if err := checkLinkText(target); err != nil {
+		return err
+	}
 	for strings.HasPrefix(target, "/./") { // kept for guarded
 		target = target[2:]
 	}
@@ -208,7 +211,10 @@ func (s *FS) RealPath(ctx context.Context, name string, opt sftp.RealPathOpt) (s
 		return "", nil, err
 	}
 	defer s.leave()
-	at, err := s.resolve(rel, true)
+	at, err := s.resolve(rel, !opt.NoFollow)
+	if err == nil {
+		at, err = s.spelled(at)
+	}
 	if err != nil {
 		if opt.Control == sftp.RealPathStatIf && errors.Is(err, fs.ErrNotExist) {
 			return clean, nil, nil

@@ -18,6 +18,16 @@
 // programs outside the jail see the absolute ones from their own root, so do not let
 // them follow links in a tree that strangers write to.
 //
+// # Windows
+//
+// A name that Windows reads as something else than a plain name is refused: drives, shares,
+// devices (CON, COM1), alternate streams (file:stream), backslashes, wildcards, dots and
+// blanks at the end. Junctions and mount points are not gone through, nor can symlinks be
+// made that name a drive or another host. Letters of either case and short names (PROGRA~1)
+// lead to the same object, as everywhere there; RealPath answers the stored spelling, by
+// which an sftp.Policy judges. One volume is served, that of the root. Modes are the
+// read-only attribute.
+//
 // # Policy
 //
 // With ReadOnly nothing changes, whatever the request. Set-user-id and set-group-id bits

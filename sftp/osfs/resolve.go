@@ -257,7 +257,7 @@ func rooted(target string) string {
 func (s *FS) inside(target string) string {
 	target = slashed(target)
 	for _, root := range s.hostRoots {
-		if rest, ok := strings.CutPrefix(target, root); ok && (rest == "" || rest[0] == '/') {
+		if rest, ok := cutRoot(target, root); ok && (rest == "" || rest[0] == '/') {
 			return "/" + strings.TrimLeft(rest, "/")
 		}
 	}

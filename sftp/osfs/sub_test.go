@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 
 	"github.com/fairlead-ssh/fairlead/sftp"
@@ -16,9 +17,19 @@ func TestW19_Sub(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(dir, "a", "b"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for name, to := range map[string]string{"out": outside, "in": filepath.Join("a", "b"), "a/b/up": ".."} {
-		if err := os.Symlink(to, filepath.Join(dir, name)); err != nil {
+	in := "in"
+	for name, to := range map[string]string{"out": outside, in: filepath.Join("a", "b"), "a/b/up": ".."} {
+		err := os.Symlink(to, filepath.Join(dir, name))
+		if _, missing := os.Lstat(filepath.Join(dir, name)); err == nil && missing == nil {
+			continue
+		}
+		if runtime.GOOS != "windows" {
 			t.Fatal(err)
+		}
+		// Windows lets only some accounts make symlinks, and Wine makes none and says nothing.
+		t.Logf("no symlink here: the part of %s does not apply", name)
+		if name == in {
+			in = "a/b"
 		}
 	}
 	if err := os.WriteFile(filepath.Join(dir, "file"), nil, 0o644); err != nil {
@@ -28,13 +39,14 @@ func TestW19_Sub(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { _ = s.Close() })
 	for _, bad := range []string{"/out", "/missing", "/file", "\x00"} {
 		if sub, err := s.Sub(bad, Options{}); err == nil {
 			t.Errorf("%q is a tree", bad)
 			_ = sub.Close()
 		}
 	}
-	for _, good := range []string{"/a/b", "in", "/a/../a/b/"} {
+	for _, good := range []string{"/a/b", in, "/a/../a/b/"} {
 		sub, err := s.Sub(good, Options{})
 		if err != nil {
 			t.Fatalf("%s: %v", good, err)

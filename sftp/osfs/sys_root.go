@@ -8,14 +8,10 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"runtime"
 	"strings"
 
 	"github.com/fairlead-ssh/fairlead/sftp"
 )
-
-// hostFeatures are what the host's calls add: no statvfs here.
-const hostFeatures = sftp.Features(0)
 
 // The primitives of this file are those of sys_unix.go by means of os.Root alone, for
 // Windows and other systems. os.Root follows links that stay inside by itself and
@@ -123,12 +119,29 @@ func (s *FS) link(old, rel string) error { return s.plain(s.root.Link(local(old)
 
 func (s *FS) rename(from, to string, overwrite bool) error {
 	if !overwrite {
-		var a sftp.Attrs
-		if err := s.lstat(from, &a); err != nil {
-			return err
+		was, err := s.root.Lstat(local(from))
+		if err != nil {
+			return s.plain(err)
 		}
-		if err := s.lstat(to, &a); err == nil {
+		is, err := s.root.Lstat(local(to))
+		switch {
+		case err == nil && os.SameFile(was, is) && from != to && strings.EqualFold(from, to):
+			// The same name in other letters, where that is no other name.
+		case err == nil:
 			return sftp.CodeFileAlreadyExists
+		case was.Mode().IsRegular():
+			// As OpenSSH: a hard link fails if the target exists by now.
+			err := s.root.Link(local(from), local(to))
+			if err == nil {
+				if err = s.root.Remove(local(from)); err != nil {
+					_ = s.root.Remove(local(to))
+				}
+				return s.plain(err)
+			}
+			if errors.Is(err, fs.ErrExist) {
+				return sftp.CodeFileAlreadyExists
+			}
+			// No hard links here, or another reason, which Rename will say.
 		}
 	}
 	return s.plain(s.root.Rename(local(from), local(to)))
@@ -152,6 +165,9 @@ func (s *FS) chtimes(rel string, a *sftp.Attrs) error {
 	}
 	if was.Type() == sftp.TypeSymlink {
 		return errors.ErrUnsupported
+	}
+	if err := checkTimes(a); err != nil {
+		return err
 	}
 	at, mt := a.Atime, a.Mtime
 	if !a.Has(sftp.AttrAtime) {
@@ -189,12 +205,6 @@ func statEntries(d *dir, names []string) error {
 	return nil
 }
 
-func timesFile(*os.File, *sftp.Attrs) error { return errors.ErrUnsupported }
-
-func statfsFile(*os.File, *sftp.FSInfo) error { return errors.ErrUnsupported }
-
-func (s *FS) statfs(string, *sftp.FSInfo) error { return errors.ErrUnsupported }
-
 func copyFile(*os.File, int64, *os.File, int64, int64) (int64, error) {
 	return 0, errors.ErrUnsupported
 }
@@ -203,24 +213,6 @@ func copyFile(*os.File, int64, *os.File, int64, int64) (int64, error) {
 func local(rel string) string { return filepath.FromSlash(rel) }
 
 func slashed(target string) string { return filepath.ToSlash(target) }
-
-// checkHostName refuses what Windows reads as something else than a plain name: drives
-// and alternate streams (":"), the other separator, device names, and trailing dots and
-// blanks, which it drops.
-func checkHostName(rel string) error {
-	if runtime.GOOS != "windows" {
-		return nil
-	}
-	if strings.ContainsAny(rel, "\\:*?\"<>|") || !filepath.IsLocal(filepath.FromSlash(rel)) {
-		return sftp.CodeInvalidFilename
-	}
-	for elem := range strings.SplitSeq(rel, "/") {
-		if elem != "." && (strings.HasSuffix(elem, ".") || strings.HasSuffix(elem, " ")) {
-			return sftp.CodeInvalidFilename
-		}
-	}
-	return nil
-}
 
 const (
 	// hostAttrs are answered beyond version 3's; none of them can be set.

@@ -437,6 +437,15 @@ func statEntries(d *dir, names []string) error {
 // checkHostName accepts every clean path: any bytes but "/" and NUL make a name.
 func checkHostName(string) error { return nil }
 
+// checkLinkText accepts every text.
+func checkLinkText(string) error { return nil }
+
+// cutRoot cuts the directory root off path.
+func cutRoot(path, root string) (rest string, ok bool) { return strings.CutPrefix(path, root) }
+
+// spelled answers rel: a name has one spelling.
+func (s *FS) spelled(rel string) (string, error) { return rel, nil }
+
 // slashed returns a link target with "/" as separator.
 func slashed(target string) string { return target }
 
