@@ -1,5 +1,5 @@
-// Package agent finds and reaches the SSH agent of a user, whatever kind of
-// socket it sits behind, and serves agents of your own.
+// Package agent finds the SSH agent of a user and connects to it, whatever kind
+// of socket it has, and serves agents of your own.
 //
 // golang.org/x/crypto/ssh/agent has the interfaces and the client's half of the
 // protocol (draft-ietf-sshm-ssh-agent); its types are used here throughout:
@@ -41,8 +41,8 @@ var ErrNoAgent = errors.New("agent: no address and no SSH_AUTH_SOCK")
 //	`\\.\pipe\…`  a named pipe (Windows)
 //	a path        a Unix socket, or the file that stands for one of Cygwin's
 //
-// The Closer ends the connection, and with it calls that wait; it may be closed
-// twice. The agent may be used by several goroutines.
+// The Closer closes the connection and ends calls that wait; it may be closed
+// more than once. The agent may be used by several goroutines.
 func Dial(ctx context.Context, addr string) (sshagent.ExtendedAgent, io.Closer, error) {
 	conn, err := DialConn(ctx, addr)
 	if err != nil {
@@ -51,8 +51,8 @@ func Dial(ctx context.Context, addr string) (sshagent.ExtendedAgent, io.Closer, 
 	return sshagent.NewClient(conn), conn, nil
 }
 
-// DialConn is Dial for who speaks the protocol itself or passes it on, such as
-// agent forwarding.
+// DialConn is [Dial] for code that speaks the agent protocol itself or forwards
+// it, such as agent forwarding.
 func DialConn(ctx context.Context, addr string) (io.ReadWriteCloser, error) {
 	conn, err := dial(ctx, addr)
 	if err != nil && !errors.Is(err, ErrNoAgent) {

@@ -13,9 +13,10 @@ import (
 type Funcs struct {
 	// Keys lists the keys: Blob and Comment are sent. Nil means none.
 	Keys func() ([]*sshagent.Key, error)
-	// SignFunc signs data with key, which the client names and which need not be
-	// one of Keys: refuse what is not. flags ask for SHA-256 or SHA-512 with RSA
-	// keys. data is only good until SignFunc returns. Nil refuses.
+	// SignFunc signs data with key, which the client names and which need not
+	// be one of Keys: refuse any other. flags ask for SHA-256 or SHA-512 with
+	// RSA keys. data is valid only until SignFunc returns. A nil SignFunc
+	// refuses.
 	SignFunc func(key gossh.PublicKey, data []byte, flags sshagent.SignatureFlags) (*gossh.Signature, error)
 }
 

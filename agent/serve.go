@@ -16,7 +16,7 @@ import (
 	"github.com/fairlead-ssh/fairlead/internal/wire"
 )
 
-// Bounds of what Serve takes.
+// Limits of Serve and Listen.
 const (
 	// MaxRequest is the longest request in octets, as OpenSSH's agent has it.
 	// Whoever sends a longer one is disconnected before memory is taken for it.
@@ -46,8 +46,9 @@ type Options struct {
 }
 
 // Serve answers one client's requests, in order, until the stream ends, which
-// returns nil, or the client breaks the protocol. When ctx ends, conn is closed.
-// Serve closes conn in any case. A panic of a fails the request and no more.
+// returns nil, or the client breaks the protocol. When ctx ends, conn is
+// closed. Serve closes conn in any case. If a method of a panics, only that
+// request fails.
 func Serve(ctx context.Context, conn io.ReadWriteCloser, a sshagent.Agent, o Options) error {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)

@@ -13,10 +13,10 @@ import (
 	"github.com/fairlead-ssh/fairlead/keys"
 )
 
-// A Certificate is a key with what a store has about it: an X.509 certificate
-// with or without its private key, or a key alone. The zero value is empty: its
-// fields are empty and it signs nothing. It does not change and may be used
-// concurrently. What it returns by reference is shared and must not be changed.
+// A Certificate is an X.509 certificate with or without its private key, or a
+// key alone, together with what else the store says about it. The zero value is
+// empty and cannot sign. A Certificate is immutable and may be used
+// concurrently; what it returns by reference is shared and must not be changed.
 type Certificate struct {
 	e        Entry
 	typ      Type
@@ -24,9 +24,9 @@ type Certificate struct {
 	store    *Store // to be closed with it
 }
 
-// NewCertificate makes a certificate of parts that come from elsewhere, such as
-// a crypto.Signer of a key service. It fails if the private key belongs to
-// another certificate than the one beside it.
+// NewCertificate makes a Certificate from parts that come from elsewhere, such
+// as a crypto.Signer of a key service. It fails if the private key does not
+// belong to the certificate.
 func NewCertificate(e Entry) (*Certificate, error) {
 	if err := e.check(); err != nil {
 		return nil, err
@@ -43,7 +43,7 @@ func (c *Certificate) StoreType() Type { return c.typ }
 // Store returns the path or the name of its store, empty for one in memory.
 func (c *Certificate) Store() string { return c.location }
 
-// Alias returns the name that the store has for the entry.
+// Alias returns the name of the entry in its store.
 func (c *Certificate) Alias() string { return c.e.Alias }
 
 // X509 returns the X.509 certificate, or nil.
@@ -53,17 +53,17 @@ func (c *Certificate) X509() *x509.Certificate { return c.e.Cert }
 // first. None of them is verified.
 func (c *Certificate) Chain() []*x509.Certificate { return slices.Clone(c.e.Chain) }
 
-// PublicKey returns the public key, or nil if there is none of a kind that SSH
-// has.
+// PublicKey returns the public key, or nil if there is none or SSH has no such
+// kind of key.
 func (c *Certificate) PublicKey() gossh.PublicKey { return c.e.public() }
 
 // HasPrivateKey tells whether a private key is there, and so whether the
 // certificate can be a server's key (PrivateKeyAvailable of SFTPServer).
 func (c *Certificate) HasPrivateKey() bool { return c.e.private() }
 
-// Close ends what a certificate that was loaded alone holds open, such as a
-// session with a token; it then signs no more. It does nothing to those of a
-// [Store], and more than once is no error.
+// Close releases what a Certificate from Load or LoadFor holds open, such as a
+// session with a token; it cannot sign afterwards. On a Certificate of a Store
+// it does nothing. It may be called more than once.
 func (c *Certificate) Close() error {
 	if c.store == nil {
 		return nil
@@ -98,9 +98,8 @@ func (c Certificate) Format(s fmt.State, verb rune) {
 // LogValue is String for log/slog.
 func (c *Certificate) LogValue() slog.Value { return slog.StringValue(c.String()) }
 
-// Signer returns what signs with the private key as a plain key of SSH. It is
-// also a gossh.MultiAlgorithmSigner. Without a private key the error is
-// [ErrNoMatch].
+// Signer returns a signer for the private key as a plain SSH key, without its certificate. It is
+// also a gossh.MultiAlgorithmSigner. Without a private key the error is [ErrNoMatch].
 func (c *Certificate) Signer() (gossh.Signer, error) {
 	switch {
 	case c.e.Key != nil:
@@ -115,11 +114,10 @@ func (c *Certificate) Signer() (gossh.Signer, error) {
 	return nil, fmt.Errorf("certstore: signer: no private key: %w", ErrNoMatch)
 }
 
-// Signers returns all that the certificate can be a server's key as, for
-// ssh2.Server.HostKeys: the plain key, then its certificate of OpenSSH, then its
-// X.509 certificate with the chain, under every algorithm of RFC 6187 and of the
-// draft before it that fits the key. Which of them a server offers, its list of
-// host key algorithms decides, by default not those of X.509.
+// Signers returns a signer for each form in which the key can be a server's host key, for ssh2.Server.HostKeys: the
+// plain key, then its certificate of OpenSSH, then its X.509 certificate with the chain, under every algorithm of RFC
+// 6187 and of the draft before it that fits the key. The server's list of host key algorithms decides which of them it
+// offers; by default it does not offer those of X.509.
 func (c *Certificate) Signers() ([]gossh.Signer, error) {
 	plain, err := c.Signer()
 	if err != nil {

@@ -1,7 +1,5 @@
-// Package certstore opens stores that hold keys and certificates and finds
-// those that a server shall use in them: PFX, PEM, PPK, JWK, XML, PKCS#7, Java
-// key stores, public keys of SSH and X.509, tokens, and on Windows the system's
-// stores.
+// Package certstore opens stores of keys and certificates, and finds in them those that a server is to use: PFX, PEM,
+// PPK, JWK, XML, PKCS#7, Java key stores, public keys of SSH and X.509, tokens, and on Windows the system's stores.
 //
 //	c, err := certstore.Load(certstore.Auto, "server.pfx", []byte("secret"), "CN=sftp.example.com")
 //	if err != nil {
@@ -14,9 +12,8 @@
 // is a place to load one from, as settings have it. Single keys are read by
 // package keys, in all of its formats.
 //
-// Keys in a token are used through the library of its maker, and only with a
-// build that has cgo. The location of such a store ([PKCS11]) is the absolute
-// path of the library, if it has one token, or a URI of RFC 7512:
+// Keys in a token are used through the PKCS #11 library of its vendor, which needs a build with cgo. The location of
+// such a store ([PKCS11]) is the absolute path of the library, if it has one token, or a URI of RFC 7512:
 //
 //	pkcs11:token=My%20token;object=host%20key?module-path=/usr/lib/softhsm/libsofthsm2.so&pin-source=/etc/ssh/pin
 //
@@ -28,7 +25,7 @@
 // file. module-name is not known, programs as a source are not run, and
 // attributes that begin with x- are passed over.
 //
-// Stores are taken for hostile: at most 16 MiB are read, what they may ask to
-// spend on a password has limits, and nothing descends further than the form
-// that it expects. No certificate is verified: to hold one proves nothing.
+// Stores are treated as hostile input: at most 16 MiB are read, the cost of checking a password is limited, and parsers
+// do not recurse deeper than the expected structure. Certificates are not verified: that a store has one proves nothing
+// about it.
 package certstore

@@ -214,8 +214,8 @@ func (c *Certificate) PrivateKeyPEM() []byte {
 	return p
 }
 
-// PrivateKeyContainer returns the name of the key's container on Windows, which
-// is not looked up: it is always empty.
+// PrivateKeyContainer would return the name of the key's container on Windows.
+// It is not looked up: the result is always empty.
 func (c *Certificate) PrivateKeyContainer() string { return "" }
 
 // Encoded returns the X.509 certificate as PEM.

@@ -23,8 +23,8 @@ var keyUsages = []struct {
 	{0x01, x509.KeyUsageEncipherOnly, "Encipher Only"},
 }
 
-// KeyUsage returns what the certificate may be used for, in Go's numbering. It
-// has one more than [Certificate.UsageFlags], DecipherOnly.
+// KeyUsage returns what the certificate may be used for, in Go's numbering,
+// which unlike [Certificate.UsageFlags] includes DecipherOnly.
 func (c *Certificate) KeyUsage() x509.KeyUsage {
 	if c.e.Cert == nil {
 		return 0

@@ -23,7 +23,7 @@ import (
 // DefaultClockSkew is how far clocks may be apart (RFC 4120 section 3.2.3).
 const DefaultClockSkew = 5 * time.Minute
 
-// AcceptorConfig says as whom a server accepts Kerberos tickets.
+// AcceptorConfig says for which principals a server accepts Kerberos tickets.
 type AcceptorConfig struct {
 	// Keytab is the file with the server's keys. Empty means what the
 	// environment variable KRB5_KTNAME says, or /etc/krb5.keytab. It is read
@@ -52,7 +52,8 @@ type Acceptor struct {
 	size  int64
 }
 
-// NewAcceptor reads the keytab.
+// NewAcceptor reads the keytab. It fails if there is none or if it has no key
+// of the principal.
 func NewAcceptor(cfg *AcceptorConfig) (*Acceptor, error) {
 	a := &Acceptor{path: cfg.Keytab, principal: cfg.Principal, skew: cfg.ClockSkew}
 	if a.path == "" {

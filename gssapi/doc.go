@@ -3,8 +3,8 @@
 // instead of a key or password. It provides the mechanism; the conversations
 // are package ssh2's.
 //
-// A server needs a keytab with the key of host/NAME, and a word on who may log
-// in as whom:
+// A server needs a keytab with the key of host/NAME, and a function that says
+// who may log in as whom:
 //
 //	acceptor, err := gssapi.NewAcceptor(&gssapi.AcceptorConfig{Keytab: "/etc/krb5.keytab"})
 //	server.Auth.GSSAPI = &ssh2.GSSServer{
@@ -13,7 +13,8 @@
 //		Allow:       gssapi.SameName("EXAMPLE.ORG"),
 //	}
 //
-// A client needs a ticket, as of kinit, or a keytab or password to get one:
+// A client needs a ticket, for example from kinit, or a keytab or password to
+// get one:
 //
 //	initiator, err := gssapi.NewInitiator(&gssapi.InitiatorConfig{})
 //	krb5 := &ssh2.GSSClient{Mechanisms: []ssh2.GSSInitiator{initiator}}

@@ -28,14 +28,14 @@ type InitiatorConfig struct {
 	Config string
 
 	// CredentialCache is a file of tickets, such as kinit writes. If Principal
-	// is empty, an empty one means what the environment variable KRB5CCNAME says,
-	// or /tmp/krb5cc_UID. It is read for each connection. Caches that are no
-	// files (KEYRING:, KCM:, DIR:) are not supported.
+	// is empty, an empty one means what the environment variable KRB5CCNAME
+	// says, or /tmp/krb5cc_UID. It is read for each connection. Caches that are
+	// not files (KEYRING:, KCM:, DIR:) are not supported.
 	CredentialCache string
 
-	// Principal is who logs in, as user@REALM, with the key in the file Keytab
-	// or with Password, anew for each connection. Empty means who the credential
-	// cache belongs to.
+	// Principal is the user who logs in, as user@REALM, with a ticket got for
+	// each connection by the key in the file Keytab or by Password. Empty means
+	// the owner of the credential cache.
 	Principal string
 	Keytab    string
 	Password  string
@@ -51,7 +51,7 @@ type Initiator struct {
 	login func() *client.Client // nil: tickets come from the cache
 }
 
-// NewInitiator reads the configuration. It asks no KDC yet.
+// NewInitiator reads the configuration. It does not contact a KDC.
 func NewInitiator(cfg *InitiatorConfig) (i *Initiator, err error) {
 	defer caught(&err)
 	i = &Initiator{}

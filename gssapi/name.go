@@ -25,9 +25,9 @@ func printName(name types.PrincipalName, realm string) string {
 	return strings.Join(parts, "/") + "@" + escaper.Replace(realm)
 }
 
-// SameName allows the users of one realm to log in under their own names:
-// alice@REALM as alice, and alice/admin@REALM as nobody. It fits
-// ssh2.GSSServer.Allow.
+// SameName returns a function for ssh2.GSSServer.Allow that lets the users of
+// one realm log in under their own names: alice@REALM may log in as alice,
+// while alice/admin@REALM may not log in at all.
 func SameName(realm string) func(context.Context, *ssh2.AuthAttempt, ssh2.GSSPeer) ssh2.Verdict {
 	return func(_ context.Context, a *ssh2.AuthAttempt, p ssh2.GSSPeer) ssh2.Verdict {
 		switch {

@@ -14,7 +14,8 @@ import (
 // tenth of it.
 const maxFile = 256 << 10
 
-// A Passphrase protects a private key. It never prints itself.
+// A Passphrase protects a private key. Package fmt and log/slog print a
+// placeholder for it.
 type Passphrase []byte
 
 // Format writes a placeholder for every verb.
@@ -23,8 +24,8 @@ func (Passphrase) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, "(passp
 // LogValue hides the passphrase from log/slog.
 func (Passphrase) LogValue() slog.Value { return slog.StringValue("(passphrase)") }
 
-// A PrivateKey is a private key with what its file says of it. It does not
-// change while it is used; its methods may then be called concurrently.
+// A PrivateKey is a private key with what its file says of it. Do not change it
+// while it is in use; its methods may be called concurrently.
 type PrivateKey struct {
 	// Signer signs in SSH's form and knows the public key. It is also a
 	// gossh.MultiAlgorithmSigner.
@@ -97,9 +98,9 @@ func (e *PassphraseError) Error() string {
 	return "keys: " + e.Format.String() + ": passphrase needed"
 }
 
-// A FormatError means that something is not a key, or not one that can be read
-// or written in that form. Err is errors.ErrUnsupported where the form is known
-// to exist.
+// A FormatError means that data is not a key, or that the key cannot be read or
+// written in that format. Err is errors.ErrUnsupported for formats that exist
+// but are not supported.
 type FormatError struct {
 	Format Format // empty when the format was not recognised
 	Where  string // the part of the file, such as "private section"

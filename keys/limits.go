@@ -6,10 +6,10 @@ import (
 	gossh "golang.org/x/crypto/ssh"
 )
 
-// Limits bounds what a file may make its reader spend on deriving the key that
-// it is encrypted with. A zero field stands for the default, which allows a
-// hundred times what the usual tools write and costs seconds, with bcrypt up to
-// half a minute.
+// Limits bounds the work that an encrypted file may demand for deriving the key
+// from the passphrase. A zero field stands for the default, which allows a
+// hundred times what the usual tools write; that takes seconds, with bcrypt up
+// to half a minute.
 type Limits struct {
 	BcryptRounds     int   // OpenSSH, where 16 to 24 are usual; 2048 by default
 	PBKDF2Iterations int   // PKCS#8, the older PBES1 schemes as well; 10 million by default
@@ -17,8 +17,8 @@ type Limits struct {
 	MemoryPasses     int64 // the same times the passes over it; 8 GiB by default
 }
 
-// OrDefault returns the limits with the defaults for fields that are zero: what
-// is in force.
+// OrDefault returns the limits that are in force: l with the defaults in place
+// of zero fields.
 func (l Limits) OrDefault() Limits {
 	return Limits{
 		BcryptRounds:     cmp.Or(l.BcryptRounds, 2048),

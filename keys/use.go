@@ -56,7 +56,7 @@ func Fingerprint(k gossh.PublicKey, hash string) (string, error) {
 	return strings.ToUpper(name) + ":" + base64.RawStdEncoding.EncodeToString(d.Sum(nil)), nil
 }
 
-// Key is what has a public key: a [*PrivateKey], a [*PublicKey], a
+// Key is anything with a public key: a *PrivateKey, a *PublicKey, a
 // gossh.Signer.
 type Key interface {
 	// PublicKey returns the public half.

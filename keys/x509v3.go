@@ -111,10 +111,10 @@ func x509Error(what, format string, args ...any) error {
 	return &X509Error{What: what, Err: fmt.Errorf(format, args...)}
 }
 
-// X509PublicKey is a public key conveyed in an X.509 certificate (RFC 6187).
-// It is a gossh.PublicKey and a gossh.CryptoPublicKey. To hold one proves
-// nothing about its owner: see [VerifyX509]. It does not change and may be
-// used concurrently.
+// X509PublicKey is a public key conveyed in an X.509 certificate (RFC 6187). It
+// is a gossh.PublicKey and a gossh.CryptoPublicKey. Possession of one proves
+// nothing about its owner: see [VerifyX509]. It is immutable and may be used
+// concurrently.
 type X509PublicKey struct {
 	alg   *X509Algorithm
 	certs []*x509.Certificate // at least one, the owner's first
@@ -362,9 +362,8 @@ type x509Signer struct {
 }
 
 // NewX509Signer returns a signer that presents key and signs with s, which
-// holds the private half of the certificate's key: one of [Parse], of an
-// agent, or of gossh.NewSignerFromSigner. The result is also a
-// gossh.MultiAlgorithmSigner whose one algorithm is that of key.
+// holds the private half of the certificate's key: one of [Parse], of an agent,
+// or of gossh.NewSignerFromSigner. Its only algorithm is that of key.
 func NewX509Signer(key *X509PublicKey, s gossh.Signer) (gossh.MultiAlgorithmSigner, error) {
 	if !bytes.Equal(s.PublicKey().Marshal(), key.plain.Marshal()) {
 		return nil, x509Error("certificate", "the signer has another key than the certificate")

@@ -53,9 +53,10 @@ func SecureShellUsage(p X509Purpose) asn1.ObjectIdentifier { return slices.Clone
 // an intermediate, must have the purpose or anyExtendedKeyUsage.
 //
 // OCSP responses that were sent must each speak of a certificate of the chain,
-// be signed by its issuer or by whom that issuer named for it, be current (a day
-// old at most if they do not say how long they are good), and say "good". That there are none is no error: a caller who wants one looks at
-// [X509PublicKey.OCSPResponses].
+// be signed by its issuer or by a responder that the issuer authorized, be
+// current (a day old at most if they do not say how long they are good), and
+// say "good". If none were sent, that is no error: a caller who requires one
+// checks X509PublicKey.OCSPResponses.
 func VerifyX509(key *X509PublicKey, opts x509.VerifyOptions, purpose X509Purpose) ([][]*x509.Certificate, error) {
 	oid := purposes[purpose]
 	switch {

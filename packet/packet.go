@@ -4,10 +4,9 @@
 //
 // # Ownership
 //
-// A [Buf] has one owner. Passing it to a function that takes ownership (every
-// [Conn] WritePacket, for example) ends the caller's right to touch it, even
-// when that function fails. Whoever owns a Buf and does not pass it on calls
-// [Buf.Release] exactly once. There are no reference counts. In builds with
+// A [Buf] has one owner. Passing it to a function that takes ownership, such as [Conn].WritePacket,
+// ends the caller's right to touch it, even when that function fails. Whoever owns a Buf and does
+// not pass it on calls [Buf.Release] exactly once. There are no reference counts. In builds with
 // the race detector a released Buf is overwritten and a second release panics.
 package packet
 
@@ -91,13 +90,13 @@ func (b *Buf) Bytes() []byte { return b.mem[b.off:b.end:b.end] }
 // Len returns the length of the payload in octets.
 func (b *Buf) Len() int { return b.end - b.off }
 
-// Trim keeps the first n octets of the payload.
+// Trim keeps the first n octets of the payload and drops the rest. n must not exceed Len.
 func (b *Buf) Trim(n int) {
 	invariant.Check(n >= 0 && n <= b.Len(), "packet: trim beyond the payload")
 	b.end = b.off + n
 }
 
-// Skip drops the first n octets of the payload.
+// Skip drops the first n octets of the payload. n must not exceed Len.
 func (b *Buf) Skip(n int) {
 	invariant.Check(n >= 0 && n <= b.Len(), "packet: skip beyond the payload")
 	b.off += n
@@ -202,17 +201,17 @@ type Conn interface {
 	// Longer ones work but are cut and partly copied, so a writer of bulk
 	// data builds chains of Bufs of this length.
 	MaxPacket() int
-	// Close ends the stream both ways and unblocks everyone.
+	// Close ends the stream in both directions and unblocks all pending calls.
 	Close() error
 }
 
-// A Deliverer is a Conn that can hand over what arrives at once, on the goroutine on which
-// it arrives, so that none has to be woken for it. An *ssh2.Channel is one. Code that uses
-// it works without it as well, only with more effort.
+// A Deliverer is a Conn that can hand over arriving data at once, on the goroutine that reads the
+// connection, which saves waking another goroutine. An *ssh2.Channel is one. It is an optimization:
+// code that uses it must also work with a plain Conn.
 type Deliverer interface {
-	// Deliver makes f get what arrives from now on, in order, and what has arrived
-	// already before Deliver returns. f owns each Buf, must not wait, and must not call
-	// Deliver. ReadPacket then waits for the end of the stream, and nothing else.
+	// Deliver registers f to be called with everything that arrives from now on, in order; what has
+	// arrived already is passed to f before Deliver returns. f owns each Buf, must not block, and
+	// must not call Deliver. From then on ReadPacket only waits for the end of the stream.
 	Deliver(f func(b *Buf))
 }
 

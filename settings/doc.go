@@ -1,11 +1,11 @@
-// Package settings turns a table of settings into everything that settings are
-// reached by: "Name=Value" strings, configuration files with line numbers,
-// command-line flags, and the page of the manual.
+// Package settings turns a table of settings into all the ways to set and read
+// them: "Name=Value" strings, configuration files (with line numbers in
+// errors), command-line flags, and a page of documentation.
 //
-// A setting is one [Row]: its name, default, range, unit, when it may change, and
-// where its value lies. For most rows that is a pointer to a field, and the Go
-// type of the pointer chooses the parser (see [Scan]); the few that are not a
-// field bring functions of their own. A [Table] has the rows of one type of
+// A setting is one [Row]: its name, default, range, unit, when it may change,
+// and where its value lies. For most rows that is a pointer to a field, and the
+// Go type of the pointer chooses the parser (see [Scan]); the few that are not
+// a field have functions of their own. A [Table] has the rows of one type of
 // options.
 //
 //	var table = settings.New(nil,
@@ -25,11 +25,11 @@
 //	value, err := table.Apply(&options, "IdleTimeout = 90")
 //	err = table.Load(&options, file, "server.conf")
 //
-// Names are known in any case. Every error is typed: [NameError], [IndexError],
-// [ValueError], [ReadOnlyError], [BusyError], [PlatformError], and [Faults] for a
-// file, which lists all that is wrong with it and not only the first.
+// Names are not case-sensitive. Every error is typed: [NameError],
+// [IndexError], [ValueError], [ReadOnlyError], [BusyError], [PlatformError],
+// and [Faults] for a file, which lists all that is wrong with it and not only
+// the first.
 //
-// The package does not lock: whoever changes options that others read at the same
-// time holds their lock around the call. It is on floor 1 and knows nothing of
-// SSH.
+// The package does not lock: if options are changed and read concurrently, the
+// caller holds a lock around the calls. The package knows nothing of SSH.
 package settings

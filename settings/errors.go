@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// A NameError is a name that no row has.
+// A NameError is a name that is in no row of the table.
 type NameError struct {
 	Name string // as given
 	Near string // the known name most like it, "" if none is
@@ -24,7 +24,7 @@ func (e *NameError) Error() string {
 	return text
 }
 
-// An IndexError is an index that is missing, not wanted or not of its kind.
+// An IndexError means that an index is missing, not allowed or malformed.
 type IndexError struct {
 	Name  string // of the setting, without index
 	Index string // as given, "" for none
@@ -42,7 +42,7 @@ func (e *IndexError) Error() string {
 	}
 }
 
-// A ValueError is a value that the setting does not take.
+// A ValueError is a value that a setting does not accept.
 type ValueError struct {
 	Name  string // of the setting, with its index
 	Value string // as given; "" if it is a secret
@@ -82,8 +82,8 @@ func quoted(value string) string {
 	return fmt.Sprintf("%q", value)
 }
 
-// A ReadOnlyError is an attempt to set what only tells something, or, with
-// WriteOnly, to read what can only be set.
+// A ReadOnlyError is an attempt to set a read-only setting or, with WriteOnly,
+// to read a setting that can only be set.
 type ReadOnlyError struct {
 	Name      string // of the setting, with its index
 	WriteOnly bool
@@ -96,8 +96,8 @@ func (e *ReadOnlyError) Error() string {
 	return fmt.Sprintf("settings: %s can be read and not set", e.Name)
 }
 
-// A BusyError is an attempt to set, while the options are in use, what is fixed by
-// then.
+// A BusyError is an attempt to set, while the options are in use, a setting
+// that can only be set before.
 type BusyError struct {
 	Name   string // of the setting, with its index
 	Number int    // the row's Busy; 0 for none
@@ -111,8 +111,8 @@ func (e *BusyError) Error() string {
 	return text
 }
 
-// A PlatformError asks of a setting what cannot be had here. It is
-// [errors.ErrUnsupported].
+// A PlatformError means that a value asks for something that this platform does
+// not have. errors.Is finds errors.ErrUnsupported.
 type PlatformError struct {
 	Name     string // of the setting
 	Value    string // as given
@@ -131,7 +131,7 @@ func (e *PlatformError) Error() string {
 // Is makes the error match [errors.ErrUnsupported].
 func (e *PlatformError) Is(target error) bool { return target == errors.ErrUnsupported }
 
-// A LineError is what is wrong with a line of a file.
+// A LineError is an error in one line of a file.
 type LineError struct {
 	File string // as given to [Table.Load]
 	Line int    // from 1
@@ -145,17 +145,17 @@ func (e *LineError) Error() string {
 // Unwrap returns Err.
 func (e *LineError) Unwrap() error { return e.Err }
 
-// A SyntaxError is a line that is no setting.
+// A SyntaxError means that a line cannot be parsed as a setting.
 type SyntaxError struct {
 	Why string // in words
 }
 
 func (e *SyntaxError) Error() string { return "settings: " + e.Why }
 
-// Faults are all that is wrong with a file, in the order of its lines.
+// Faults are all errors in a file, in the order of its lines.
 type Faults []*LineError
 
-// Error has one line for each.
+// Error returns one line for each fault.
 func (f Faults) Error() string {
 	lines := make([]string, len(f))
 	for i, e := range f {

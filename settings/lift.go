@@ -1,12 +1,12 @@
 package settings
 
-// Lift returns the rows of a table as rows for options that those of the table are a part of: a command has
-// settings of its own and, behind them, a server's.
+// Lift makes rows for T from the rows of a table for U, where a U is part of a T. So a command can have settings of its
+// own together with those of a server:
 //
 //	table := settings.New(nil, append(own, settings.Lift(server, func(c *config) *Server { return c.server })...)...)
 //
-// Where part returns nil, as it may for options that nobody made, an empty part is used. Whether rows for
-// [Start] can still be set is for the new table to know.
+// part may return nil for a zero T; an empty U is used then. The live function of the new table, not that of t, decides
+// whether rows with When Start can be set.
 func Lift[T, U any](t *Table[U], part func(*T) *U) []Row[T] {
 	of := func(o *T) *U {
 		if u := part(o); u != nil {

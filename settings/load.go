@@ -24,11 +24,11 @@ const (
 // quotes nothing has. A name without a value is an error, one with an empty value is
 // written Name=. A setting stands in a file once, unless its row says Repeat.
 //
-// Sections begin with their keyword and end where the next one begins. What stands
-// before the first is for o. The name of the file is for messages.
+// Sections begin with their keyword and end where the next one begins. What stands before the first
+// is for o. The parameter file is the name of the file for error messages.
 //
-// The error is of type [Faults] if the file is at fault, and has all of its faults,
-// up to a hundred; o has then some of the settings and should be thrown away.
+// If the file has errors, the error is of type [Faults] and has all of them, up to a hundred. Some
+// of the settings in o are then changed: discard it.
 func (t *Table[T]) Load(o *T, r io.Reader, file string, sections ...Section) error {
 	l := loader{file: file, sections: sections, knows: t.knows}
 	l.into(t.receiver(o))
@@ -57,7 +57,7 @@ func (t *Table[T]) Load(o *T, r io.Reader, file string, sections ...Section) err
 	return nil
 }
 
-// A Section is a kind of block in a file: see [Block].
+// A Section is a kind of block in a file. [Block] is the only implementation.
 type Section interface {
 	keyword() string
 	knows(name string) bool
@@ -66,25 +66,23 @@ type Section interface {
 	markdown(w io.Writer, level string) error
 }
 
-// A Block is the [Section] of options of type U:
+// A Block is a [Section] with settings for options of type U:
 //
 //	User alice
 //	    Root /srv/alice
 //	    MaxSessions 2
 type Block[U any] struct {
-	// Keyword begins a block. It is known in any case and hides a setting of that
-	// name.
+	// Keyword begins a block. It is not case-sensitive and hides a setting of the same name.
 	Keyword string
-	// Doc says in the manual what the block and the text behind the keyword are.
+	// Doc describes, for the documentation, the block and the text behind the keyword.
 	Doc string
 	// Table has the settings that may stand in the block.
 	Table *Table[U]
-	// Open is given what stands behind the keyword and returns what the settings are
-	// for. After an error the block is read all the same, for the sake of its other
-	// faults.
+	// Open gets the text behind the keyword and returns the options that the block sets. After an
+	// error the block is still read, to find its other faults.
 	Open func(arg string) (*U, error)
-	// Done, if not nil, is called with what Open returned at the end of a block
-	// without faults, and may find some. They are reported for the line of the keyword.
+	// Done, if not nil, is called at the end of a block without faults, with what Open returned. An
+	// error is reported for the line of the keyword.
 	Done func(u *U) error
 }
 

@@ -9,9 +9,9 @@ import (
 	"strings"
 )
 
-// Print writes the settings of o as a file that [Table.Load] reads. Settings that
-// have their default are written as comments; secrets, settings with an index, and
-// those that only tell something are left out.
+// Print writes the settings of o as a file that [Table.Load] reads. Settings that have their
+// default are written as comments; secrets, settings with an index, and read-only settings are left
+// out.
 func (t *Table[T]) Print(o *T, w io.Writer) error {
 	out := bufio.NewWriter(w)
 	group := ""
@@ -44,7 +44,7 @@ func (t *Table[T]) Print(o *T, w io.Writer) error {
 	return out.Flush()
 }
 
-// Flags defines a flag for every row that has one; parsing sets o.
+// Flags defines a flag for every row with a Flag; parsing the flags sets o.
 func (t *Table[T]) Flags(o *T, f *flag.FlagSet) {
 	for i := range t.rows {
 		r := &t.rows[i]
@@ -62,8 +62,8 @@ func (t *Table[T]) Flags(o *T, f *flag.FlagSet) {
 	}
 }
 
-// Markdown writes the settings as tables of the manual, one for each group, and
-// then the sections.
+// Markdown writes the settings as tables in Markdown, one for each group, followed by those of the
+// sections.
 func (t *Table[T]) Markdown(w io.Writer, sections ...Section) error {
 	return t.markdown(w, "##", sections...)
 }

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// A Unit is what a number without one counts.
+// A Unit is the unit of a number that is written without one.
 type Unit uint8
 
 // The units. Numbers of bytes take the suffixes k, M, G and T, also written KB or
@@ -23,7 +23,7 @@ const (
 	Milliseconds
 )
 
-// String is the unit's word, "" for none.
+// String returns the name of the unit, "" for NoUnit.
 func (u Unit) String() string { return [...]string{"", "bytes", "seconds", "milliseconds"}[u&3] }
 
 // duration is what one of the unit lasts, 0 if it is none of time.
@@ -38,28 +38,27 @@ func (u Unit) duration() time.Duration {
 	}
 }
 
-// Text is what values bring that the package does not know.
+// Text is implemented by values of other types, so that [Scan] and [Print] can handle them.
 type Text interface {
 	encoding.TextMarshaler
 	encoding.TextUnmarshaler
 }
 
-// Scan parses value into what p points at. The type of p chooses how:
+// Scan parses value and stores the result where p points. The type of p selects the format:
 //
 //	*bool            True or False, 1 or 0, Yes or No, On or Off, in any case
 //	*int ... *uint64 a decimal number
 //	*time.Duration   a number of units, or Go's form such as 1m30s
 //	*string          the text as it is
-//	*[]string        a list with commas; blanks round elements do not count
+//	*[]string        a list separated by commas; blanks around elements are ignored
 //	[Text]           what its UnmarshalText takes
 //
-// A pointer to another type with one of these underneath is converted first, as in
-// (*string)(&o.Name). What p points at changes only if there is no error, which is
-// a *[ValueError] without a name.
+// Convert a pointer to a named type first, as in (*string)(&o.Name). After an
+// error, which is a [*ValueError] without a name, the value is unchanged.
 func Scan(p any, unit Unit, value string) error { return spec{unit: unit}.scan(p, value) }
 
-// Print is the text that [Scan] makes the same value of. It is "" for types that
-// Scan does not know.
+// Print returns the value that p points at as text: the form from which [Scan] makes the same
+// value. It returns "" for types that Scan does not know.
 func Print(p any, unit Unit) string {
 	text, err := spec{unit: unit}.text(p)
 	if err != nil {

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// A Table is the settings of options of type T. It does not change once it is
-// made, and any number of goroutines may use it; it does not lock the options.
+// A Table is the settings of options of type T. It is immutable, and any number of goroutines may
+// use it; but it does not lock the options.
 type Table[T any] struct {
 	rows   []Row[T]
 	byName map[key]*Row[T]
@@ -22,9 +22,9 @@ type key struct {
 	indexed bool
 }
 
-// New makes a table. The function live, if not nil, tells that options are in use,
-// and rows for [Start] are then refused. Rows that contradict one another are found
-// by [Table.Check], which every table's test should call.
+// New makes a table. The function live, if not nil, tells whether options are in use; rows with
+// When Start can then not be set. Contradictory rows are found by [Table.Check], which a test
+// should call for every table.
 func New[T any](live func(*T) bool, rows ...Row[T]) *Table[T] {
 	t := &Table[T]{rows: rows, byName: make(map[key]*Row[T], 2*len(rows)), live: live}
 	for i := range rows {
@@ -51,9 +51,9 @@ func (t *Table[T]) Rows() iter.Seq[*Row[T]] {
 	}
 }
 
-// Set gives a setting a value, which is taken as it is: blanks round it count in
-// texts. The name may have an index, Name[index]. The errors are those of the
-// package and what a row's own Set returns.
+// Set sets a setting. The value is used unchanged: blanks around it are part of a
+// text. The name may have an index, Name[index]. The errors are of the types of
+// this package, or those of the row's own Set.
 func (t *Table[T]) Set(o *T, name, value string) error {
 	r, index, err := t.find(name)
 	if err != nil {
@@ -71,9 +71,8 @@ func (t *Table[T]) Get(o *T, name string) (string, error) {
 	return t.get(o, r, index)
 }
 
-// Apply carries out "Name=Value", which sets, or "Name", which returns the value.
-// Blanks round the name and the value do not count; for a value that needs them
-// there is Set.
+// Apply carries out "Name=Value", which sets, or "Name", which returns the value. Blanks around the
+// name and the value are ignored; use Set for a value that has such blanks.
 func (t *Table[T]) Apply(o *T, expr string) (string, error) {
 	name, value, set := cutExpr(expr)
 	if !set {
@@ -82,8 +81,8 @@ func (t *Table[T]) Apply(o *T, expr string) (string, error) {
 	return "", t.Set(o, name, strings.Trim(value, blanks))
 }
 
-// Reset gives every setting that is a field its default. It fails like Set, and
-// then some settings are reset and some are not.
+// Reset gives every setting that is a field its default. It fails like Set; some settings are reset
+// then and some are not.
 func (t *Table[T]) Reset(o *T) error {
 	for i := range t.rows {
 		r := &t.rows[i]
@@ -281,10 +280,9 @@ func (t *Table[T]) get(o *T, r *Row[T], index string) (string, error) {
 	}
 }
 
-// Check says what is wrong with the rows, all of it: names given twice, values that
-// lie nowhere or in two places, missing texts, and defaults that the row does not
-// take or that come back spelled otherwise. It tries the fields of new(T). It is for
-// the test of the table.
+// Check returns everything that is wrong with the rows: duplicate names, rows without a value or
+// with two, missing texts, and defaults that the row rejects or prints in another form. It tries
+// the rows on a new(T). Call it in a test of the table.
 func (t *Table[T]) Check() error {
 	var errs []error
 	seen := map[key]string{}

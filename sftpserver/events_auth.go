@@ -55,7 +55,7 @@ type UserAuthEvent struct {
 	// nothing. "none" may always be tried and is never listed.
 	AvailableMethods []string
 	// HomeDir is the directory in which the user begins, as seen from the root: an absolute path with slashes. Empty
-	// means the root. A HomeDir that contains "..", or a user name with a slash, makes the login fail.
+	// means the root. The login fails if HomeDir contains "..", or a user name that has a slash in it.
 	HomeDir string
 	// RootDirectory, if set, is the local directory that this user sees as "/"; HomeDir is inside of it. The
 	// restrictions of HomeDir apply to it too.

@@ -19,8 +19,8 @@ type dir struct {
 	entries []sftp.Entry // reused by every Next
 }
 
-// OpenDir opens a directory. The listing is in the order of the names, and has what is
-// there when it passes by.
+// OpenDir opens a directory. The listing is sorted by name; entries that are
+// added or removed meanwhile are seen if they come after the current position.
 func (s *FS) OpenDir(ctx context.Context, name string) (sftp.Dir, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err

@@ -1,9 +1,8 @@
-// Package memfs is a directory tree in memory with the semantics of osfs: symlinks and
-// hard links, modes, owners and times are kept, absolute links are resolved against
-// the root, links that climb out of it are refused. It serves tests and examples, and is
-// one of the two sides of the model test. It keeps every attribute that a peer of version 6
-// can set. Modes and ACLs are stored, not enforced: there is one user, who may do
-// everything; BitImmutable and BitAppendOnly bind that user too.
+// Package memfs is a directory tree in memory with the semantics of osfs: symlinks and hard links, modes, owners and
+// times are kept, absolute links are resolved against the root, links that climb out of it are refused. It is for tests
+// and examples, and for comparison with osfs in the model test. It keeps every attribute that a peer of version 6 can
+// set. Modes and ACLs are stored, not enforced: there is one user, who may do everything; BitImmutable and
+// BitAppendOnly bind that user too.
 package memfs
 
 import (
@@ -24,9 +23,9 @@ const (
 
 // Options are the settings of New; the zero value is a writable tree of at most 1 GiB.
 type Options struct {
-	// MaxBytes bounds the size of each file, holes included, and all that is held
-	// together: content, names, targets of links, and attributes that have no fixed size.
-	// 0 is 1 GiB. Beyond it is sftp.CodeNoSpace.
+	// MaxBytes bounds the size of each file, holes included, and the total of all content, names,
+	// targets of links, and attributes of variable size. 0 is 1 GiB. Beyond it operations fail with
+	// sftp.CodeNoSpace.
 	MaxBytes int64
 	// MaxNodes bounds files, links and directories together; 0 is 2^20.
 	MaxNodes int64
@@ -37,18 +36,19 @@ type Options struct {
 	// Umask is taken from the mode of new files and directories; their modes are 0666
 	// and 0777 when the client does not say.
 	Umask uint32
-	// UID and GID own what is made.
+	// UID and GID are the owner and group of new files and directories.
 	UID, GID uint32
 	// Names looks up names for ids and ids for names. If it is nil, a new file has numbers only,
 	// and whatever name a client sets for an owner or group is kept.
 	Names *sftp.IDNames
-	// Now is the clock; nil is time.Now.
+	// Now returns the current time; nil means time.Now.
 	Now func() time.Time
-	// OnClose, if set, is told of every file closed, with the path it was opened by.
+	// OnClose, if set, is called for every file that is closed, with the path it was opened by and
+	// the cause given to Close.
 	OnClose func(name string, cause error)
 }
 
-// FS is the tree. All methods may be called concurrently.
+// FS is a tree in memory. All methods may be called concurrently.
 type FS struct {
 	sftp.Unsupported
 	opt Options
@@ -150,7 +150,7 @@ func (s *FS) unlinked(n *node) {
 	}
 }
 
-// Capabilities announces all but text translation.
+// Capabilities announces everything except text translation.
 func (s *FS) Capabilities() sftp.Capabilities {
 	c := sftp.Capabilities{
 		Features: sftp.FeatureStatFS | sftp.FeatureSymlink | sftp.FeatureHomeDir,
@@ -170,7 +170,7 @@ func (s *FS) Capabilities() sftp.Capabilities {
 	return c
 }
 
-// HomeDir is "/" for the session's own user, and nothing for others.
+// HomeDir returns "/" for the session's own user, and an error for others.
 func (s *FS) HomeDir(_ context.Context, user string) (string, error) {
 	if user != "" {
 		return "", sftp.CodeNoSuchFile

@@ -434,7 +434,7 @@ func (s *FS) RealPath(ctx context.Context, name string, opt sftp.RealPathOpt) (s
 	return p.path, a, nil
 }
 
-// StatFS returns the limits of the tree and what is left.
+// StatFS returns the limits of the tree and how much is left of them.
 func (s *FS) StatFS(ctx context.Context, name string) (*sftp.FSInfo, error) {
 	if _, err := s.Stat(ctx, name, sftp.StatOpt{Follow: true}); err != nil {
 		return nil, err

@@ -104,10 +104,9 @@ func (s *FS) idOf(rel string) func() (sftp.FileID, bool) {
 	}
 }
 
-// SetStat changes, in OpenSSH's order, size, mode, times, owner, and then what version 3
-// does not have. If the host refuses one the others are still done and the first error is
-// answered; what can be known before (the size of a directory, locks) fails with nothing
-// changed.
+// SetStat changes, in OpenSSH's order, size, mode, times, owner, and then what version 3 does not
+// have. If the host refuses one, the others are still changed and the first error is returned.
+// Errors that can be foreseen (the size of a directory, locks) are returned with nothing changed.
 func (s *FS) SetStat(ctx context.Context, name string, a *sftp.Attrs, follow bool) error {
 	c, err := s.change(a)
 	if err != nil {

@@ -45,8 +45,8 @@ func onlyRegular(a *sftp.Attrs) error {
 	}
 }
 
-// Mkdir makes a directory with the attributes in a, but for its size: what else than the
-// mode the host refuses stays as it is.
+// Mkdir makes a directory with the attributes in a, except its size. Attributes other than the mode
+// that the host refuses are ignored.
 func (s *FS) Mkdir(ctx context.Context, name string, a *sftp.Attrs) error {
 	if s.opt.ReadOnly {
 		return sftp.CodeWriteProtect
@@ -96,9 +96,10 @@ func (s *FS) Rmdir(ctx context.Context, name string) error {
 	})
 }
 
-// Rename moves from to to. Without overwriting, Linux decides "exists" and moves in one
-// step; elsewhere, as in OpenSSH, a file is linked and unlinked, a directory checked
-// first. A move to another device fails and is not tried by copying.
+// Rename moves the file from to the name to. Without RenameOverwrite, Linux checks for an existing
+// target and moves in one step; elsewhere, as in OpenSSH, a file is linked and unlinked, and the
+// target of a directory is checked first. A move to another device fails; it is not done by
+// copying.
 func (s *FS) Rename(ctx context.Context, from, to string, flags sftp.RenameFlags) error {
 	if s.opt.ReadOnly {
 		return sftp.CodeWriteProtect
@@ -251,8 +252,8 @@ func (s *FS) StatFS(ctx context.Context, name string) (*sftp.FSInfo, error) {
 	return info, nil
 }
 
-// Open opens or creates a regular file. Of the attributes for a new one, what else than
-// the mode and the allocation the host refuses stays as it is.
+// Open opens or creates a regular file. Attributes for a new file, other than mode and allocation,
+// are ignored if the host refuses them.
 func (s *FS) Open(ctx context.Context, name string, how *sftp.OpenHow) (sftp.File, error) {
 	if err := how.Check(); err != nil {
 		return nil, err

@@ -11,12 +11,12 @@
 // goes the same way again: a link swapped in between makes the operation fail or start
 // over, never escape.
 //
-// An absolute symlink is resolved against the root of the jail, as in a chroot, never
-// against the host. A relative one that climbs out of the root is refused. A link that
-// was made on the host and names the root directory by its host path is taken, and shown,
-// as the path inside. SYMLINK stores its target as given (so READLINK answers the same);
-// programs outside the jail see the absolute ones from their own root, so do not let
-// them follow links in a tree that strangers write to.
+// An absolute symlink is resolved against the root of the jail, as in a chroot, never against the
+// host. A relative one that climbs out of the root is refused. A link that was made on the host and
+// names the root directory by its host path is taken, and shown, as the path inside. SYMLINK stores
+// its target as given, so that READLINK returns the same. Programs outside the jail resolve
+// absolute links against their own root, so do not let them follow links in a tree that untrusted
+// users can write to.
 //
 // # Windows
 //
@@ -36,13 +36,13 @@
 //
 // # Locks
 //
-// Byte-range locks (BLOCK) and the block bits of OPEN bind all handles of the FS, and of
-// those that share its Options.Locks. No Unix makes another process obey them; but those
-// that lock see them, and are seen: ranges are open file description locks on Linux, which
-// Samba, NFS servers and fcntl users honour, and block bits are flock on every Unix. A range
-// that blocks reading, or that is locked by a handle without reading access, is a write
-// lock, for which the kernel wants a handle with writing access; the others are read locks.
-// What the kernel or file system will not lock is locked among the handles here only.
+// Byte-range locks (BLOCK) and the block bits of OPEN bind all handles of the FS, and of those that
+// share its Options.Locks. Other processes are not forced to obey them, since no Unix does that,
+// but processes that use locks see ours, and we see theirs: ranges are open file description locks
+// on Linux, which Samba, NFS servers and fcntl users honour, and block bits are flock on every
+// Unix. A range that blocks reading, or that is locked by a handle without reading access, is a
+// write lock, for which the kernel wants a handle with writing access; the others are read locks.
+// If the kernel or file system refuses a lock, it holds only among these handles.
 //
 // OpenDeleteOnClose removes the name when that very handle is closed, whatever the cause: the
 // name by which the file was opened, wherever it was moved to inside (Linux; elsewhere only
@@ -51,10 +51,10 @@
 //
 // # Attributes
 //
-// Attributes beyond those of version 3 cost calls of their own and are answered when asked
-// for: creation time, attribute bits, extended attributes. An ACL is made of the mode, and
-// setting one sets the mode; one that no mode can say is refused. Of the attribute bits,
-// BitReadOnly says that nobody may write, BitHidden that the name begins with a dot,
+// Attributes beyond those of version 3 cost extra system calls and are returned only when
+// requested: creation time, attribute bits, extended attributes. The ACL is derived from the mode,
+// and setting an ACL sets the mode; an ACL that no mode can express is refused. Of the attribute
+// bits, BitReadOnly says that nobody may write, BitHidden that the name begins with a dot,
 // BitSparse that the file takes less than its size.
 package osfs
 
@@ -78,26 +78,26 @@ type Options struct {
 	ReadOnly bool
 	// AllowSetID lets clients set the set-user-id and set-group-id bits.
 	AllowSetID bool
-	// FileMode and DirMode are for new files and directories when the client does not
-	// say; 0 is 0666 and 0777. The umask of the process applies in any case.
+	// FileMode and DirMode are for new files and directories when the client does not say; 0 means
+	// 0666 and 0777. The umask of the process applies in any case.
 	FileMode, DirMode fs.FileMode
 	// Home is the start directory of the session as seen by the peer; "" is "/".
 	Home string
 	// Names looks up the names of owners and groups; nil means sftp.SystemNames.
 	Names *sftp.IDNames
-	// NumericIDs shows and takes no names, only numbers: nothing of the host's accounts.
+	// NumericIDs makes owners and groups plain numbers, so that nothing of the host's accounts is
+	// revealed.
 	NumericIDs bool
 	// Xattrs lets clients read and set the extended attributes user.* of files and
 	// directories, under these names (Linux).
 	Xattrs bool
-	// SetBits lets clients set BitImmutable, BitAppendOnly and BitCompressed as far as the
-	// kernel lets this process (Linux). Nobody without privileges can remove an immutable
-	// file; so think first.
+	// SetBits lets clients set BitImmutable, BitAppendOnly and BitCompressed as far as the kernel
+	// lets this process (Linux). An immutable file can only be removed by a privileged process.
 	SetBits bool
 	// Locks, if not nil, is shared with other file systems over the same files, so that
 	// their handles see each other's locks.
 	Locks *sftp.LockTable
-	// NoHostLocks keeps locks from the host: other processes neither see nor hinder them.
+	// NoHostLocks keeps locks inside this process: other processes neither see nor obstruct them.
 	NoHostLocks bool
 }
 
@@ -139,9 +139,8 @@ func New(dir string, o Options) (*FS, error) {
 	return newFS(root, abs, o)
 }
 
-// Sub opens a directory of the tree as a tree of its own, in which nothing above it
-// can be reached. No link on the way to it leads out of s. Whether s is closed later does
-// not matter.
+// Sub opens a directory of the tree as a tree of its own, from which nothing above it can be
+// reached. The path to dir cannot lead out of s. The result stays usable when s is closed.
 func (s *FS) Sub(dir string, o Options) (*FS, error) {
 	rel, err := s.rel(dir)
 	if err != nil {
@@ -254,7 +253,7 @@ func (s *FS) Capabilities() sftp.Capabilities {
 // lockFeatures are those that a read-only tree has no use for.
 const lockFeatures = sftp.FeatureRangeLock | sftp.FeatureRangeLockAdvisory | sftp.FeatureOpenLock
 
-// HomeDir returns Options.Home for the session's own user (""); other users have none here.
+// HomeDir returns Options.Home for the session's own user (""), and an error for other users.
 func (s *FS) HomeDir(_ context.Context, user string) (string, error) {
 	if user != "" {
 		return "", sftp.CodeNoSuchFile
@@ -270,7 +269,7 @@ func (s *FS) home() string {
 	return home
 }
 
-// LookupIDs returns names by Options.Names, or none with NumericIDs.
+// LookupIDs looks names up in Options.Names. With NumericIDs there are none.
 func (s *FS) LookupIDs(ctx context.Context, uids, gids []uint32) (users, groups []string, err error) {
 	users, groups = make([]string, len(uids)), make([]string, len(gids))
 	if s.opt.NumericIDs {

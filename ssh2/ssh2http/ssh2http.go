@@ -1,13 +1,14 @@
-// Package ssh2http sends HTTP requests through SSH connections: the server
-// connects to the web server, and name resolution is its business too.
+// Package ssh2http sends HTTP requests through SSH connections: the SSH server
+// resolves the host name and connects to the web server.
 //
 //	c, err := ssh2.Dial(ctx, "tcp", "gateway:22", cfg)
 //	...
 //	web := &http.Client{Transport: ssh2http.Transport(c, ssh2http.Options{})}
 //	resp, err := web.Get("http://intranet/")
 //
-// What comes back is an [http.Transport] whose fields may be changed before its
-// first use; TLS, HTTP/2, idle connections and timeouts are its own.
+// Each function returns an ordinary http.Transport. Its fields may be changed
+// before its first use; it does TLS, HTTP/2, idle connections and timeouts as
+// usual.
 package ssh2http
 
 import (
@@ -21,14 +22,16 @@ import (
 
 // Options of a transport. The zero value is usual.
 type Options struct {
-	// Origin is who the server is told has connected (RFC 4254 section 7.2);
-	// nil means 127.0.0.1 and port 0. Most servers only log it.
+	// Origin is the address that the server is told the connections come from
+	// (RFC 4254 section 7.2); nil means 127.0.0.1 and port 0. Most servers only
+	// log it.
 	Origin net.Addr
 }
 
-// Transport sends requests through c, each HTTP connection being a channel of
-// it. c is the caller's to close, after CloseIdleConnections; then requests
-// fail. A server that does not forward gives an *ssh2.OpenError.
+// Transport returns a transport that sends requests through c, with a channel
+// for each HTTP connection. The caller closes c, after CloseIdleConnections;
+// requests fail from then on. A server that does not forward gives an
+// *ssh2.OpenError.
 func Transport(c *ssh2.Client, o Options) *http.Transport {
 	return transport(func(ctx context.Context, network, addr string) (net.Conn, error) {
 		return o.dial(ctx, c, network, addr)
@@ -42,17 +45,19 @@ func (o Options) dial(ctx context.Context, c *ssh2.Client, network, addr string)
 	return c.DialFrom(ctx, network, addr, o.Origin)
 }
 
-// UnixTransport sends all requests to the Unix socket at path on the server
-// (direct-streamlocal@openssh.com), whatever host their URLs name.
+// UnixTransport returns a transport that sends all requests to the Unix socket
+// at path on the server (direct-streamlocal@openssh.com), whatever host their
+// URLs name.
 func UnixTransport(c *ssh2.Client, path string) *http.Transport {
 	return transport(func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return c.DialContext(ctx, "unix", path)
 	})
 }
 
-// DialTransport has an SSH connection for each HTTP connection: connect makes
-// it, and it ends when the HTTP connection is closed, be it idle for too long.
-// That costs a login each time and outlives any single SSH connection.
+// DialTransport returns a transport that uses an SSH connection of its own for
+// each HTTP connection: connect makes it, and it is closed with the HTTP
+// connection, also when that was idle for too long. Each one costs a login, but
+// the transport does not depend on a single SSH connection.
 func DialTransport(connect func(context.Context) (*ssh2.Client, error), o Options) *http.Transport {
 	return transport(func(ctx context.Context, network, addr string) (net.Conn, error) {
 		c, err := connect(ctx)

@@ -57,8 +57,8 @@ const scriptTime = time.Minute
 // and rekeying while it reads) and nothing else: no message of authentication
 // or of channels is sent or answered unless the script says so.
 //
-// A Peer is for one goroutine, that of its script. What does not come as
-// wanted fails the test and ends the script.
+// A Peer is for one goroutine, that of its script. A message other than the
+// wanted one fails the test and ends the script.
 type Peer struct {
 	tb   testing.TB
 	t    *transport.Conn
@@ -97,7 +97,7 @@ func PlayServer(tb testing.TB, script func(p *Peer)) *Conn {
 }
 
 // PlayClient plays a client of s: script runs on the caller's goroutine, and
-// the connection ends with it. It returns what ServeConn did.
+// the connection ends with it. It returns the result of s.ServeConn.
 func PlayClient(tb testing.TB, s *ssh2.Server, script func(p *Peer)) error {
 	tb.Helper()
 	ours, theirs := netsim.Pipe(Link{}, Link{})
@@ -184,8 +184,9 @@ func (p *Peer) Login(fields ...any) {
 	p.Open()
 }
 
-// Open says that authentication is over, for scripts that do it themselves:
-// from then on the transport takes messages of the connection protocol.
+// Open tells the Peer that authentication is over, for scripts that do it
+// themselves: from then on the transport accepts messages of the connection
+// protocol.
 func (p *Peer) Open() { p.t.SetPhase(msg.Open) }
 
 // Raw is a field that goes out as it is, without a length.
@@ -251,8 +252,8 @@ func (p *Peer) Next() (*Message, error) {
 	return newMessage(slices.Clone(b)), nil
 }
 
-// Want returns the next message, which must have this number; why says what it
-// is wanted for.
+// Want returns the next message, which must have this number; why is for the
+// text of the failure.
 func (p *Peer) Want(why string, number byte) *Message {
 	p.tb.Helper()
 	m, err := p.Next()
@@ -265,7 +266,8 @@ func (p *Peer) Want(why string, number byte) *Message {
 	return m
 }
 
-// WantDisconnect wants a DISCONNECT with this reason, after any other messages.
+// WantDisconnect waits for a DISCONNECT, which must have this reason, and
+// ignores other messages before it.
 func (p *Peer) WantDisconnect(why string, reason ssh2.DisconnectReason) {
 	p.tb.Helper()
 	d := new(ssh2.DisconnectError)
@@ -277,8 +279,8 @@ func (p *Peer) WantDisconnect(why string, reason ssh2.DisconnectReason) {
 	}
 }
 
-// WantClosed wants the connection to end, with or without DISCONNECT, after any
-// other messages.
+// WantClosed waits until the connection ends, with or without DISCONNECT, and
+// ignores other messages before that.
 func (p *Peer) WantClosed(why string) {
 	p.tb.Helper()
 	err := p.skip()
@@ -296,13 +298,13 @@ func (p *Peer) skip() error {
 	}
 }
 
-// Disconnect says why the connection ends, and ends it.
+// Disconnect sends DISCONNECT with a reason and ends the connection.
 func (p *Peer) Disconnect(reason ssh2.DisconnectReason, text string) {
 	_ = p.t.Disconnect(uint32(reason), text)
 }
 
-// A Message is one that a Peer got. Its methods take field after field; what
-// does not fit gives zero values, and Err tells.
+// A Message is a message that a [Peer] received. Its methods read field after
+// field. What does not fit is returned as a zero value, and Err reports it.
 type Message struct {
 	Number  byte   // the first octet of Payload
 	Payload []byte // all of it, the number included

@@ -52,9 +52,9 @@ var hostKey = sync.OnceValues(func() (gossh.Signer, error) {
 	return gossh.NewSignerFromSigner(key)
 })
 
-// NewServer returns a server with a host key of its own, which lets User in
-// with Password and runs session for whatever is asked for. Change its fields
-// before it is used.
+// NewServer returns a server with the host key [HostKey] that lets [User] in
+// with [Password] and runs session for every exec, shell and subsystem request.
+// Change its fields before it is used.
 func NewServer(session func(context.Context, *ssh2.ServerSession)) *ssh2.Server {
 	s := &ssh2.Server{
 		Auth: ssh2.ServerAuth{
