@@ -9,6 +9,8 @@ import (
 	"os"
 	"strings"
 
+	"github.com/fairlead-ssh/fairlead/certstore"
+	"github.com/fairlead-ssh/fairlead/keys"
 	"github.com/fairlead-ssh/fairlead/sftp"
 	"github.com/fairlead-ssh/fairlead/ssh2"
 )
@@ -61,7 +63,18 @@ var codeTable = []codeRow{
 		code: CodeAuth, name: "CodeAuth", text: "client could not be authenticated", from: "`*ssh2.AuthError`",
 		match: func(err error) bool { _, ok := err.(*ssh2.AuthError); return ok },
 	},
-	{code: CodeNoHostKey, name: "CodeNoHostKey", text: "no host key, or none with its private key", from: "`ErrNoHostKey`, from Start"},
+	{
+		code: CodeNoHostKey, name: "CodeNoHostKey", text: "no host key, or none with its private key",
+		from: "`ErrNoHostKey`, from Start; of stores `*certstore.PasswordError`, `*certstore.FormatError`, `certstore.ErrNoMatch`, and of key files `*keys.PassphraseError`, `*keys.FormatError`",
+		is:   []error{certstore.ErrNoMatch},
+		match: func(err error) bool {
+			switch err.(type) {
+			case *certstore.PasswordError, *certstore.FormatError, *keys.PassphraseError, *keys.FormatError:
+				return true
+			}
+			return false
+		},
+	},
 
 	{
 		code: CodeInvalidPath, name: "CodeInvalidPath", text: "invalid path",

@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/fairlead-ssh/fairlead/certstore"
+	"github.com/fairlead-ssh/fairlead/keys"
 	"github.com/fairlead-ssh/fairlead/sftp"
 	"github.com/fairlead-ssh/fairlead/ssh2"
 )
@@ -49,6 +51,10 @@ var codeCases = []struct {
 	{0, nil},
 	{0, errors.New("no number")},
 	{0, ErrNotLoggedIn},
+	{CodeNoHostKey, &certstore.PasswordError{Format: "PFX", Wrong: true}},
+	{CodeNoHostKey, fmt.Errorf("settings: SSHCertSubject: %w", &certstore.FormatError{Format: "PFX", Err: errors.ErrUnsupported})},
+	{CodeNoHostKey, fmt.Errorf("certstore: find: %w", certstore.ErrNoMatch)},
+	{CodeNoHostKey, &keys.PassphraseError{}},
 	{CodeAlreadyListening, ErrAlreadyListening},
 	{CodeLocalPort, ErrListening},
 	{CodeLocalHost, &Error{Code: CodeLocalHost, Op: "set LocalHost", Err: ErrListening}},
