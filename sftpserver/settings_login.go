@@ -53,7 +53,7 @@ var loginSettings = []row{
 	{
 		Name:  "UserAuthBanner",
 		Field: func(s *Server) any { return &s.UserAuthBanner },
-		Doc:   "Shown to clients before they log in; empty is none.",
+		Doc:   "Shown to clients before they log in; empty is none. No line end is added: in files it is written \"...\\n\".",
 	},
 	{
 		Name:  "KeyboardInteractiveMessage",

@@ -14,7 +14,7 @@ func TestExamples(t *testing.T) {
 	if got := CheckExamples("x", "text\n```go\nfunc g() {}\n```\n", tests); len(got) != 1 || got[0].Line != 2 {
 		t.Errorf("no objection to an example that nothing compiles: %v", got)
 	}
-	for _, page := range []string{"README.md", "docs/embedding.md", "docs/coming-from-xcrypto.md"} {
+	for _, page := range []string{"README.md", "docs/embedding.md", "docs/coming-from-ipworks.md", "docs/coming-from-xcrypto.md"} {
 		report(t, CheckExamples(page, read(t, filepath.Join(root, page)), tree(t)))
 	}
 }
