@@ -81,6 +81,14 @@ func (t *Table[T]) Apply(o *T, expr string) (string, error) {
 	return "", t.Set(o, name, strings.Trim(value, blanks))
 }
 
+// RowOf finds the row that an expression of Apply is about, nil if there is none, and tells whether the
+// expression sets it. The row must not be changed.
+func (t *Table[T]) RowOf(expr string) (r *Row[T], set bool) {
+	name, _, set := cutExpr(expr)
+	r, _, _ = t.find(name)
+	return r, set
+}
+
 // Reset gives every setting that is a field its default. It fails like Set; some settings are reset
 // then and some are not.
 func (t *Table[T]) Reset(o *T) error {

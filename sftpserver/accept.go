@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/fairlead-ssh/fairlead/ssh2"
@@ -20,39 +21,77 @@ const (
 	maxRefusals = 32
 )
 
-// accept takes connections until the listener is closed. Nothing here waits for a client, a handler or a look-up.
-func (e *engine) accept(l net.Listener) {
-	defer e.retire()
-	defer close(e.accepted)
+// An acceptor takes the connections of one Start, each for the engine whose settings hold then.
+type acceptor struct {
+	server   *Server
+	listener net.Listener
+	stopping chan struct{} // closed when it is to end
+	stopOnce sync.Once
+	accepted chan struct{} // closed when it has ended
+	done     chan struct{} // closed when all its connections have ended as well
+
+	engine  *engine // for those that come; under Server.mu
+	engines int     // that are not over; under Server.mu
+}
+
+func newAcceptor(s *Server, l net.Listener, e *engine) *acceptor {
+	a := &acceptor{
+		server: s, listener: l, engine: e, engines: 1,
+		stopping: make(chan struct{}), accepted: make(chan struct{}), done: make(chan struct{}),
+	}
+	e.acceptor = a
+	return a
+}
+
+// run takes connections until the listener is closed. Nothing here waits for a client, a handler or a look-up.
+func (a *acceptor) run() {
+	defer a.end()
 	var tooMany crowd
 	for pause := acceptPause; ; {
-		nc, err := l.Accept()
+		nc, err := a.listener.Accept()
 		switch {
 		case err == nil:
 			pause = acceptPause
-			if c := e.admit(nc); c != nil {
+			e, c := a.admit(nc)
+			if c != nil {
 				go e.serve(c)
 				continue
 			}
 			e.refuse(nc)
-			if n := tooMany.report(e.refused.Add(1), time.Now()); n > 0 {
+			if n := tooMany.report(a.server.refused.Add(1), time.Now()); n > 0 {
 				e.report(nil, fmt.Errorf("%w: %d refused", ErrTooManyConnections, n))
 			}
 			continue
-		case e.stopped() || errors.Is(err, net.ErrClosed):
+		case a.stopped() || errors.Is(err, net.ErrClosed):
 			return
 		}
 		// Out of descriptors, or a client that left again: others are waiting.
-		e.report(nil, &Error{Code: ErrorCode(err), Op: "accept", Err: err})
+		a.current().report(nil, &Error{Code: ErrorCode(err), Op: "accept", Err: err})
 		again := time.NewTimer(pause)
 		select {
 		case <-again.C:
-		case <-e.stopping:
+		case <-a.stopping:
 			again.Stop()
 			return
 		}
 		pause = min(2*pause, acceptLimit)
 	}
+}
+
+// end is the end of run: no engine takes the place of this one any more.
+func (a *acceptor) end() {
+	s := a.server
+	s.mu.Lock()
+	close(a.accepted)
+	e := a.engine
+	s.mu.Unlock()
+	e.retire()
+}
+
+func (a *acceptor) current() *engine {
+	a.server.mu.Lock()
+	defer a.server.mu.Unlock()
+	return a.engine
 }
 
 // A crowd sees to it that clients that are refused fill no log: it has them reported once a second.
@@ -71,17 +110,18 @@ func (c *crowd) report(total uint64, now time.Time) uint64 {
 	return n
 }
 
-// admit makes the connection known, unless there are too many.
-func (e *engine) admit(nc net.Conn) *Connection {
-	s := e.Server
+// admit makes the connection known, with the engine that serves it; nil if there are too many.
+func (a *acceptor) admit(nc net.Conn) (*engine, *Connection) {
+	s := a.server
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e := a.engine
 	most := e.MaxConnections
 	if most == 0 {
 		most = DefaultMaxConnections
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	if len(s.conns) >= most {
-		return nil
+		return e, nil
 	}
 	s.lastID++
 	c := newConnection(e, strconv.FormatUint(s.lastID, 10), nc)
@@ -90,7 +130,7 @@ func (e *engine) admit(nc net.Conn) *Connection {
 	}
 	s.conns[c.id] = c
 	e.live++
-	return c
+	return e, c
 }
 
 // refuse tells a client that there are too many, and does not wait for it.
@@ -197,34 +237,35 @@ func (e *engine) forget(c *Connection) {
 	delete(s.conns, c.id)
 }
 
-// stopped tells whether the accept loop is to end.
-func (e *engine) stopped() bool {
+// stopped tells whether the acceptor is to end.
+func (a *acceptor) stopped() bool {
 	select {
-	case <-e.stopping:
+	case <-a.stopping:
 		return true
 	default:
 		return false
 	}
 }
 
-// stopAccepting ends the accept loop and waits for that.
-func (e *engine) stopAccepting() error {
-	e.stopOnce.Do(func() { close(e.stopping) })
-	err := e.listener.Close()
-	<-e.accepted
+// stop ends the acceptor and waits for that.
+func (a *acceptor) stop() error {
+	a.stopOnce.Do(func() { close(a.stopping) })
+	err := a.listener.Close()
+	<-a.accepted
 	if errors.Is(err, net.ErrClosed) {
 		return nil
 	}
 	return err
 }
 
-// retire is called by each connection, and by the accept loop, when it has ended. The last one
+// retire is called by each connection, and for the acceptor when it turns to another engine or ends. The last call
 // gives back what the engine holds.
 func (e *engine) retire() {
 	s := e.Server
 	s.mu.Lock()
 	e.live--
 	over := e.live == 0
+	last := false
 	if over {
 		for i, other := range s.engines {
 			if other == e {
@@ -232,11 +273,16 @@ func (e *engine) retire() {
 				break
 			}
 		}
+		e.acceptor.engines--
+		last = e.acceptor.engines == 0
 	}
 	s.mu.Unlock()
 	if over {
 		e.roots.close()
 		close(e.done)
+	}
+	if last {
+		close(e.acceptor.done)
 	}
 }
 

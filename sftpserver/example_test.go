@@ -105,6 +105,14 @@ func twoFactors(s *sftpserver.Server, keys map[string]gossh.PublicKey, code func
 	}
 }
 
+// rotate gives clients that come from now on another host key, and other rules.
+func rotate(s *sftpserver.Server, key gossh.Signer, rules *sftp.Policy) error {
+	return s.Update(func(o *sftpserver.Options) {
+		o.HostKeys = []gossh.Signer{key}
+		o.Policy = rules
+	})
+}
+
 // certificates lets in whom an authority has certified, unless the serial is on a list.
 func certificates(s *sftpserver.Server, authority gossh.PublicKey, blocked map[uint64]bool) {
 	s.TrustedUserCAKeys = []gossh.PublicKey{authority}

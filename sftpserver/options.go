@@ -12,8 +12,8 @@ import (
 )
 
 // Options are the settings of a Server. The zero value of each field is its default, except where New sets another. Set
-// them before Start and do not change them afterwards; what can be changed while the server listens has methods. Each
-// field can also be set by name, with [Server.Config].
+// them before Start and do not change them while the server listens: [Server.Update] changes them then, for connections
+// that come later. Each field can also be set by name, with [Server.Config].
 type Options struct {
 	// LocalHost is the address to listen on; empty means all addresses of IPFamily.
 	// Prefer addresses to names.

@@ -14,7 +14,7 @@ import (
 // more users than a process can have directories open.
 type roots struct {
 	readOnly bool
-	locks    sftp.LockTable // of all: one root may lie inside of another
+	locks    *sftp.LockTable
 
 	mu sync.Mutex
 	by map[rootKey]*root
@@ -28,8 +28,8 @@ type root struct {
 	users int
 }
 
-func newRoots(o *Options) (*roots, error) {
-	r := &roots{readOnly: o.ReadOnly, by: make(map[rootKey]*root)}
+func newRoots(o *Options, locks *sftp.LockTable) (*roots, error) {
+	r := &roots{readOnly: o.ReadOnly, locks: locks, by: make(map[rootKey]*root)}
 	if o.RootDirectory != "" {
 		if _, err := r.open(rootKey{dir: o.RootDirectory}); err != nil {
 			return nil, err
@@ -56,7 +56,7 @@ func (r *roots) open(key rootKey) (*osfs.FS, error) {
 }
 
 func (r *roots) make(key rootKey) (*osfs.FS, error) {
-	o := osfs.Options{ReadOnly: r.readOnly, Locks: &r.locks}
+	o := osfs.Options{ReadOnly: r.readOnly, Locks: r.locks}
 	f, err := osfs.New(key.dir, o)
 	if err != nil || key.home == "" {
 		return f, err

@@ -21,8 +21,8 @@ import (
 )
 
 // A Server is an SFTP server with events. Set the fields before Start and leave
-// them alone while it listens; every method may be called by any goroutine, also by
-// handlers of events.
+// them alone while it listens: Update and Config change settings then. Every method may be called by any
+// goroutine, also by handlers of events.
 type Server struct {
 	Options
 	Events
@@ -35,7 +35,11 @@ type Server struct {
 	engines  []*engine // those with connections, or a listener
 	conns    map[string]*Connection
 	lastID   uint64
+
+	changing sync.Mutex // held by who changes the settings, or makes an engine of them
 	stash    stash
+	of       *Server        // whose settings to come these are; nil for a server
+	locks    sftp.LockTable // of all roots: one may lie inside of another, or be opened anew
 }
 
 // New returns a Server with the settings at their defaults: unlike the zero
@@ -50,13 +54,13 @@ func (o *Options) setDefaults() {
 	*o = Options{LocalPort: 22, LogLevel: LogInfo}
 }
 
-// An engine is what one Start made. Its Options and Events are those of that moment and stand before those of
-// the Server, which may change again after StopListening while connections are left.
+// An engine is what one Start made, or a change of settings later. Its Options and Events are those of that moment and stand
+// before those of the Server, which may change again while connections are left: each keeps the engine that it came to.
 type engine struct {
 	*Server
 	Options
 	Events
-	listener net.Listener
+	acceptor *acceptor
 	hostKeys []gossh.Signer
 	// Those of Options, and of the files that settings name.
 	trustedKeys, revokedKeys []gossh.PublicKey
@@ -64,28 +68,26 @@ type engine struct {
 	sftp                     *sftp.Server
 	roots                    *roots
 	clients                  clients
-	stopping                 chan struct{} // closed when the accept loop is to end
-	stopOnce                 sync.Once
-	accepted                 chan struct{} // closed when it has ended
-	done                     chan struct{} // closed when all its connections have ended as well
-	live                     int           // connections, and the accept loop; under Server.mu
-	refusing                 atomic.Int32  // clients that are being told that there are too many
-	out                      outlets
-	lines                    queue // what is reported of no connection, or of one that has ended
+
+	done     chan struct{} // closed when it has no connections and is to get none
+	live     int           // connections, and the acceptor while it has this engine; under Server.mu
+	refusing atomic.Int32  // clients that are being told that there are too many
+	out      outlets
+	lines    queue // what is reported of no connection, or of one that has ended
 }
 
 // Start begins to listen and returns; connections are served in the background until Shutdown or Close. ctx bounds the
 // start only. A Server that listens already returns ErrAlreadyListening, one without a host key ErrNoHostKey. After
 // StopListening, Shutdown or Close it may start again.
 func (s *Server) Start(ctx context.Context) error {
-	_, err := s.start(func() (net.Listener, error) { return s.listen(ctx) })
+	_, err := s.start(func(o *Options) (net.Listener, error) { return o.listen(ctx) })
 	return err
 }
 
 // Serve is Start with a listener of the caller's, which it owns from then on. LocalHost,
 // LocalPort, IPFamily, ConnectionBacklog and ShareAddress do not apply.
 func (s *Server) Serve(l net.Listener) error {
-	_, err := s.start(func() (net.Listener, error) { return l, nil })
+	_, err := s.start(func(*Options) (net.Listener, error) { return l, nil })
 	if err != nil {
 		_ = l.Close()
 	}
@@ -95,13 +97,13 @@ func (s *Server) Serve(l net.Listener) error {
 // ListenAndServe starts the server, serves until ctx ends, and then shuts down, giving transfers a minute to finish. It
 // returns nil if all of them did, and also after Shutdown or Close.
 func (s *Server) ListenAndServe(ctx context.Context) error {
-	e, err := s.start(func() (net.Listener, error) { return s.listen(ctx) })
+	e, err := s.start(func(o *Options) (net.Listener, error) { return o.listen(ctx) })
 	if err != nil {
 		return err
 	}
 	select {
 	case <-ctx.Done():
-	case <-e.done: // somebody else has ended it
+	case <-e.acceptor.done: // somebody else has ended it
 		return nil
 	}
 	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
@@ -109,7 +111,7 @@ func (s *Server) ListenAndServe(ctx context.Context) error {
 	return s.Shutdown(ending)
 }
 
-func (s *Server) start(listen func() (net.Listener, error)) (*engine, error) {
+func (s *Server) start(listen func(*Options) (net.Listener, error)) (*engine, error) {
 	s.mu.Lock()
 	if s.starting || s.listening() {
 		s.mu.Unlock()
@@ -122,19 +124,23 @@ func (s *Server) start(listen func() (net.Listener, error)) (*engine, error) {
 		defer s.mu.Unlock()
 		s.starting = false
 	}()
+	s.changing.Lock()
 	e, err := s.newEngine()
+	s.changing.Unlock()
 	if err != nil {
 		return nil, err
 	}
-	if e.listener, err = listen(); err != nil {
+	l, err := listen(&e.Options)
+	if err != nil {
 		e.roots.close()
 		return nil, &Error{Code: ErrorCode(err), Op: "listen", Err: err}
 	}
+	a := newAcceptor(s, l, e)
 	s.mu.Lock()
 	s.engine = e
 	s.engines = append(s.engines, e)
 	s.mu.Unlock()
-	go e.accept(e.listener)
+	go a.run()
 	return e, nil
 }
 
@@ -152,7 +158,10 @@ func (s *Server) newEngine() (*engine, error) {
 	}
 	e := &engine{
 		Server: s, Options: s.Options, Events: s.Events, hostKeys: hostKeys, out: newOutlets(s), live: 1,
-		stopping: make(chan struct{}), accepted: make(chan struct{}), done: make(chan struct{}),
+		done: make(chan struct{}),
+	}
+	if s.of != nil {
+		e.Server = s.of
 	}
 	if e.trustedKeys, err = publicKeys(s.TrustedUserCAKeys, s.stash.userCAFiles); err != nil {
 		return nil, err
@@ -165,7 +174,7 @@ func (s *Server) newEngine() (*engine, error) {
 	if e.clients, err = newClients(&s.Options); err != nil {
 		return nil, err
 	}
-	if e.roots, err = newRoots(&e.Options); err != nil {
+	if e.roots, err = newRoots(&e.Options, &e.Server.locks); err != nil {
 		return nil, err
 	}
 	if e.sftp, err = s.newSFTP(e); err != nil {
@@ -330,7 +339,7 @@ func (s *Server) StopListening() error {
 	if e == nil {
 		return nil
 	}
-	return e.stopAccepting()
+	return e.acceptor.stop()
 }
 
 // Shutdown stops listening, lets running transfers finish, and disconnects. It returns when the last Disconnected event
@@ -364,6 +373,9 @@ func (s *Server) stop(end func(*engine) error) error {
 
 // Listening tells whether the server accepts connections.
 func (s *Server) Listening() bool {
+	if s.of != nil {
+		return true // or there would be no such copy
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.listening()
@@ -374,7 +386,7 @@ func (s *Server) listening() bool {
 		return false
 	}
 	select {
-	case <-s.engine.accepted:
+	case <-s.engine.acceptor.accepted:
 		return false
 	default:
 		return true
@@ -388,7 +400,7 @@ func (s *Server) Addr() net.Addr {
 	if s.engine == nil {
 		return nil
 	}
-	return s.engine.listener.Addr()
+	return s.engine.acceptor.listener.Addr()
 }
 
 // Connections returns the current connections in the order in which they were accepted.
@@ -407,6 +419,9 @@ func (s *Server) Connections() iter.Seq[*Connection] {
 
 // Connection finds a connection by its id.
 func (s *Server) Connection(id string) (*Connection, bool) {
+	if s.of != nil {
+		return s.of.Connection(id)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c, ok := s.conns[id]
@@ -435,6 +450,8 @@ func (s *Server) ExchangeKeys(ctx context.Context, id string) error {
 // Reset sets every setting back to the default that New gives it. It does not change the events. A Server that listens,
 // or is about to, returns ErrListening.
 func (s *Server) Reset() error {
+	s.changing.Lock()
+	defer s.changing.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.starting || s.listening() {

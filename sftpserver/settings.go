@@ -32,6 +32,9 @@ func group(name string, rows []row) []row {
 		if rows[i].Since == "" {
 			rows[i].Since = "0.1"
 		}
+		if rows[i].Field != nil && rows[i].Busy == 0 && rows[i].When == settings.Start {
+			rows[i].When = settings.Runtime // for connections to come: see Server.Update
+		}
 	}
 	return rows
 }
@@ -51,17 +54,37 @@ func Settings() *settings.Table[Server] { return table }
 // 126 for an unknown connection; a value that fails for a reason with a number, such as a file that does not exist, has
 // that.
 //
-// Settings of connections, which have their id as index, can be set and read by any goroutine at any time, except for
-// SFTPConnectionFileData, which is only for the handler that is being shown the data. All others are fields, and the
-// same rules apply as for setting the field.
+// Any goroutine may call it at any time, except for SFTPConnectionFileData, which is only for the handler that is being
+// shown the data. What is set while the server listens is set as by [Server.Update]: it holds for connections that come
+// later, an error changes nothing, and each such call costs as much as a start. Settings of connections, which have their
+// id as index, hold at once.
 func (s *Server) Config(expr string) (string, error) {
+	r, set := table.RowOf(expr)
+	if r == nil || r.Index == "connection" || r.When == settings.ReadOnly {
+		value, err := table.Apply(s, expr)
+		return value, numbered(err)
+	}
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	if set && r.When == settings.Runtime && s.Listening() {
+		return "", numbered(s.change(func(next *Server) error {
+			_, err := table.Apply(next, expr)
+			return err
+		}))
+	}
 	value, err := table.Apply(s, expr)
 	return value, numbered(err)
 }
 
 // LoadSettings reads settings from a file, see [settings.Table.Load]. The error is of type settings.Faults if
-// the file is at fault, and has all of its faults with their lines.
+// the file is at fault, and has all of its faults with their lines. While the server listens the file can have only what can
+// be changed then; it all changes in one step as by Update, or with an error not at all.
 func (s *Server) LoadSettings(r io.Reader, file string, sections ...settings.Section) error {
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	if s.Listening() {
+		return s.change(func(next *Server) error { return table.Load(next, r, file, sections...) })
+	}
 	return table.Load(s, r, file, sections...)
 }
 

@@ -15,7 +15,7 @@ var listenSettings = []row{
 		Doc:   "The TCP port to listen on; with 0 the system chooses one.",
 	},
 	{
-		Name: "UseIPv6", GoName: "IPFamily", Aliases: []string{"IPFamily"}, Default: "0",
+		Name: "UseIPv6", Busy: CodeLocalPort, GoName: "IPFamily", Aliases: []string{"IPFamily"}, Default: "0",
 		Choices: []settings.Choice{{Value: "0", Word: "IPv4", Doc: "IPv4 only"}, {Value: "1", Word: "IPv6", Doc: "IPv6 only"}, {Value: "2", Word: "both", Doc: "IPv4 and IPv6"}},
 		Field:   func(s *Server) any { return (*int)(&s.IPFamily) },
 		Doc:     "Which version of IP to listen on.",
@@ -29,12 +29,12 @@ var listenSettings = []row{
 		Doc: "Tells whether the server accepts connections. Start and StopListening change it.",
 	},
 	{
-		Name: "ConnectionBacklog", Default: "0", Range: "0..65535",
+		Name: "ConnectionBacklog", Busy: CodeLocalPort, Default: "0", Range: "0..65535",
 		Field: func(s *Server) any { return &s.ConnectionBacklog },
 		Doc:   "How many connections the system keeps that are established and not accepted yet; 0 is what the system has. It may take another number.",
 	},
 	{
-		Name: "BindExclusively", GoName: "ShareAddress", Default: "True", Inverse: true,
+		Name: "BindExclusively", Busy: CodeLocalPort, GoName: "ShareAddress", Default: "True", Inverse: true,
 		Field: func(s *Server) any { return &s.ShareAddress },
 		Doc:   "Keeps other processes from binding the same address and port. False lets those of the same user do it, where the system can.",
 	},

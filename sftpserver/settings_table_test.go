@@ -171,7 +171,7 @@ Names are known in any case. A name in the form ` + "`Name[connection]`" + ` wan
 - A number of bytes may end in k, M, G or T, in steps of 1024: ` + "`64k`, `1 GiB`" + `.
 - Seconds and milliseconds are counted by a bare number; ` + "`90s`, `1m30s` and `1h`" + ` are understood everywhere.
 - Lists have commas between their elements.
-- "start": can be set while the server does not listen. "any time": at any time, by any goroutine.
+- "start": can be set while the server does not listen. "any time": at any time, by any goroutine; while the server listens what is not of a single connection holds for those that come later.
 
 In files, ` + "`#`" + ` begins a comment at the start of a line or after a blank. Values may stand in double quotes, where ` + "`\\\"`, `\\\\`, `\\n`, `\\r`, `\\t` and `\\x41`" + ` have their usual meaning, or in single quotes, where nothing has one. A setting stands in a file once, unless it says otherwise. All faults of a file are reported, each with its line.
 `

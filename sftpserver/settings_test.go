@@ -231,7 +231,7 @@ func TestConfigWhileListening(t *testing.T) {
 	for _, c := range []struct {
 		expr string
 		code int
-	}{{"LocalPort=1", 106}, {"LocalHost=127.0.0.2", 107}, {"MaxConnections=5", 108}, {"RootDirectory=/", 106}, {"AltSSHCertCount=1", 106}} {
+	}{{"LocalPort=1", 106}, {"LocalHost=127.0.0.2", 107}, {"MaxConnections=5", 108}, {"UseIPv6=1", 106}, {"ConnectionBacklog=1", 106}, {"BindExclusively=False", 106}, {"AltSSHCertCount=1", 106}, {"SSHCertSubject=*", 106}, {"KeyboardInteractivePromptCount=1", 106}} {
 		_, err := s.Config(c.expr)
 		var busy *settings.BusyError
 		if !errors.As(err, &busy) || !errors.Is(err, sftpserver.ErrListening) || sftpserver.ErrorCode(err) != c.code {
