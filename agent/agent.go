@@ -74,7 +74,7 @@ func dial(ctx context.Context, addr string) (io.ReadWriteCloser, error) {
 	case addr == Pageant:
 		return dialPageant(ctx)
 	case strings.HasPrefix(addr, `\\.\pipe\`):
-		return dialPipe(addr)
+		return dialPipe(ctx, addr)
 	case isCygwin(addr):
 		return dialCygwin(ctx, addr)
 	}

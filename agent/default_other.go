@@ -11,4 +11,6 @@ func dialDefault(context.Context) (io.ReadWriteCloser, error) { return nil, ErrN
 
 func dialPageant(context.Context) (io.ReadWriteCloser, error) { return nil, unsupported("pageant") }
 
-func dialPipe(string) (io.ReadWriteCloser, error) { return nil, unsupported("named pipe") }
+func dialPipe(context.Context, string) (io.ReadWriteCloser, error) {
+	return nil, unsupported("named pipe")
+}
