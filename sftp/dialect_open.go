@@ -75,6 +75,15 @@ func openHow(m *fxp.Open) (h OpenHow, err error) {
 	return h, h.Check()
 }
 
+// meantAccess is what a client with the quirk zeroAccess wants of OPEN with these flags of
+// version 5 or 6.
+func meantAccess(flags uint32) uint32 {
+	if Disposition(flags&dispositionBits) == OpenExisting {
+		return uint32(AccessReadData | AccessReadAttrs)
+	}
+	return uint32(AccessWriteData | AccessWriteAttrs)
+}
+
 // wireOpen makes the OPEN of version v that asks for h, all but its path. What the version
 // has no words for is CodeOpUnsupported.
 func wireOpen(h *OpenHow, v fxp.Version) (m fxp.Open, err error) {

@@ -3,7 +3,7 @@ package sftp
 import "strings"
 
 // quirk is a set of ways in which a peer differs from what the draft, or the field, says.
-type quirk uint8
+type quirk uint16
 
 const (
 	// linkFirst: SYMLINK carries the link's path first, as in the draft, and not
@@ -24,6 +24,11 @@ const (
 	wrongRanges
 	// brokenHome: the answer to home-directory is no message, and ends the session.
 	brokenHome
+	// zeroAccess: OPEN of versions 5 and 6 asks for no access and means what its disposition is
+	// good for: reading what exists, or else writing.
+	zeroAccess
+	// bareData: the end-of-file of DATA in version 6 is taken for one more octet of the file.
+	bareData
 )
 
 // quirkRows are the clients known to differ, by a part of their SSH ident.
@@ -33,7 +38,7 @@ var quirkRows = []struct {
 	why    string
 }{
 	{"AsyncSSH", linkFirst, "draft order unless the server's ident has OpenSSH in it"},
-	{"phpseclib", linkFirst, "draft order unless the server's ident has OpenSSH in it"},
+	{"phpseclib", linkFirst | zeroAccess | bareData, "3.0: draft order unless the server's ident begins with OpenSSH; get and put of versions 5 and 6"},
 	{"libssh_", linkFirst, "draft order unless the server's ident has OpenSSH in it; libssh2_ is another library"},
 	{"ssh2js", linkFirst, "node ssh2 1.17: draft order unless the server's ident begins with OpenSSH or dropbear"},
 	{"APACHE-SSHD", existingFirst | minaHashes | anySupported, "MINA 2.16, which is like that on both sides"},

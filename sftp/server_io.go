@@ -414,7 +414,7 @@ func (s *session) readAt(id uint32, h *handle, off int64, n int, op *ioOp) {
 		return
 	}
 	h.read.Add(uint64(total))
-	if s.version >= fxp.V6 && total < n && last.Tail() > packet.TailRoom && !short {
+	if s.version >= fxp.V6 && total < n && last.Tail() > packet.TailRoom && !short && s.quirks&bareData == 0 {
 		// The end of the file, or else there would be more: saves asking once more
 		// (filexfer-13 section 9.3).
 		last.Extend(1)[0] = fxp.DataEOF

@@ -33,6 +33,9 @@ func (s *session) open(r *request) error {
 		// Or else "put file dir/" would make a file dir, where there is no such directory.
 		return CodeIsADirectory
 	}
+	if m.Access == 0 && s.quirks&zeroAccess != 0 {
+		m.Access = meantAccess(m.Flags)
+	}
 	how, err := openHow(&m)
 	if err != nil {
 		return err

@@ -332,6 +332,46 @@ func TestRealpathControl(t *testing.T) {
 	})
 }
 
+// TestOpenAccessOfPhpseclib: its get and put ask for no access in versions 5 and 6, and READ and WRITE follow all the same.
+// To others such a handle gives the attributes only.
+func TestOpenAccessOfPhpseclib(t *testing.T) {
+	for ident, means := range map[string]bool{"SSH-2.0-phpseclib_3.0 (openssl)": true, "SSH-2.0-OpenSSH_9.9": false} {
+		for v := fxp.V5; v <= fxp.V6; v++ {
+			srv, _ := memServer(memfs.Options{})
+			play(t, srv, sftp.SessionInfo{ClientIdent: ident}, func(p *peer) {
+				p.init(v)
+				open := func(d sftp.Disposition) []byte {
+					m, ok := p.call(&fxp.Open{Path: "f", Flags: uint32(d), Attrs: fxp.Attrs{V: v}}).(*fxp.Handle)
+					if !ok {
+						p.t.Fatalf("%s version %d: disposition %d refused", ident, v, d)
+					}
+					return slices.Clone(m.Handle)
+				}
+				code := func(granted bool) sftp.Code {
+					if granted && means {
+						return sftp.CodeOK
+					}
+					return sftp.CodePermissionDenied
+				}
+				for _, d := range []sftp.Disposition{sftp.CreateTruncate, sftp.OpenOrCreate} {
+					h := open(d)
+					p.want("write", code(true), &fxp.Write{Handle: h, Data: []byte("x")})
+					if _, got := p.read(h, 0, 1); got != sftp.CodePermissionDenied {
+						p.t.Errorf("%s version %d: READ after disposition %d: %v", ident, v, d, got)
+					}
+					p.close(h)
+				}
+				h := open(sftp.OpenExisting)
+				if _, got := p.read(h, 0, 1); got != code(true) {
+					p.t.Errorf("%s version %d: READ: %v", ident, v, got)
+				}
+				p.want("write", code(false), &fxp.Write{Handle: h, Data: []byte("x")})
+				p.close(h)
+			})
+		}
+	}
+}
+
 // TestW21_LinkOfVersion6: the new name first, as the draft says, but for MINA.
 func TestW21_LinkOfVersion6(t *testing.T) {
 	tree := newAttrsFS()
@@ -583,6 +623,20 @@ func TestReaddirOfEveryVersion(t *testing.T) {
 			if odd.Name != "\xFF\xFE" {
 				p.t.Errorf("%q", odd.Name)
 			}
+		}
+		p.close(h)
+	})
+}
+
+// TestEndOfFileIsNotToldToPhpseclib, which would write it into the file.
+func TestEndOfFileIsNotToldToPhpseclib(t *testing.T) {
+	srv, _ := memServer(memfs.Options{})
+	play(t, srv, sftp.SessionInfo{ClientIdent: "SSH-2.0-phpseclib_3.0 (openssl)"}, func(p *peer) {
+		p.init(6)
+		p.put("f", "abc")
+		h := p.open("f", fxp.OpenRead)
+		if m := p.call(&fxp.Read{Handle: h, Length: 32 << 10}).(*fxp.Data); string(m.Data) != "abc" || m.EOF {
+			p.t.Errorf("read %q, end of file %v", m.Data, m.EOF)
 		}
 		p.close(h)
 	})
