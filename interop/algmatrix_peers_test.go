@@ -48,6 +48,7 @@ var matrixPeers = []*matrixPeer{
 	{name: "x/crypto server", find: goClient.find, server: goMatrixServer},
 	{name: "MINA client", find: findMina, client: scriptClient(minaMatrix)},
 	{name: "MINA server", find: findMina, server: scriptServer(minaMatrix)},
+	rubyNet.matrixPeer(), phpseclib.matrixPeer(), perlSSH2.matrixPeer(), jsch.matrixPeer(), sshj.matrixPeer(),
 }
 
 // nodeGEX: its server offers group exchange, and its part of it was never written.

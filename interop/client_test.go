@@ -24,6 +24,8 @@ type client struct {
 	cannot map[string]string
 	// reference is as cannot, but only against OpenSSH's sshd.
 	reference map[string]string
+	// modest: the large file is no larger than 64 MiB for it, or it would take minutes.
+	modest bool
 }
 
 // errMissing is the reason of a client that is not installed.
@@ -33,6 +35,7 @@ var errMissing = errors.New("not installed")
 var clients = []*client{
 	opensshSFTP, opensshSCP, sshfs, puttyPSFTP, puttyPSCP,
 	paramiko, asyncssh, nodeSSH2, curl, lftp, rclone, goClient,
+	rubyNet.client(), phpseclib.client(), perlSSH2.client(), jsch.client(), sshj.client(),
 }
 
 // reason returns why the client cannot do something that needs these verbs, "" if it can.

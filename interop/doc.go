@@ -1,8 +1,8 @@
 // Package interop drives real SSH and SFTP programs against a server and writes down who can do what.
 //
-// Nothing here plays a peer: OpenSSH, PuTTY, Paramiko, AsyncSSH, Apache MINA SSHD, curl, lftp, rclone, sshfs, node's
-// ssh2, ProFTPD and x/crypto/ssh with pkg/sftp are run as their users run them, and every result is checked in the
-// server's own directory, byte by byte.
+// Nothing here plays a peer: OpenSSH, PuTTY, Paramiko, AsyncSSH, Apache MINA SSHD, JSch, sshj, curl, lftp, rclone, sshfs,
+// node's ssh2, Ruby's Net::SSH and Net::SFTP, PHP's phpseclib, Perl's Net::SSH2 (libssh2), ProFTPD and x/crypto/ssh with
+// pkg/sftp are run as their users run them, and every result is checked in the server's own directory, byte by byte.
 //
 // The tests print tables, first of all: TestMatrix the clients and operations, TestAlgorithms the clients and
 // algorithms. The tests named TestOwnClient turn it round: our client against OpenSSH's sshd and AsyncSSH's server.
@@ -13,6 +13,8 @@
 // TestGSSOpenSSHClient and TestGSSOwnClient log in by tickets of MIT's KDC (Debian: krb5-kdc, krb5-admin-server, krb5-user),
 // with OpenSSH as Debian patches it.
 // TestSoftHSM uses keys in a token of SoftHSM through PKCS#11 (Debian: softhsm2, opensc).
+// Of the libraries, Ruby's are Debian's ruby-net-sftp and ruby-ed25519, PHP's php-cli, php-phpseclib3 and php-gmp (without
+// which its key exchanges take many seconds), Perl's libnet-ssh2-perl; JSch and sshj come with MINA's jars.
 // Package bench, below, compares our server's speed with that of x/crypto/ssh and pkg/sftp.
 //
 //	go test ./...            # in this directory; -short moves 64 MiB instead of 1 GiB
@@ -24,7 +26,7 @@
 //	                         and so do the tests of our client, which count sshd as missing where it cannot run.
 //	FAIRLEAD_PEERS_PY        python executable that has paramiko, asyncssh and ssh-audit (default python3)
 //	FAIRLEAD_PEERS_NODE      a node_modules directory with ssh2 (default: found as node finds it)
-//	FAIRLEAD_PEERS_MINA      directory of the jars that testdata/mina/pom.xml names (without: missing)
+//	FAIRLEAD_PEERS_MINA      directory of the jars that testdata/mina/pom.xml names, JSch's and sshj's too (without: missing)
 //	FAIRLEAD_REQUIRE_PEERS   1: a client that is not installed fails its tests instead of leaving a gap in the table
 //	FAIRLEAD_MATRIX_OUT      file to append the tables to, as Markdown
 //	FAIRLEAD_INTEROP_TMP     scratch directory (default /dev/shm where there is room, else the system's)

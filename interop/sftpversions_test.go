@@ -46,7 +46,20 @@ var sftpClients = []*sftpClient{
 		},
 	},
 	lftpSFTP,
+	rubyNet.sftpClient(allVersions, nil, nil),
+	phpseclib.sftpClient(allVersions, nil, map[string]string{
+		"utimes 4": phpseclibTimes, "utimes 5": phpseclibTimes, "utimes 6": phpseclibTimes,
+		"stat 6": phpseclibCount, "lstat 6": phpseclibCount,
+	}),
+	perlSSH2.sftpClient([]int{3}, nil, nil),
+	jsch.sftpClient([]int{3}, nil, nil),
+	sshj.sftpClient([]int{3}, nil, nil),
 }
+
+const (
+	phpseclibTimes = "phpseclib sends times without fractions"
+	phpseclibCount = "phpseclib reads the fields of version 6 by the order of their flags, which is not their own"
+)
 
 // An sftpCell is one operation of one client in one version.
 type sftpCell struct {
