@@ -131,87 +131,147 @@ func padded(s string) string { return strings.TrimRight(s, " \x00") }
 
 // entries finds certificates and keys.
 func (t *token) entries(session pkcs11.SessionHandle, u *tokenURI) ([]Entry, error) {
-	ctx := t.m.ctx
-	var filter []*pkcs11.Attribute
+	o := objects{ctx: t.m.ctx, session: session, publics: map[string]crypto.PublicKey{}}
 	if label, ok := u.path["object"]; ok {
-		filter = append(filter, pkcs11.NewAttribute(pkcs11.CKA_LABEL, label))
+		o.filter = append(o.filter, pkcs11.NewAttribute(pkcs11.CKA_LABEL, label))
 	}
 	if id, ok := u.path["id"]; ok {
-		filter = append(filter, pkcs11.NewAttribute(pkcs11.CKA_ID, []byte(id)))
+		o.filter = append(o.filter, pkcs11.NewAttribute(pkcs11.CKA_ID, []byte(id)))
 	}
-	find := func(class uint, also ...*pkcs11.Attribute) ([]pkcs11.ObjectHandle, error) {
-		objects, err := findObjects(ctx, session, append([]*pkcs11.Attribute{pkcs11.NewAttribute(pkcs11.CKA_CLASS, class)}, also...))
-		if err != nil {
-			return nil, &FormatError{Where: "objects", Err: err}
-		}
-		return objects, nil
+	certs, err := o.certificates()
+	if err != nil {
+		return nil, err
 	}
-
-	// The public half of a key is in the key, in an object beside it with the
-	// same ID, or in a certificate with that ID.
-	publics := map[string]crypto.PublicKey{}
+	keys, err := o.publicKeys()
+	if err != nil {
+		return nil, err
+	}
 	var out []Entry
-	certs, err := find(pkcs11.CKO_CERTIFICATE)
+	if u.wants("cert") {
+		out = append(out, certs...)
+	}
+	if u.wants("public") {
+		out = append(out, keys...)
+	}
+	if u.wants("private") {
+		keys, err := o.privateKeys(t)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, keys...)
+	}
+	return out, nil
+}
+
+// objects are what a session with a token finds.
+type objects struct {
+	ctx     *pkcs11.Ctx
+	session pkcs11.SessionHandle
+	filter  []*pkcs11.Attribute // what the wanted ones must have
+	// publics are public keys by the ID of their object. The public half of a private key
+	// is in the key itself, in an object beside it with the same ID, or in a certificate
+	// with that ID, be that object wanted or not.
+	publics map[string]crypto.PublicKey
+}
+
+// all finds the objects of a class, and which of them are wanted.
+func (o *objects) all(class uint) (all []pkcs11.ObjectHandle, wanted map[pkcs11.ObjectHandle]bool, err error) {
+	if all, err = o.find(class); err != nil {
+		return nil, nil, err
+	}
+	fit := all
+	if len(o.filter) > 0 {
+		if fit, err = o.find(class, o.filter...); err != nil {
+			return nil, nil, err
+		}
+	}
+	wanted = map[pkcs11.ObjectHandle]bool{}
+	for _, h := range fit {
+		wanted[h] = true
+	}
+	return all, wanted, nil
+}
+
+func (o *objects) find(class uint, also ...*pkcs11.Attribute) ([]pkcs11.ObjectHandle, error) {
+	found, err := findObjects(o.ctx, o.session, append([]*pkcs11.Attribute{pkcs11.NewAttribute(pkcs11.CKA_CLASS, class)}, also...))
+	if err != nil {
+		return nil, &FormatError{Where: "objects", Err: err}
+	}
+	return found, nil
+}
+
+func (o *objects) value(h pkcs11.ObjectHandle, attribute uint) []byte {
+	return tokenValue(o.ctx, o.session, h, attribute)
+}
+
+func (o *objects) text(h pkcs11.ObjectHandle, attribute uint) string {
+	return string(o.value(h, attribute))
+}
+
+// certificates returns the wanted certificates, and notes the keys of all.
+func (o *objects) certificates() (out []Entry, err error) {
+	all, wanted, err := o.all(pkcs11.CKO_CERTIFICATE)
 	if err != nil {
 		return nil, err
 	}
-	wanted, err := find(pkcs11.CKO_CERTIFICATE, filter...)
-	if err != nil {
-		return nil, err
-	}
-	for i, o := range certs {
-		e, err := certEntry(tokenValue(ctx, session, o, pkcs11.CKA_VALUE))
+	for i, h := range all {
+		e, err := certEntry(o.value(h, pkcs11.CKA_VALUE))
 		if err != nil {
 			return nil, at(fmt.Sprintf("certificate %d", i+1), complete("", err))
 		}
-		publics[string(tokenValue(ctx, session, o, pkcs11.CKA_ID))] = e.Cert.PublicKey
-		e.Alias = string(tokenValue(ctx, session, o, pkcs11.CKA_LABEL))
-		for _, w := range wanted {
-			if w == o && u.wants("cert") {
-				out = append(out, e)
-			}
+		o.publics[o.text(h, pkcs11.CKA_ID)] = e.Cert.PublicKey
+		if wanted[h] {
+			e.Alias = o.text(h, pkcs11.CKA_LABEL)
+			out = append(out, e)
 		}
 	}
-	objects, err := find(pkcs11.CKO_PUBLIC_KEY)
+	return out, nil
+}
+
+// publicKeys returns the wanted public keys, and notes all.
+func (o *objects) publicKeys() (out []Entry, err error) {
+	all, wanted, err := o.all(pkcs11.CKO_PUBLIC_KEY)
 	if err != nil {
 		return nil, err
 	}
-	for _, o := range objects {
-		if k := publicKey(ctx, session, o); k != nil {
-			publics[string(tokenValue(ctx, session, o, pkcs11.CKA_ID))] = k
+	for _, h := range all {
+		raw := publicKey(o.ctx, o.session, h)
+		if raw == nil {
+			continue
+		}
+		o.publics[o.text(h, pkcs11.CKA_ID)] = raw
+		if !wanted[h] {
+			continue
+		}
+		if k, err := gossh.NewPublicKey(raw); err == nil {
+			out = append(out, Entry{Alias: o.text(h, pkcs11.CKA_LABEL), Public: k})
 		}
 	}
-	if u.wants("public") {
-		if objects, err = find(pkcs11.CKO_PUBLIC_KEY, filter...); err != nil {
-			return nil, err
-		}
-		for _, o := range objects {
-			if k, err := gossh.NewPublicKey(publicKey(ctx, session, o)); err == nil {
-				out = append(out, Entry{Alias: string(tokenValue(ctx, session, o, pkcs11.CKA_LABEL)), Public: k})
-			}
-		}
-	}
-	if !u.wants("private") {
-		return out, nil
-	}
-	if objects, err = find(pkcs11.CKO_PRIVATE_KEY, filter...); err != nil {
+	return out, nil
+}
+
+// privateKeys returns the wanted private keys that can sign. The public ones must have been
+// noted before.
+func (o *objects) privateKeys(t *token) (out []Entry, err error) {
+	found, err := o.find(pkcs11.CKO_PRIVATE_KEY, o.filter...)
+	if err != nil {
 		return nil, err
 	}
-	for _, o := range objects {
-		if sign := tokenValue(ctx, session, o, pkcs11.CKA_SIGN); len(sign) == 1 && sign[0] == 0 {
+	for _, h := range found {
+		if sign := o.value(h, pkcs11.CKA_SIGN); len(sign) == 1 && sign[0] == 0 {
 			continue // for decryption only
 		}
-		k := publicKey(ctx, session, o)
+		k := publicKey(o.ctx, o.session, h)
 		if k == nil {
-			k = publics[string(tokenValue(ctx, session, o, pkcs11.CKA_ID))]
+			k = o.publics[o.text(h, pkcs11.CKA_ID)]
 		}
 		if k == nil || keyID(k) == nil {
 			continue // not a key of SSH, or nothing tells which
 		}
-		always := tokenValue(ctx, session, o, pkcs11.CKA_ALWAYS_AUTHENTICATE)
+		always := o.value(h, pkcs11.CKA_ALWAYS_AUTHENTICATE)
 		out = append(out, Entry{
-			Alias:  string(tokenValue(ctx, session, o, pkcs11.CKA_LABEL)),
-			Signer: &tokenKey{t, o, k, len(always) == 1 && always[0] != 0},
+			Alias:  o.text(h, pkcs11.CKA_LABEL),
+			Signer: &tokenKey{t, h, k, len(always) == 1 && always[0] != 0},
 		})
 	}
 	return out, nil

@@ -28,56 +28,74 @@ func (e *WalkEntry) SkipDir() { *e.skip = true }
 // entries is up to the server; bound it yourself if that matters.
 func (c *Client) Walk(ctx context.Context, root string) iter.Seq2[*WalkEntry, error] {
 	return func(yield func(*WalkEntry, error) bool) {
-		var skip bool
-		e := WalkEntry{Path: root, skip: &skip}
+		w := walk{c: c, ctx: ctx, yield: yield}
 		a, err := c.Stat(ctx, root)
-		if err != nil {
-			yield(&e, err)
+		if !w.visit(WalkEntry{Path: root, Attrs: a}, err) {
 			return
 		}
-		e.Attrs = a
-		if !yield(&e, nil) || skip || !a.IsDir() {
-			return
-		}
-		type dir struct {
-			path  string
-			depth int
-		}
-		// A stack, and of each directory the first on top. What is on it are names of
-		// directories only.
-		stack := []dir{{root, 0}}
-		for len(stack) > 0 {
-			d := stack[len(stack)-1]
-			stack = stack[:len(stack)-1]
-			first := len(stack)
-			for entry, err := range c.ReadDir(ctx, d.path) {
-				e = WalkEntry{Path: d.path, Depth: d.depth, skip: &skip}
-				if err == nil {
-					e.Path, e.Depth = joinRemote(d.path, entry.Name), d.depth+1
-					e.Attrs = &entry.Attrs
-					if t := entry.Attrs.Type(); t == TypeNone || t == TypeUnknown {
-						if e.Attrs, err = c.Lstat(ctx, e.Path); err != nil {
-							e.Attrs = nil
-						}
-					}
-				}
-				if err == nil && e.Attrs.IsDir() && e.Depth > defaultMaxDepth {
-					err = pathError("walk", e.Path, errDepth)
-				}
-				skip = false
-				if !yield(&e, err) {
-					return
-				}
-				if err == nil && e.Attrs.IsDir() && !skip {
-					stack = append(stack, dir{e.Path, e.Depth})
-				}
-				if err != nil && (ctx.Err() != nil || c.ended()) {
-					return
-				}
+		for len(w.todo) > 0 {
+			last := len(w.todo) - 1
+			dir := w.todo[last]
+			w.todo = w.todo[:last]
+			if !w.list(dir) {
+				return
 			}
-			slices.Reverse(stack[first:])
+			slices.Reverse(w.todo[last:])
 		}
 	}
+}
+
+// walk is the state of one Walk.
+type walk struct {
+	c     *Client
+	ctx   context.Context
+	yield func(*WalkEntry, error) bool
+	entry WalkEntry // the one that is visited
+	skip  bool      // SkipDir was called for it
+	todo  []walkDir // directories to list, the next one last
+}
+
+// A walkDir is a directory that is still to be listed.
+type walkDir struct {
+	path  string
+	depth int
+}
+
+// list visits the entries of a directory. It returns false when the walk is over.
+func (w *walk) list(d walkDir) bool {
+	for entry, err := range w.c.ReadDir(w.ctx, d.path) {
+		e := WalkEntry{Path: d.path, Depth: d.depth}
+		if err == nil {
+			e = WalkEntry{Path: joinRemote(d.path, entry.Name), Depth: d.depth + 1, Attrs: &entry.Attrs}
+			if t := entry.Attrs.Type(); t == TypeNone || t == TypeUnknown {
+				e.Attrs, err = w.c.Lstat(w.ctx, e.Path)
+			}
+		}
+		if err == nil && e.Attrs.IsDir() && e.Depth > defaultMaxDepth {
+			err = pathError("walk", e.Path, errDepth)
+		}
+		if !w.visit(e, err) {
+			return false
+		}
+		if err != nil && (w.ctx.Err() != nil || w.c.ended()) {
+			return false
+		}
+	}
+	return true
+}
+
+// visit hands out an entry and, if it is a directory, puts it on the list of those to do.
+// It returns false when the walk is over.
+func (w *walk) visit(e WalkEntry, err error) bool {
+	w.entry, w.skip = e, false
+	w.entry.skip = &w.skip
+	if !w.yield(&w.entry, err) {
+		return false
+	}
+	if err == nil && e.Attrs.IsDir() && !w.skip {
+		w.todo = append(w.todo, walkDir{e.Path, e.Depth})
+	}
+	return true
 }
 
 // ended reports whether the session is over.
