@@ -46,12 +46,6 @@ func newDisplay(w io.Writer, quiet, lines bool) *display {
 	return d
 }
 
-// newDisplayOf shows bars on what a test takes for a terminal of that many columns, each
-// time that it says so.
-func newDisplayOf(w io.Writer, columns int, refresh <-chan any) *display {
-	return &display{w: w, bars: mpb.New(mpb.WithOutput(w), mpb.WithWidth(columns), mpb.WithManualRefresh(refresh))}
-}
-
 // update is a sftp.TransferOptions.Progress.
 func (d *display) update(p sftp.Progress) {
 	if d.quiet {

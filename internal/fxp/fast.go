@@ -32,25 +32,6 @@ func PutDataHeaderEOF(p []byte, id uint32, n int) {
 // DataEOF is what PutDataHeaderEOF announces.
 const DataEOF byte = 1
 
-// ParseData decodes the body of a DATA of version v. data aliases it. Octets behind the
-// last field are let pass.
-func ParseData(v Version, body []byte) (data []byte, eof bool, err error) {
-	data, rest, ok := cutString(body)
-	if !ok {
-		return nil, false, wire.ErrShort
-	}
-	return data, v >= V6 && len(rest) > 0 && rest[0] != 0, nil
-}
-
-// ParseStatus decodes the code of a STATUS, which is all there is to know of most. The
-// rest is for the layout.
-func ParseStatus(body []byte) (code uint32, err error) {
-	if len(body) < 4 {
-		return 0, wire.ErrShort
-	}
-	return binary.BigEndian.Uint32(body), nil
-}
-
 // AppendRead appends a READ.
 func AppendRead(dst []byte, id uint32, handle []byte, offset uint64, length uint32) []byte {
 	dst = binary.BigEndian.AppendUint32(dst, uint32(HeaderSize-LengthSize+4+len(handle)+12))

@@ -11,6 +11,9 @@ import (
 	"time"
 )
 
+// builtinGroups are the groups that this package carries.
+var builtinGroups *Moduli
+
 // The RFC gives its primes as a formula in pi, beside the digits: compute them
 // from that (RFC 3526 §3 to §7).
 func TestFixedGroupsFromPi(t *testing.T) {
@@ -175,7 +178,7 @@ func TestBuiltinGroupsAreSafePrimes(t *testing.T) {
 
 // Both sides of a group exchange, as a driver does it, with the default sizes.
 func TestGroupExchange(t *testing.T) {
-	chosen, err := ChooseGroup(MinGroupBits, PreferredGroupBits, MaxGroupBits)
+	chosen, err := builtinGroups.Choose(MinGroupBits, PreferredGroupBits, MaxGroupBits)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -232,7 +235,7 @@ func TestCVE_3_5_ServerAnswersOddRequests(t *testing.T) {
 		{most, most, most, 0},
 		{2049, 2500, 3071, 0}, // no group in between
 	} {
-		g, err := ChooseGroup(tt.min, tt.n, tt.max)
+		g, err := builtinGroups.Choose(tt.min, tt.n, tt.max)
 		if tt.want == 0 {
 			var pe *PeerError
 			if !errors.As(err, &pe) || g != nil {
@@ -248,7 +251,7 @@ func TestCVE_3_5_ServerAnswersOddRequests(t *testing.T) {
 
 // A request must not keep the server busy, whatever it asks for.
 func TestCVE_3_13_RequestsOutsideTheTableAreQuick(t *testing.T) {
-	if _, err := ChooseGroup(2048, 2048, 8192); err != nil { // reads the table
+	if _, err := builtinGroups.Choose(2048, 2048, 8192); err != nil { // reads the table
 		t.Fatal(err)
 	}
 	start := time.Now()
@@ -256,7 +259,7 @@ func TestCVE_3_13_RequestsOutsideTheTableAreQuick(t *testing.T) {
 	for _, lo := range []uint32{0, 1, 2047, 2048, 2049, 3000, 5000, 8192, 8193, 1 << 31, 1<<32 - 1} {
 		for n := uint32(0); n < 9000; n += 97 {
 			for _, hi := range []uint32{0, 2048, 2049, 5000, 8192, 1 << 31, 1<<32 - 1} {
-				g, err := ChooseGroup(lo, n, hi)
+				g, err := builtinGroups.Choose(lo, n, hi)
 				if (g == nil) == (err == nil) {
 					t.Fatalf("%d %d %d: %v, %v", lo, n, hi, g, err)
 				}
@@ -280,7 +283,7 @@ func TestChooseSpreads(t *testing.T) {
 	}
 	seen := make(map[string]int)
 	for range 1000 {
-		g, err := ChooseGroup(2048, 2048, 2048)
+		g, err := builtinGroups.Choose(2048, 2048, 2048)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -31,7 +31,7 @@ func runs(t testing.TB) []run {
 			return m
 		}
 		if row.GEX { // both sides need the same group
-			g, err := ChooseGroup(2048, 2048, 8192)
+			g, err := builtinGroups.Choose(2048, 2048, 8192)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -159,11 +159,6 @@ func (m *Moduli) Choose(minBits, n, maxBits uint32) (*Group, error) {
 	return groups[i.Int64()], nil
 }
 
-// ChooseGroup is [Moduli.Choose] for the set this package carries.
-func ChooseGroup(minBits, n, maxBits uint32) (*Group, error) {
-	return (*Moduli)(nil).Choose(minBits, n, maxBits)
-}
-
 var (
 	//go:embed own.moduli
 	ownModuli []byte

@@ -46,12 +46,6 @@ type Text struct{ Value string }
 // Layout implements wire.Layouter.
 func (m *Text) Layout(c *wire.Coder) { c.String(&m.Value) }
 
-// Nothing is the data of a request without any: shell, keepalive.
-type Nothing struct{}
-
-// Layout implements wire.Layouter.
-func (*Nothing) Layout(*wire.Coder) {}
-
 // ExitStatus is the data of an exit-status request (RFC 4254 section 6.10).
 type ExitStatus struct{ Status uint32 }
 

@@ -77,9 +77,6 @@ func Print(m Layouter) string {
 // next field depends on an earlier one. Finish with End or Err.
 func Decoder(p []byte) *Coder { return &Coder{mode: decoding, buf: p} }
 
-// Encoder returns a Coder that appends to dst; Buffer returns the result.
-func Encoder(dst []byte) *Coder { return &Coder{buf: dst} }
-
 // Err returns the first error.
 func (c *Coder) Err() error { return c.err }
 
