@@ -185,6 +185,13 @@ func nearest(name string, known []string) string {
 			best, least = k, d
 		}
 	}
+	if best == "" && len(name) >= 4 { // part of a name, such as RootDir
+		for _, k := range known {
+			if strings.HasPrefix(strings.ToLower(k), name) && (best == "" || len(k) < len(best)) {
+				best = k
+			}
+		}
+	}
 	return best
 }
 

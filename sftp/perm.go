@@ -79,11 +79,20 @@ func ParsePerm(text string) (p Perm, err error) {
 	for _, word := range words {
 		m, ok := permOf(word)
 		if !ok {
-			return 0, fmt.Errorf("sftp: policy: unknown permission %.40q", word)
+			return 0, fmt.Errorf("sftp: policy: unknown permission %.40q: want %s", word, permWords())
 		}
 		p |= m
 	}
 	return p, nil
+}
+
+// permWords are the names of all permissions.
+func permWords() string {
+	names := make([]string, len(permNames))
+	for i := range permNames {
+		names[i] = permNames[i].name
+	}
+	return strings.Join(names, ", ")
 }
 
 // String returns the text that [ParsePerm] reads as p.

@@ -26,10 +26,25 @@ func errorLine(c *Connection, err error) line {
 	if code := ErrorCode(err); code != 0 {
 		l.attrs = []slog.Attr{slog.Int("code", code)}
 	}
-	if _, lost := errors.AsType[*LostLinesError](err); lost || ErrorCode(err) == CodeAuth {
+	if _, lost := errors.AsType[*LostLinesError](err); lost || clientsDoing(err) {
 		l.grade = slog.LevelWarn // the client's fault, or ours by half
 	}
 	return l
+}
+
+// clientsDoing tells errors that anybody brings about who can connect, scanners of ports among them: a login that fails, an end
+// of the connection by either side, a time that is up. Errors of our own code are not.
+func clientsDoing(err error) bool {
+	_, ours := errors.AsType[*PanicError](err)
+	_, ssh := errors.AsType[*ssh2.PanicError](err)
+	if ours || ssh {
+		return false
+	}
+	switch ErrorCode(err) {
+	case CodeAuth, codeAborted, codeReset, codeTimedOut:
+		return true
+	}
+	return false
 }
 
 // note writes a line of level Info to the log.
@@ -120,6 +135,9 @@ func (e *engine) over(c *Connection, start time.Time, err, why error) {
 	}
 	c.step("disconnected", append(attrs, slog.Duration("time", time.Since(start)), slog.String("reason", reason(err)))...)
 	if why != nil && (ErrorCode(why) == CodeAuth || !plainEnd(why)) {
+		if code, _ := statusOf(why); code != ErrorCode(why) { // as Disconnected has it
+			why = &Error{Code: code, Op: "connection", Err: why}
+		}
 		e.report(c, why)
 	}
 }

@@ -2,6 +2,8 @@ package sftpserver
 
 import (
 	"io"
+	"io/fs"
+	"log/slog"
 	"testing"
 
 	"github.com/fairlead-ssh/fairlead/ssh2"
@@ -21,5 +23,22 @@ func TestReasonOfLeaving(t *testing.T) {
 	}
 	if got := reason(io.EOF); got != "the client left" {
 		t.Errorf("%q", got)
+	}
+}
+
+// TestGradesOfErrors: what any client can bring about is a warning. An error is for somebody to look at.
+func TestGradesOfErrors(t *testing.T) {
+	for want, errs := range map[slog.Level][]error{
+		slog.LevelWarn: {
+			&ssh2.AuthError{}, &ssh2.NegotiationError{}, &ssh2.IdentError{}, &ssh2.ProtocolError{}, &ssh2.TimeoutError{}, io.ErrUnexpectedEOF,
+			&Error{Code: codeAborted, Op: "connection", Err: io.ErrNoProgress}, &LostLinesError{1},
+		},
+		slog.LevelError: {&PanicError{}, &ssh2.PanicError{}, ErrNoHostKey, fs.ErrPermission, io.ErrNoProgress},
+	} {
+		for _, err := range errs {
+			if got := errorLine(nil, err).grade; got != want {
+				t.Errorf("%T: %v, want %v", err, got, want)
+			}
+		}
 	}
 }

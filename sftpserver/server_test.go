@@ -194,6 +194,8 @@ func TestMaxStartups(t *testing.T) {
 	s := sftpserver.New()
 	s.MaxStartups = 2
 	s.RootDirectory = t.TempDir()
+	codes := make(chan int, 100)
+	s.Error = func(e *sftpserver.ErrorEvent) { codes <- e.Code }
 	start(t, s)
 	in := connect(t, s) // does not count
 	refused := false
@@ -210,6 +212,8 @@ func TestMaxStartups(t *testing.T) {
 	}
 	if !refused {
 		t.Error("20 connections without a login were taken")
+	} else if code := <-codes; code != 10053 { // as Disconnected has it
+		t.Errorf("the error has the number %d", code)
 	}
 	if _, err := in.RealPath(t.Context(), "."); err != nil {
 		t.Error(err)

@@ -144,6 +144,10 @@ User "bob the builder"
 func TestCVE_10_8_ConfigFaults(t *testing.T) {
 	for text, want := range map[string][]string{
 		"MaxConection 5": {`f.conf:1: unknown setting "MaxConection"; did you mean MaxConnections?`},
+		"RootDir /srv":   {`f.conf:1: unknown setting "RootDir"; did you mean RootDirectory?`},
+		"User a\nPasswordHash " + goodHash + "\nRootDirectory /srv\nRule wrte /in": {
+			`f.conf:4: Rule: unknown permission "wrte": want stat, list, read, create, write, `,
+		},
 		"LocalPort 70000\nLogLevel loud\nLogFormat xml\nRootDirectory /missing": {
 			"f.conf:1: LocalPort", "f.conf:2: LogLevel", "f.conf:3: LogFormat", "f.conf:4: RootDirectory: /missing: file does not exist",
 		},

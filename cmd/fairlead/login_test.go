@@ -497,6 +497,23 @@ func TestConnectErrors(t *testing.T) {
 	}
 }
 
+// TestMissingIdentity: a file that -i names and that is not there is told, since the login may go on without it. Those that a
+// configuration names need not be there.
+func TestMissingIdentity(t *testing.T) {
+	dir := sshDir(t)
+	h := newHost(t, nil, nil)
+	h.know(t, h.key.PublicKey())
+	gone := filepath.Join(dir, "gone")
+	r := command(t, as(secret), h.on("ls", "-i", gone, "127.0.0.1:")...)
+	if r.status != statusOK || r.stderr != "fairlead: identity file: "+gone+": no such file\n" {
+		t.Errorf("%+v", r)
+	}
+	r = command(t, as(secret), h.on("ls", "-o", "IdentityFile="+gone, "127.0.0.1:")...)
+	if r.status != statusOK || r.stderr != "" {
+		t.Errorf("%+v", r)
+	}
+}
+
 // TestWrongAnswers: it is said that answers were wrong before the questions are put again.
 func TestWrongAnswers(t *testing.T) {
 	sshDir(t)

@@ -83,6 +83,9 @@ func (p *process) run(args []string) int {
 	case "version", "--version":
 		_, err = fmt.Fprintln(stdout, "fairlead", version())
 	case "help", "-h", "-help", "--help":
+		if len(args) > 0 && args[0] != command { // "help get" is "get --help"
+			return p.run([]string{args[0], "--help"})
+		}
 		_, err = io.WriteString(stdout, usage)
 	case "":
 		err = usageError{errors.New(`no command given; try "fairlead serve", or "fairlead help"`)}

@@ -319,6 +319,12 @@ func TestServeRefusals(t *testing.T) {
 	if status := run([]string{"serve", "-h"}, &out, io.Discard, nil); status != statusOK || !strings.Contains(out.String(), "-authorized-keys") {
 		t.Errorf("help: status %d, %q", status, out.String())
 	}
+	for _, command := range []string{"get", "serve", "passwd"} {
+		var of, by bytes.Buffer
+		if status := run([]string{"help", command}, &of, io.Discard, nil) + run([]string{command, "--help"}, &by, io.Discard, nil); status != statusOK || of.String() != by.String() {
+			t.Errorf("help %s: status %d, %q", command, status, of.String())
+		}
+	}
 }
 
 func TestAuthorizedKeyOptions(t *testing.T) {

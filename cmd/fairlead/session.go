@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 	"time"
@@ -59,12 +60,28 @@ type connectError struct{ error }
 // Unwrap returns why.
 func (e connectError) Unwrap() []error { return []error{e.error, errConnect} }
 
+// missing tells that an identity file is not there, nor the public key of one that an agent may have. What ssh_config would
+// expand is not looked at.
+func missing(file string) bool {
+	if strings.EqualFold(file, "none") || strings.HasPrefix(file, "~") || strings.ContainsAny(file, "%$") {
+		return false
+	}
+	_, err := os.Stat(file)
+	_, noPublic := os.Stat(file + ".pub")
+	return errors.Is(err, fs.ErrNotExist) && errors.Is(noPublic, fs.ErrNotExist)
+}
+
 // withClient runs a command until it is done or a signal comes; a second signal does not
 // wait for it to stop by itself.
 func (p *process) withClient(o *clientOptions, run func(context.Context, *client) error) error {
 	config, err := o.sshConfig(p.account())
 	if err != nil {
 		return usageError{err}
+	}
+	for _, file := range o.identities { // those of a configuration need not be there
+		if missing(file) {
+			fmt.Fprintf(p.stderr, "fairlead: identity file: %s: no such file\n", plain(file))
+		}
 	}
 	c := &client{process: p, o: o}
 	c.conn = &connector{config: config, notes: p.stderr, log: o.logger(p.stderr), quiet: o.quiet}
