@@ -206,7 +206,10 @@ func (d *daemon) userAuth(e *sftpserver.UserAuthEvent) {
 		}
 	}
 	e.Limits, e.Policy = limits, u.limited
-	e.RootDirectory = u.root
+	// The component's is that of the reading by which the client connected; the block goes with this reading's.
+	if root := l.config.rootOf(u); root != d.rootOn(e.Conn) {
+		e.RootDirectory = root
+	}
 	if u.home != "" {
 		e.HomeDir = u.home
 	}
@@ -215,6 +218,15 @@ func (d *daemon) userAuth(e *sftpserver.UserAuthEvent) {
 	if !enough {
 		e.AvailableMethods = left
 	}
+}
+
+// rootOn is the directory that is served on a connection.
+func (d *daemon) rootOn(c *sftpserver.Connection) string {
+	root, err := d.server.Config("UserRootDirectory[" + c.ID() + "]")
+	if err != nil {
+		return "" // it has ended
+	}
+	return root
 }
 
 // wrap is the component's hook round the file system of a session.
@@ -237,7 +249,7 @@ func (d *daemon) wrap(ctx context.Context, c *sftpserver.Connection, fsys sftp.F
 	if u.restrict {
 		tree = u.home
 	}
-	return d.quotas.wrap(ctx, u.config.rootOf(u), tree, u.quota, fsys)
+	return d.quotas.wrap(ctx, d.rootOn(c), tree, u.quota, fsys)
 }
 
 // sessions counts those of each user.

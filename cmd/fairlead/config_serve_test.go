@@ -510,19 +510,22 @@ func TestReload(t *testing.T) {
 	s.files(t, "bob", ssh2.PublicKeys(s.keys[0]))
 
 	// What waits for the next start is named, and what does not, done.
-	s.reload(t, "RootDirectory DIR/two\nMaxConnections 5\nLogLevel error\nDisconnectRemovedUsers yes\n"+alice, read)
+	s.reload(t, "RootDirectory DIR/two\nMaxConnections 5\nLocalPort 7\nReadOnly yes\nDisconnectRemovedUsers yes\n"+alice, read)
 	log = s.stderr.String()
-	for _, want := range []string{"setting=RootDirectory", "setting=MaxConnections"} {
+	for _, want := range []string{"setting=LocalPort", "setting=MaxConnections"} {
 		if !strings.Contains(log, want) {
 			t.Errorf("no %q in %s", want, log)
 		}
 	}
-	if strings.Contains(log, "setting=LogLevel") || strings.Contains(log, "setting=Disconnect") {
-		t.Errorf("too much in %s", log)
+	if n := strings.Count(log, "next start only"); n != 2 {
+		t.Errorf("%d settings wait in %s", n, log)
 	}
 	a, _ := s.files(t, "alice", password)
-	if _, err := a.Stat(t.Context(), "/in one"); err != nil {
-		t.Errorf("the root changed while the server ran: %v", err)
+	if _, err := a.Stat(t.Context(), "/in two"); err != nil {
+		t.Errorf("the root is not the new one: %v", err)
+	}
+	if err := a.Mkdir(t.Context(), "/new", nil); err == nil {
+		t.Error("not read only")
 	}
 	// bob was removed and DisconnectRemovedUsers is on.
 	for deadline := time.Now().Add(10 * time.Second); ; {
@@ -533,23 +536,128 @@ func TestReload(t *testing.T) {
 			t.Fatal("bob is still there")
 		}
 	}
+	// What waited goes on waiting, and what changed may change back.
+	s.reload(t, "RootDirectory DIR/one\nMaxConnections 5\n"+alice, read)
+	if n := strings.Count(s.stderr.String(), "setting=MaxConnections"); n != 2 {
+		t.Errorf("told of %d times", n)
+	}
+	f, _ = s.files(t, "alice", password)
+	if err := f.Mkdir(t.Context(), "/new", nil); err != nil {
+		t.Error(err)
+	}
+	if err := a.Mkdir(t.Context(), "/new", nil); err == nil {
+		t.Error("a session is not read only any more")
+	}
 	s.stop(t)
 }
 
-// TestW32_ReloadNamesWhatWaits: host keys that were replaced, and a log that shows more, are for the next start, and the
-// operator is told.
-func TestW32_ReloadNamesWhatWaits(t *testing.T) {
-	s := newSite(t, "RootDirectory DIR/one\nHostKeyFile key0\nUser a\nPasswordHash HASH\n")
-	if err := errors.Join(os.Rename(filepath.Join(s.dir, "key0"), filepath.Join(s.dir, "was")), os.Rename(filepath.Join(s.dir, "key1"), filepath.Join(s.dir, "key0"))); err != nil {
+// TestW32_ReloadHostKeys: host keys that were replaced are for clients that come from now on; others notice nothing, and a
+// file that is no key changes nothing.
+func TestW32_ReloadHostKeys(t *testing.T) {
+	const text = "RootDirectory DIR/one\nHostKeyFile hk\n%sUser a\nPasswordHash HASH\n"
+	first := "HostKeyFile key0\n"
+	s := newSite(t, strings.Replace(text, "HostKeyFile hk\n%s", first, 1))
+	f, conn := s.files(t, "a", password)
+	ask := func(want gossh.Signer) error {
+		t.Helper()
+		c, err := ssh2.Dial(t.Context(), "tcp", s.addr, &ssh2.ClientConfig{User: "a", Auth: []ssh2.AuthMethod{password}, HostKey: gossh.FixedHostKey(want.PublicKey())})
+		if err == nil {
+			_ = c.Close()
+		}
+		return err
+	}
+	if err := ask(s.keys[0]); err != nil {
 		t.Fatal(err)
 	}
-	s.reload(t, "RootDirectory DIR/one\nHostKeyFile key0\nLogLevel debug\nUser a\nPasswordHash HASH\n", read)
-	for _, want := range []string{`setting="HostKeyFile (the keys in the files)"`, `setting="LogLevel debug"`} {
-		if !strings.Contains(s.stderr.String(), want) {
-			t.Errorf("no %s in %s", want, s.stderr)
+	data, err := os.ReadFile(filepath.Join(s.dir, "key1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	write := func(data []byte) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(s.dir, "hk"), data, 0o600); err != nil {
+			t.Fatal(err)
 		}
 	}
-	s.files(t, "a", password) // with the key that the server announced
+	for _, bad := range []string{"", "no key", string(data[:len(data)/2])} {
+		write([]byte(bad))
+		s.reload(t, fmt.Sprintf(text, "LogLevel error\n"), "everything stays as it was")
+		if err := ask(s.keys[0]); err != nil {
+			t.Errorf("%q: %v", bad, err)
+		}
+	}
+	write(data)
+	s.reload(t, fmt.Sprintf(text, ""), read)
+	if err := ask(s.keys[1]); err != nil {
+		t.Error(err)
+	}
+	if err := ask(s.keys[0]); err == nil {
+		t.Error("the old key is still in use")
+	}
+	for _, want := range []string{"host keys changed", gossh.FingerprintSHA256(s.keys[1].PublicKey())} {
+		if !strings.Contains(s.stderr.String(), want) {
+			t.Errorf("no %q in %s", want, s.stderr)
+		}
+	}
+	if strings.Contains(s.stderr.String(), "next start only") {
+		t.Errorf("something waits: %s", s.stderr)
+	}
+	// More of the log is there for clients that connect now.
+	s.reload(t, fmt.Sprintf(text, "LogLevel debug\n"), read)
+	if err := ask(s.keys[1]); err != nil {
+		t.Error(err)
+	}
+	s.stderr.await(t, "level=DEBUG")
+	if strings.Contains(s.stderr.String(), "next start only") {
+		t.Errorf("something waits: %s", s.stderr)
+	}
+	// The session that was there: its keys are exchanged anew with the key that it came to.
+	if err := conn.Rekey(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if _, err := f.Stat(t.Context(), "/in one"); err != nil {
+		t.Error(err)
+	}
+	s.stop(t)
+}
+
+// TestReloadRoot: a login that began under one reading and ended under another sees the directory that goes with its
+// block.
+func TestReloadRoot(t *testing.T) {
+	const text = "RootDirectory DIR/one\nUser a\nPasswordHash HASH\nPublicKey KEY0\nRequiredMethods publickey+password\n"
+	s := newSite(t, text)
+	reached, goOn := make(chan struct{}), make(chan struct{})
+	type result struct {
+		c   *ssh2.Client
+		err error
+	}
+	done := make(chan result, 1)
+	go func() {
+		c, err := ssh2.Dial(t.Context(), "tcp", s.addr, &ssh2.ClientConfig{
+			User: "a", HostKey: func(string, net.Addr, gossh.PublicKey) error { // before the first attempt to log in
+				close(reached)
+				<-goOn
+				return nil
+			}, Auth: []ssh2.AuthMethod{ssh2.PublicKeys(s.keys[0]), password},
+		})
+		done <- result{c, err}
+	}()
+	<-reached
+	s.reload(t, strings.Replace(text, "one", "two", 1), read)
+	close(goOn)
+	r := <-done
+	if r.err != nil {
+		t.Fatal(r.err)
+	}
+	defer r.c.Close()
+	f, err := session3(t, r.c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Stat(t.Context(), "/in two"); err != nil {
+		t.Error(err)
+	}
+	s.stop(t)
 }
 
 // TestReloadKeepsCounts: a quota goes on from what was counted, with the new limit.

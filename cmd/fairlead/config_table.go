@@ -22,7 +22,7 @@ const (
 // commandRows are the command's own settings.
 var commandRows = rowsOf(groupCommand, settings.Start, []settings.Row[config]{
 	{
-		Name: "RootDirectory", Type: "directory",
+		Name: "RootDirectory", When: settings.Runtime, Type: "directory",
 		Doc: "What users see as `/` who have no RootDirectory of their own.",
 		Get: func(c *config, _ string) (string, error) { return c.component().RootDirectory, nil },
 		Set: func(c *config, _, v string) (err error) {
@@ -31,18 +31,18 @@ var commandRows = rowsOf(groupCommand, settings.Start, []settings.Row[config]{
 		},
 	},
 	{
-		Name: "HostKeyFile", Aliases: []string{"SSHCert", "HostKey"}, Repeat: true, Type: "file",
+		Name: "HostKeyFile", When: settings.Runtime, Aliases: []string{"SSHCert", "HostKey"}, Repeat: true, Type: "file",
 		Doc: "A private host key, without passphrase, with `FILE-cert.pub` if that is there. Without any, one is made and kept in the configuration directory of the user that the server runs as.",
 		Get: func(c *config, _ string) (string, error) { return strings.Join(c.hostKeyFiles, ", "), nil },
 		Set: func(c *config, _, v string) error { return c.addHostKey(c.path(v)) },
 	},
 	{
-		Name: "TrustedUserCAKeys", Repeat: true, Type: "file",
+		Name: "TrustedUserCAKeys", When: settings.Runtime, Repeat: true, Type: "file",
 		Doc: "A file with the public keys of authorities, a line each, whose OpenSSH certificates let users in who have a block. Without any, certificates are refused.",
 		Set: func(c *config, _, v string) error { return c.addKeyList(&c.component().TrustedUserCAKeys, v) },
 	},
 	{
-		Name: "RevokedKeys", Repeat: true, Type: "file",
+		Name: "RevokedKeys", When: settings.Runtime, Repeat: true, Type: "file",
 		Doc: "A file with public keys that let nobody in any more, a line each: of users, of authorities, or whole certificates.",
 		Set: func(c *config, _, v string) error { return c.addKeyList(&c.component().RevokedKeys, v) },
 	},

@@ -3,10 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"os/signal"
-	"slices"
 	"strings"
 	"syscall"
 
@@ -73,25 +71,41 @@ func (d *daemon) reloads(signals <-chan os.Signal) os.Signal {
 	}
 }
 
-// reload reads the flags' files again and has logins go by them from now on. What is
+// reload reads the flags' files again, and has connections and logins go by them from now on. What is
 // at fault leaves everything as it was.
 func (d *daemon) reload() {
 	c, err := newConfig(d.flags)
 	c.notes.to(d.log)
 	if err != nil {
-		for _, e := range faultsOf(err) {
-			d.log.Error("configuration not read", "err", strings.TrimPrefix(e.Error(), "settings: "))
-		}
-		d.log.Error("everything stays as it was; fairlead check tells what is wrong", "file", d.flags.config)
+		d.unchanged(err)
 		return
 	}
-	before := d.accounts.Swap(newAccounts(c)).config
-	for _, name := range d.adopt(before, c) {
+	before := d.accounts.Load().config
+	later := keepListening(before, c)
+	a := newAccounts(c)
+	d.setUp(c, a)
+	if err := d.server.Update(func(o *sftpserver.Options) { *o = c.server.Options }); err != nil {
+		d.unchanged(err)
+		return
+	}
+	d.accounts.Store(a)
+	for _, name := range later {
 		d.log.Warn("changed, and takes effect at the next start only", "setting", name)
+	}
+	if was, is := fingerprints(before.hostKeys), fingerprints(c.hostKeys); was != is {
+		d.log.Info("host keys changed, for clients that connect from now on", "keys", strings.Join(strings.Fields(strings.ReplaceAll(is, "host key ", "")), " "))
 	}
 	cut, left := d.removed(c.disconnectRemoved)
 	d.log.Info("configuration read", "file", d.flags.config, "users", len(c.users), "disconnected", cut, "connected without a block", left)
 	d.level.Set(c.logLevel) // last, so that what is told above is
+}
+
+// unchanged tells why a configuration was not taken.
+func (d *daemon) unchanged(err error) {
+	for _, e := range faultsOf(err) {
+		d.log.Error("configuration not read", "err", strings.TrimPrefix(e.Error(), "settings: "))
+	}
+	d.log.Error("everything stays as it was; fairlead check tells what is wrong", "file", d.flags.config)
 }
 
 // faultsOf are the single faults of an error.
@@ -103,11 +117,11 @@ func faultsOf(err error) []error {
 	return faults.Unwrap()
 }
 
-// adopt applies what changed and may change while the server runs, and returns what needs a
-// new start. Both readings were complete; c.server is one that never starts.
-func (d *daemon) adopt(before, c *config) (later []string) {
+// keepListening gives c what cannot change while the server listens as it was before, and returns the names of
+// what differed. Both readings were complete; c.server is one that never starts.
+func keepListening(before, c *config) (later []string) {
 	for r := range configTable.Rows() {
-		if r.Index != "" || r.When == settings.ReadOnly || r.Unsupported != nil {
+		if r.Index != "" || r.When != settings.Start || r.Unsupported != nil {
 			continue
 		}
 		was, err := configTable.Get(before, r.Name)
@@ -118,30 +132,12 @@ func (d *daemon) adopt(before, c *config) (later []string) {
 		if err != nil || is == was {
 			continue
 		}
-		if r.When != settings.Runtime {
-			later = append(later, r.Name)
-			continue
+		later = append(later, r.Name)
+		if err := configTable.Set(c, r.Name, was); err != nil {
+			c.log.Error("setting", "name", r.Name, "err", err) // was good before
 		}
-		if err := d.change(r.Name, is); err != nil {
-			d.log.Error("not changed", "setting", r.Name, "err", err)
-		}
-	}
-	if c.logLevel < slog.LevelInfo && d.server.LogLevel < sftpserver.LogVerbose {
-		later = append(later, "LogLevel debug")
-	}
-	if was, is := fingerprints(d.hostKeys), fingerprints(c.hostKeys); was != is {
-		later = append(later, "HostKeyFile (the keys in the files)")
 	}
 	return later
-}
-
-// change sets what may change while the server runs.
-func (d *daemon) change(name, value string) error {
-	if slices.ContainsFunc(commandRows, func(r settings.Row[config]) bool { return r.Name == name }) {
-		return nil // who uses it looks at the accounts
-	}
-	_, err := d.server.Config(name + "=" + value)
-	return err
 }
 
 // removed counts the connections of users who may not log in any more, and ends

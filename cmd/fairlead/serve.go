@@ -90,16 +90,21 @@ func newDaemon(c *config, stderr io.Writer) *daemon {
 	d.log = newLog(c.logFormat, d.level, stderr)
 	a := newAccounts(c)
 	d.accounts.Store(a)
-	s := c.server
-	s.CertPrincipals = a.principals
+	c.server.UserAuth = d.userAuth
+	d.setUp(c, a)
+	return d
+}
+
+// setUp gives the settings of a reading what the command decides by itself.
+func (d *daemon) setUp(c *config, a *accounts) {
+	s := &c.server.Options
 	s.Logger = d.log
 	if c.logLevel < slog.LevelInfo {
 		s.LogLevel = sftpserver.LogVerbose
 	}
-	s.UserAuth, s.WrapFileSystem = d.userAuth, d.wrap
+	s.CertPrincipals, s.WrapFileSystem = a.principals, d.wrap
 	s.AuthMethods = d.authMethods()
 	s.KeyboardInteractivePrompts = []ssh2.Prompt{{Text: "Password: "}}
-	return d
 }
 
 // authMethods are what clients are told to try. With a file they do not depend on its
