@@ -158,16 +158,20 @@ func command(t *testing.T, who *person, args ...string) ran {
 
 func commandWith(t *testing.T, who *person, stdin io.Reader, signals <-chan os.Signal, args ...string) ran {
 	t.Helper()
+	return (&process{stdin: stdin, signals: signals}).test(t, who, args...)
+}
+
+// test runs a command in the process, whose other fields it sets.
+func (p *process) test(t *testing.T, who *person, args ...string) ran {
+	t.Helper()
 	stdout, stderr := newOutput(), newOutput() // which the command of a proxy may write to, too
-	p := &process{
-		stdin: stdin, stdout: stdout, stderr: stderr, signals: signals,
-		account: func() account { return account{name: "me", home: os.Getenv("HOME")} },
-		terminal: func() terminal {
-			if who == nil {
-				return nil
-			}
-			return who
-		},
+	p.stdout, p.stderr = stdout, stderr
+	p.account = func() account { return account{name: "me", home: os.Getenv("HOME")} }
+	p.terminal = func() terminal {
+		if who == nil {
+			return nil
+		}
+		return who
 	}
 	status := p.run(args)
 	return ran{status, stdout.String(), stderr.String()}

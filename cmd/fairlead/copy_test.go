@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -345,6 +346,35 @@ func TestCVE_8_10_GlobbedNamesStayHere(t *testing.T) {
 		}
 	}
 	_ = filepath.Separator
+}
+
+// endless is a file system whose directory has names without end.
+type endless struct{ sftp.FileSystem }
+
+func (f endless) OpenDir(context.Context, string) (sftp.Dir, error) { return &endlessDir{}, nil }
+
+type endlessDir struct{ n int }
+
+func (d *endlessDir) Next(ctx context.Context, n int) (list []sftp.Entry, err error) {
+	for range n {
+		d.n++
+		list = append(list, sftp.Entry{Name: fmt.Sprintf("f%d", d.n)})
+	}
+	return list, ctx.Err()
+}
+
+func (d *endlessDir) Close(error) error { return nil }
+
+// A host that lists without end does not fill the memory of who sorts the names, or of who
+// looks for those that match.
+func TestEndlessListing(t *testing.T) {
+	h := knownHostFor(t, endless{memfs.New(memfs.Options{})})
+	for _, args := range [][]string{{"ls", "127.0.0.1:/"}, {"ls", "-l", "127.0.0.1:/"}, {"ls", "127.0.0.1:/*"}, {"get", "127.0.0.1:/f*", t.TempDir()}} {
+		r := (&process{room: 1 << 20}).test(t, as(secret), h.on(args...)...)
+		if r.status != 1 || !strings.Contains(r.stderr, "more names than can be kept") {
+			t.Errorf("%q: status %d, %.300q", args, r.status, r.stderr)
+		}
+	}
 }
 
 func TestList(t *testing.T) {

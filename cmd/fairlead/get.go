@@ -83,7 +83,7 @@ func (g *getter) run(ctx context.Context, sources []*target) error {
 			g.fail(err)
 			continue
 		}
-		paths, err := remotePaths(ctx, s, t.path)
+		paths, err := g.remotePaths(ctx, s, t.path)
 		if err != nil {
 			g.failFile(ctx, err)
 		}

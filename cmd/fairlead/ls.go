@@ -123,7 +123,7 @@ func (l *lister) run(ctx context.Context, targets []*target) error {
 			l.fail(err)
 			continue
 		}
-		paths, err := remotePaths(ctx, s, t.path)
+		paths, err := l.remotePaths(ctx, s, t.path)
 		if err != nil {
 			l.fail(err)
 			continue
@@ -193,6 +193,7 @@ const batch = 256
 func (l *lister) directory(ctx context.Context, s *sftp.Client, dir string) error {
 	var list []listed
 	var bad error
+	left := l.newRoom()
 	for e, err := range s.ReadDir(ctx, dir) {
 		if err != nil {
 			if name := (*sftp.NameError)(nil); errors.As(err, &name) {
@@ -205,6 +206,10 @@ func (l *lister) directory(ctx context.Context, s *sftp.Client, dir string) erro
 		if !l.o.all && strings.HasPrefix(e.Name, ".") {
 			continue
 		}
+		if !l.o.unsorted && !left.take(weight(&e)) {
+			bad = fmt.Errorf("%s: %w to sort them; -U lists them as they come", dir, errListed)
+			break
+		}
 		list = append(list, listed{Entry: e, dir: dir})
 		if l.o.unsorted && len(list) == batch {
 			l.print(ctx, s, list, false)
@@ -213,6 +218,21 @@ func (l *lister) directory(ctx context.Context, s *sftp.Client, dir string) erro
 	}
 	l.print(ctx, s, list, !l.o.unsorted)
 	return bad
+}
+
+// weight is about how many octets an entry takes.
+func weight(e *sftp.Entry) int {
+	a := &e.Attrs
+	n := 400 + len(e.Name) + len(e.LongName) + len(a.Owner) + len(a.Group) + len(a.MIME) + len(a.Untranslated)
+	if a.ACL != nil {
+		for i := range a.ACL.Entries {
+			n += 40 + len(a.ACL.Entries[i].Who)
+		}
+	}
+	for i := range a.Extended {
+		n += 32 + len(a.Extended[i].Name) + len(a.Extended[i].Data)
+	}
+	return n
 }
 
 // print prints entries of one directory.

@@ -23,6 +23,9 @@ type process struct {
 	// terminal returns the person at the terminal, nil if there is none.
 	terminal func() terminal
 	account  func() account
+	// room is how many octets of names and attributes that a host lists are kept at a time;
+	// 0 means maxListed.
+	room int
 }
 
 func thisProcess(stdout, stderr io.Writer, signals <-chan os.Signal) *process {
