@@ -158,62 +158,21 @@ func (c *accepting) accept(message []byte) (out []byte, err error) {
 		return nil, errors.New("gssapi: request: malformed")
 	}
 	ticket := &req.Ticket
-	refuse := func(code int32) error { return messages.NewKRBError(ticket.SName, ticket.Realm, code, "") }
 	switch {
 	case req.PVNO != kerberosVersion || req.MsgType != msgAPReq || ticket.TktVNO != kerberosVersion:
-		return nil, refuse(errorcode.KRB_AP_ERR_BADVERSION)
+		return nil, refusal(ticket, errorcode.KRB_AP_ERR_BADVERSION)
 	case types.IsFlagSet(&req.APOptions, flags.APOptionUseSessionKey):
 		return nil, errors.New("gssapi: request: user to user")
 	case len(ticket.SName.NameString) == 0 || !c.a.serves(ticket.SName, ticket.Realm):
-		return nil, refuse(errorcode.KRB_AP_ERR_NOT_US)
+		return nil, refusal(ticket, errorcode.KRB_AP_ERR_NOT_US)
 	}
-
-	// The ticket, by the key it is made with.
-	keys, err := c.a.keytab()
+	part, err := c.openTicket(ticket)
 	if err != nil {
 		return nil, err
 	}
-	key, _, err := keys.GetEncryptionKey(ticket.SName, ticket.Realm, ticket.EncPart.KVNO, ticket.EncPart.EType)
-	if err != nil {
-		return nil, refuse(errorcode.KRB_AP_ERR_NOKEY)
-	}
-	const usageTicket, usageAuthenticator = 2, 11
-	plain, err := decrypt(ticket.EncPart, key, usageTicket)
-	if err != nil {
-		return nil, refuse(errorcode.KRB_AP_ERR_BAD_INTEGRITY)
-	}
-	var part messages.EncTicketPart
-	if err := part.Unmarshal(plain); err != nil {
-		return nil, errors.New("gssapi: ticket: malformed")
-	}
-	if err := c.checkTicket(ticket, &part); err != nil {
-		return nil, err
-	}
-
-	// The authenticator, by the session key in the ticket.
-	if plain, err = decrypt(req.EncryptedAuthenticator, part.Key, usageAuthenticator); err != nil {
-		return nil, refuse(errorcode.KRB_AP_ERR_BAD_INTEGRITY)
-	}
-	var auth types.Authenticator
-	if err := auth.Unmarshal(plain); err != nil {
-		return nil, errors.New("gssapi: authenticator: malformed")
-	}
-	made := auth.CTime.Add(time.Duration(auth.Cusec) * time.Microsecond)
-	now := time.Now()
-	switch {
-	case auth.AVNO != kerberosVersion:
-		return nil, refuse(errorcode.KRB_AP_ERR_BADVERSION)
-	case !auth.CName.Equal(part.CName) || auth.CRealm != part.CRealm:
-		return nil, refuse(errorcode.KRB_AP_ERR_BADMATCH)
-	case now.Sub(made) > c.a.skew || made.Sub(now) > c.a.skew:
-		return nil, refuse(errorcode.KRB_AP_ERR_SKEW)
-	}
-	set, err := parseChecksum(auth.Cksum.CksumType, auth.Cksum.Checksum)
+	auth, set, err := c.openAuthenticator(&req, part)
 	if err != nil {
 		return nil, err
-	}
-	if err := c.a.replays.add(req.EncryptedAuthenticator.Cipher, now, made.Add(c.a.skew)); err != nil {
-		return nil, refuse(errorcode.KRB_AP_ERR_REPEAT)
 	}
 
 	// RFC 4121 section 2: whose subkey is used.
@@ -232,6 +191,72 @@ func (c *accepting) accept(message []byte) (out []byte, err error) {
 	if !c.state.Mutual {
 		return nil, nil
 	}
+	return c.answer(part, auth)
+}
+
+// refusal is the KRB_ERROR of that code about a ticket.
+func refusal(ticket *messages.Ticket, code int32) error {
+	return messages.NewKRBError(ticket.SName, ticket.Realm, code, "")
+}
+
+// openTicket decrypts a ticket with the key of the keytab that it is made with,
+// and checks it.
+func (c *accepting) openTicket(ticket *messages.Ticket) (*messages.EncTicketPart, error) {
+	keys, err := c.a.keytab()
+	if err != nil {
+		return nil, err
+	}
+	key, _, err := keys.GetEncryptionKey(ticket.SName, ticket.Realm, ticket.EncPart.KVNO, ticket.EncPart.EType)
+	if err != nil {
+		return nil, refusal(ticket, errorcode.KRB_AP_ERR_NOKEY)
+	}
+	const usageTicket = 2
+	plain, err := decrypt(ticket.EncPart, key, usageTicket)
+	if err != nil {
+		return nil, refusal(ticket, errorcode.KRB_AP_ERR_BAD_INTEGRITY)
+	}
+	part := new(messages.EncTicketPart)
+	if err := part.Unmarshal(plain); err != nil {
+		return nil, errors.New("gssapi: ticket: malformed")
+	}
+	return part, c.checkTicket(ticket, part)
+}
+
+// openAuthenticator decrypts the authenticator with the session key in the
+// ticket, and checks it. set are the flags that the client wants.
+func (c *accepting) openAuthenticator(req *messages.APReq, part *messages.EncTicketPart) (auth *types.Authenticator, set uint32, err error) {
+	ticket := &req.Ticket
+	const usageAuthenticator = 11
+	plain, err := decrypt(req.EncryptedAuthenticator, part.Key, usageAuthenticator)
+	if err != nil {
+		return nil, 0, refusal(ticket, errorcode.KRB_AP_ERR_BAD_INTEGRITY)
+	}
+	auth = new(types.Authenticator)
+	if err := auth.Unmarshal(plain); err != nil {
+		return nil, 0, errors.New("gssapi: authenticator: malformed")
+	}
+	made := auth.CTime.Add(time.Duration(auth.Cusec) * time.Microsecond)
+	now := time.Now()
+	switch {
+	case auth.AVNO != kerberosVersion:
+		return nil, 0, refusal(ticket, errorcode.KRB_AP_ERR_BADVERSION)
+	case !auth.CName.Equal(part.CName) || auth.CRealm != part.CRealm:
+		return nil, 0, refusal(ticket, errorcode.KRB_AP_ERR_BADMATCH)
+	case now.Sub(made) > c.a.skew || made.Sub(now) > c.a.skew:
+		return nil, 0, refusal(ticket, errorcode.KRB_AP_ERR_SKEW)
+	}
+	if set, err = parseChecksum(auth.Cksum.CksumType, auth.Cksum.Checksum); err != nil {
+		return nil, 0, err
+	}
+	if err := c.a.replays.add(req.EncryptedAuthenticator.Cipher, now, made.Add(c.a.skew)); err != nil {
+		return nil, 0, refusal(ticket, errorcode.KRB_AP_ERR_REPEAT)
+	}
+	return auth, set, nil
+}
+
+// answer makes the AP_REP, with a subkey and a first sequence number of our own.
+func (c *accepting) answer(part *messages.EncTicketPart, auth *types.Authenticator) ([]byte, error) {
+	var err error
 	if c.seal.key, err = newKey(c.seal.key); err != nil {
 		return nil, err
 	}
@@ -252,16 +277,15 @@ func (c *accepting) accept(message []byte) (out []byte, err error) {
 // checkTicket looks at what a ticket says of itself. Addresses in it are passed
 // over: they say nothing behind a NAT, and few realms still have them.
 func (c *accepting) checkTicket(ticket *messages.Ticket, part *messages.EncTicketPart) error {
-	refuse := func(code int32) error { return messages.NewKRBError(ticket.SName, ticket.Realm, code, "") }
 	start, now := part.StartTime, time.Now()
 	if start.IsZero() {
 		start = part.AuthTime
 	}
 	switch {
 	case start.Sub(now) > c.a.skew || types.IsFlagSet(&part.Flags, flags.Invalid):
-		return refuse(errorcode.KRB_AP_ERR_TKT_NYV)
+		return refusal(ticket, errorcode.KRB_AP_ERR_TKT_NYV)
 	case now.Sub(part.EndTime) > c.a.skew:
-		return refuse(errorcode.KRB_AP_ERR_TKT_EXPIRED)
+		return refusal(ticket, errorcode.KRB_AP_ERR_TKT_EXPIRED)
 	case len(part.CName.NameString) == 0 || part.CRealm == "":
 		return errors.New("gssapi: ticket: has no client")
 	case part.CRealm != ticket.Realm && len(part.Transited.Contents) > 0 && !types.IsFlagSet(&part.Flags, flags.TransitedPolicyChecked):

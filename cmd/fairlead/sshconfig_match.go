@@ -68,50 +68,55 @@ func (c *sshConfig) match(line, alias string, given []givenOption, before []pars
 		return false, err
 	}
 	holds := true
-	for i := 0; i < len(words); i++ {
-		if strings.HasPrefix(words[i], "#") {
-			break
-		}
+	for i := 0; i < len(words) && !strings.HasPrefix(words[i], "#"); i++ {
 		name, argument, joined := strings.Cut(words[i], "=")
 		name, negate := strings.CutPrefix(strings.ToLower(name), "!")
-		var is bool
-		switch name {
-		case "all":
-			is = true
-		case "canonical", "final":
-			// There is no second reading of the files here, which they are for.
-		default:
-			if !joined {
-				if i++; i == len(words) {
-					return false, fmt.Errorf("%s needs an argument", name)
-				}
-				argument = words[i]
+		if !joined && !bareCriterion(name) {
+			if i++; i == len(words) {
+				return false, fmt.Errorf("%s needs an argument", name)
 			}
-			switch name {
-			case "host":
-				is = matchList(argument, h.hostName)
-			case "originalhost":
-				is = matchList(argument, alias)
-			case "user":
-				is = matchList(argument, h.user)
-			case "localuser":
-				is = matchList(argument, c.me.name)
-			case "exec":
-				// As in ssh, what comes before decides whether it is run at all.
-				if holds {
-					command, err := expandCommand(argument, c.tokens(h))
-					if err != nil {
-						return false, err
-					}
-					is = c.run(command)
-				}
-			default:
-				return false, fmt.Errorf("criterion %q is not known here; -F names another file, -F none does without", plain(name))
-			}
+			argument = words[i]
+		}
+		if name == "exec" && !holds {
+			continue // as in ssh, what comes before decides whether it is run at all
+		}
+		is, err := c.criterion(name, argument, h)
+		if err != nil {
+			return false, err
 		}
 		holds = holds && is != negate
 	}
 	return holds, nil
+}
+
+// bareCriterion tells whether a criterion of Match has no argument.
+func bareCriterion(name string) bool {
+	return name == "all" || name == "canonical" || name == "final"
+}
+
+// criterion tells whether a criterion of Match holds, without its negation.
+func (c *sshConfig) criterion(name, argument string, h *hostSettings) (bool, error) {
+	switch name {
+	case "all":
+		return true, nil
+	case "canonical", "final":
+		return false, nil // they are for a second reading of the files, which there is not here
+	case "host":
+		return matchList(argument, h.hostName), nil
+	case "originalhost":
+		return matchList(argument, h.alias), nil
+	case "user":
+		return matchList(argument, h.user), nil
+	case "localuser":
+		return matchList(argument, c.me.name), nil
+	case "exec":
+		command, err := expandCommand(argument, c.tokens(h))
+		if err != nil {
+			return false, err
+		}
+		return c.run(command), nil
+	}
+	return false, fmt.Errorf("criterion %q is not known here; -F names another file, -F none does without", plain(name))
 }
 
 // matchList tells whether s matches a list of patterns with commas between them, and none

@@ -34,57 +34,70 @@ func CheckNames(name, page string, files []*File, packages ...string) []Finding 
 
 // pageNames has the exported names of packages and the members of types, those of embedded ones included.
 func pageNames(files []*File, packages []string) map[string]map[string]bool {
-	have := map[string]map[string]bool{}
-	embeds := map[string][]string{}
-	add := func(of, name string) {
-		if have[of] == nil {
-			have[of] = map[string]bool{}
-		}
-		have[of][name] = true
-	}
+	n := names{have: map[string]map[string]bool{}, embeds: map[string][]string{}}
 	for _, f := range files {
 		if f.Test() || !f.In(packages...) {
 			continue
 		}
-		pkg := f.AST.Name.Name
 		for _, d := range f.AST.Decls {
-			switch d := d.(type) {
-			case *ast.FuncDecl:
-				if d.Recv == nil {
-					add(pkg, d.Name.Name)
-				} else if of := typeName(d.Recv.List[0].Type); of != "" {
-					add(of, d.Name.Name)
-				}
-			case *ast.GenDecl:
-				for _, s := range d.Specs {
-					switch s := s.(type) {
-					case *ast.ValueSpec:
-						for _, n := range s.Names {
-							add(pkg, n.Name)
-						}
-					case *ast.TypeSpec:
-						add(pkg, s.Name.Name)
-						for _, m := range members(s.Type) {
-							if len(m.Names) == 0 {
-								embeds[s.Name.Name] = append(embeds[s.Name.Name], typeName(m.Type))
-							}
-							for _, n := range m.Names {
-								add(s.Name.Name, n.Name)
-							}
-						}
-					}
-				}
-			}
+			n.declaration(f.AST.Name.Name, d)
 		}
 	}
-	for of, all := range embeds { // one level: no page speaks of more
+	for of, all := range n.embeds { // one level: no page speaks of more
 		for _, e := range all {
-			if add(of, e); have[e] != nil {
-				maps.Copy(have[of], have[e])
+			if n.add(of, e); n.have[e] != nil {
+				maps.Copy(n.have[of], n.have[e])
 			}
 		}
 	}
-	return have
+	return n.have
+}
+
+// names are those of packages and types.
+type names struct {
+	have   map[string]map[string]bool // by package or type
+	embeds map[string][]string        // the types that a type embeds
+}
+
+func (n *names) add(of, name string) {
+	if n.have[of] == nil {
+		n.have[of] = map[string]bool{}
+	}
+	n.have[of][name] = true
+}
+
+func (n *names) declaration(pkg string, d ast.Decl) {
+	switch d := d.(type) {
+	case *ast.FuncDecl:
+		if d.Recv == nil {
+			n.add(pkg, d.Name.Name)
+		} else if of := typeName(d.Recv.List[0].Type); of != "" {
+			n.add(of, d.Name.Name)
+		}
+	case *ast.GenDecl:
+		for _, s := range d.Specs {
+			switch s := s.(type) {
+			case *ast.ValueSpec:
+				for _, name := range s.Names {
+					n.add(pkg, name.Name)
+				}
+			case *ast.TypeSpec:
+				n.add(pkg, s.Name.Name)
+				n.typeMembers(s)
+			}
+		}
+	}
+}
+
+func (n *names) typeMembers(s *ast.TypeSpec) {
+	for _, m := range members(s.Type) {
+		if len(m.Names) == 0 {
+			n.embeds[s.Name.Name] = append(n.embeds[s.Name.Name], typeName(m.Type))
+		}
+		for _, name := range m.Names {
+			n.add(s.Name.Name, name.Name)
+		}
+	}
 }
 
 // members are the fields of a struct or the methods of an interface.

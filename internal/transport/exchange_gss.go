@@ -146,61 +146,13 @@ func (x *run) gssClient(ctx context.Context) error {
 	c.out.sendUrgent(urgent{buf: encode(&msg.KexGSSInit{Token: token, Public: mine})})
 
 	// 2, 3: tokens both ways until both sides are done.
-	var last msg.KexGSSComplete
-	for round := 0; ; round++ {
-		p, err := c.readKex(msg.NumKexGSSComplete, msg.NumKexGSSContinue, msg.NumKexGSSHostKey, msg.NumKexGSSError)
-		if err != nil {
-			return err
-		}
-		if round == 0 {
-			c.sampleRTT(sent)
-		}
-		if p[0] == msg.NumKexGSSComplete {
-			if err := msg.Decode(p, &last); err != nil {
-				return c.Violation("%v", err)
-			}
-			break
-		}
-		if round > MaxGSSRounds {
-			return c.Violation("GSS-API: no end after %d messages", round)
-		}
-		switch p[0] {
-		case msg.NumKexGSSHostKey:
-			if err := x.gssHostKey(p, round); err != nil {
-				return err
-			}
-		case msg.NumKexGSSError:
-			return x.gssError(p)
-		case msg.NumKexGSSContinue:
-			if done {
-				return c.Violation("KEXGSS_CONTINUE after the context was established")
-			}
-			if token, done, err = x.gssStep(ctx, gc, p); err != nil {
-				return err
-			}
-			if len(token) == 0 {
-				return c.kexFailed(errors.New("GSS-API: no token to go on with"))
-			}
-			c.out.sendUrgent(urgent{buf: encode(&msg.KexGSSContinue{Token: token})})
-		}
+	last, done, err := x.gssTokens(ctx, gc, done, sent)
+	if err != nil {
+		return err
 	}
-
-	// 5: the last token of the server, if and only if we wait for one.
-	if last.HasToken == done {
-		return c.Violation("KEXGSS_COMPLETE with a token: %t; the context was established before: %t", last.HasToken, done)
-	}
-	if last.HasToken {
-		if len(last.Token) > MaxGSSToken {
-			return c.Violation("GSS-API: token of %d octets", len(last.Token))
-		}
-		// The packet is still ours: nothing was read since.
-		out, done, err := gc.Step(ctx, last.Token)
-		switch {
-		case err != nil:
-			return c.kexFailed(err)
-		case !done || len(out) != 0:
-			return c.Violation("KEXGSS_COMPLETE before the context was established")
-		}
+	// 5: the last token of the server.
+	if err := x.gssLast(ctx, gc, done, &last); err != nil {
+		return err
 	}
 	if s := gc.State(); !s.Mutual || !s.Integrity {
 		return c.kexFailed(errors.New("GSS-API: server did not prove itself"))
@@ -224,6 +176,73 @@ func (x *run) gssClient(ctx context.Context) error {
 	}
 	if c.first {
 		c.gss, c.gssOID = gc, x.gss.OID
+	}
+	return nil
+}
+
+// gssTokens exchanges tokens with the server until it sends KEXGSS_COMPLETE, which it returns: the
+// packet stays ours until something is read. done tells whether the context is established here.
+func (x *run) gssTokens(ctx context.Context, gc GSSContext, done bool, sent time.Time) (last msg.KexGSSComplete, _ bool, err error) {
+	c := x.c
+	for round := 0; ; round++ {
+		p, err := c.readKex(msg.NumKexGSSComplete, msg.NumKexGSSContinue, msg.NumKexGSSHostKey, msg.NumKexGSSError)
+		if err != nil {
+			return last, done, err
+		}
+		if round == 0 {
+			c.sampleRTT(sent)
+		}
+		if p[0] == msg.NumKexGSSComplete {
+			if err := msg.Decode(p, &last); err != nil {
+				return last, done, c.Violation("%v", err)
+			}
+			return last, done, nil
+		}
+		if round > MaxGSSRounds {
+			return last, done, c.Violation("GSS-API: no end after %d messages", round)
+		}
+		switch p[0] {
+		case msg.NumKexGSSHostKey:
+			err = x.gssHostKey(p, round)
+		case msg.NumKexGSSError:
+			err = x.gssError(p)
+		case msg.NumKexGSSContinue:
+			if done {
+				return last, done, c.Violation("KEXGSS_CONTINUE after the context was established")
+			}
+			var token []byte
+			if token, done, err = x.gssStep(ctx, gc, p); err != nil {
+				break
+			}
+			if len(token) == 0 {
+				return last, done, c.kexFailed(errors.New("GSS-API: no token to go on with"))
+			}
+			c.out.sendUrgent(urgent{buf: encode(&msg.KexGSSContinue{Token: token})})
+		}
+		if err != nil {
+			return last, done, err
+		}
+	}
+}
+
+// gssLast takes the last token, which the server sends if and only if the context is not yet
+// established here.
+func (x *run) gssLast(ctx context.Context, gc GSSContext, done bool, last *msg.KexGSSComplete) error {
+	c := x.c
+	switch {
+	case last.HasToken == done:
+		return c.Violation("KEXGSS_COMPLETE with a token: %t; the context was established before: %t", last.HasToken, done)
+	case !last.HasToken:
+		return nil
+	case len(last.Token) > MaxGSSToken:
+		return c.Violation("GSS-API: token of %d octets", len(last.Token))
+	}
+	out, done, err := gc.Step(ctx, last.Token)
+	switch {
+	case err != nil:
+		return c.kexFailed(err)
+	case !done || len(out) != 0:
+		return c.Violation("KEXGSS_COMPLETE before the context was established")
 	}
 	return nil
 }
