@@ -16,8 +16,11 @@ import (
 	"github.com/fairlead-ssh/fairlead/ssh2"
 )
 
-// MethodSigStatus is the UserAuthEvent.Method of the call after a signature was checked.
-const MethodSigStatus = "sigstatus"
+// Values of UserAuthEvent.Method that are no names of methods.
+const (
+	MethodSigStatus      = "sigstatus"       // a signature was checked
+	MethodPasswordChange = "password-change" // a client wants to replace a password (RFC 4252 section 8)
+)
 
 // defaultAuthMethods are announced if Options.AuthMethods is nil.
 var defaultAuthMethods = []string{ssh2.MethodPassword, ssh2.MethodPublicKey}
@@ -68,6 +71,7 @@ func (e *engine) newAuth() (ssh2.ServerAuth, error) {
 		Methods:             l.methods,
 		None:                func(ctx context.Context, a *ssh2.AuthAttempt) ssh2.Verdict { return l.once(ctx, a, "") },
 		Password:            l.once,
+		PasswordChange:      l.passwordChange,
 		PublicKey:           l.publicKey,
 		UserCAs:             authorities,
 		Interactive:         l.interactive,
@@ -89,6 +93,8 @@ type decision struct {
 	banner          string
 	limits          ssh2.Limits
 	certificate     *gossh.Certificate // that is shown; nil for none
+	newPassword     string
+	change          *ssh2.ChangeRequest // what is asked for; nil for nothing
 }
 
 // good tells whether the factor counts.
@@ -99,7 +105,7 @@ func (l *logins) fire(ctx context.Context, c *Connection, a *ssh2.AuthAttempt, d
 	before, banner := d.login, d.banner
 	e := &UserAuthEvent{
 		Event: Event{c}, ctx: ctx,
-		User: a.User, Service: a.Service, Method: method, Param: param, KeyAlgorithm: a.Algorithm, Certificate: d.certificate, Done: a.Done,
+		User: a.User, Service: a.Service, Method: method, Param: param, KeyAlgorithm: a.Algorithm, Certificate: d.certificate, NewPassword: d.newPassword, Done: a.Done,
 		Accept: d.accept, PartialSuccess: d.partial,
 		AvailableMethods: slices.Clone(before.methods),
 		HomeDir:          before.home, RootDirectory: before.root, RestrictToHomeDir: before.restrict,
@@ -124,6 +130,9 @@ func (l *logins) fire(ctx context.Context, c *Connection, a *ssh2.AuthAttempt, d
 	take(&d.banner, banner, e.Banner)
 	d.limits = e.Limits
 	d.accept, d.partial = ok && e.Accept, ok && e.PartialSuccess && !e.Accept
+	if ok && e.ChangePassword != nil && a.Method == ssh2.MethodPassword {
+		d.change, d.accept, d.partial = e.ChangePassword, false, false // the old one lets nobody in
+	}
 	if err := d.login.check(a.User); d.good() && err != nil {
 		d.accept, d.partial = false, false
 		c.engine.report(c, err)
@@ -147,6 +156,7 @@ func (l *logins) verdict(c *Connection, a *ssh2.AuthAttempt, d *decision) ssh2.V
 		Methods:  append(slices.Clone(login.methods), ssh2.MethodNone),
 		Banner:   d.banner,
 		Limits:   d.limits,
+		Change:   d.change,
 		Identity: &login, // of the factor that succeeds last, once all have
 	}
 }
@@ -164,6 +174,16 @@ func (l *logins) once(ctx context.Context, a *ssh2.AuthAttempt, param string) ss
 	c := connectionOf(ctx)
 	d := l.begin(c, a)
 	l.fire(ctx, c, a, d, a.Method, param)
+	return l.verdict(c, a, d)
+}
+
+// passwordChange is a request to replace a password: one event, of its own method, so that nobody takes it for a login by the
+// old one.
+func (l *logins) passwordChange(ctx context.Context, a *ssh2.AuthAttempt, old, password string) ssh2.Verdict {
+	c := connectionOf(ctx)
+	d := l.begin(c, a)
+	d.newPassword = password
+	l.fire(ctx, c, a, d, MethodPasswordChange, old)
 	return l.verdict(c, a, d)
 }
 

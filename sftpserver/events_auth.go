@@ -19,13 +19,17 @@ type UserAuthEvent struct {
 	// Service is what is to run afterwards, "ssh-connection".
 	Service string
 	// Method is "none", "password", "publickey", "keyboard-interactive-1" and so on
-	// for each answer, "keyboard-interactive" once all were accepted, or "sigstatus" when the signature of a
-	// publickey login was checked (see Options.FireAuthRequestAfterSig).
+	// for each answer, "keyboard-interactive" once all were accepted, "sigstatus" when the signature of a
+	// publickey login was checked (see Options.FireAuthRequestAfterSig), or "password-change" when a client wants to
+	// replace its password. Clients may send that without being asked to.
 	Method string
 	// Param is the password, the public key (its wire form, see keys.ParseBlob; for an x509v3 algorithm it contains a
 	// certificate that has not been verified: compare all of it, and do not trust the names in it), the answer, "" for
 	// the closing call of keyboard-interactive, or "1" and "0" for a good and a bad signature.
 	Param string
+	// NewPassword is what is to replace the password in Param (password-change), 1 to ssh2.MaxSecret octets. A handler that
+	// accepts has checked the one and stored the other: the user is in then.
+	NewPassword string
 	// KeyAlgorithm is the signature algorithm (publickey, sigstatus).
 	KeyAlgorithm string
 	// Certificate is the OpenSSH certificate that Param has the wire form of (publickey, sigstatus); nil for a bare
@@ -45,6 +49,12 @@ type UserAuthEvent struct {
 	// PartialSuccess, without Accept, accepts this factor and asks for another one. For publickey it means, like
 	// Accept, that the key is good.
 	PartialSuccess bool
+
+	// ChangePassword, if not nil, asks the client for a new password with this text instead of accepting (password,
+	// password-change), whatever Accept says: for a password that is right and too old, or a new one that
+	// will not do. The client answers with "password-change", or gives up. Do it only once Param
+	// has been checked, or anybody learns whose password is old. It counts as no failure.
+	ChangePassword *ssh2.ChangeRequest
 
 	// The fields below are preset with what earlier events for this user have left in them. They are forgotten when
 	// the client asks for another user or service. From HomeDir to Policy they count if the factor was

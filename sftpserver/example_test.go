@@ -105,6 +105,24 @@ func twoFactors(s *sftpserver.Server, keys map[string]gossh.PublicKey, code func
 	}
 }
 
+// renewal lets in whose password is right, and makes those choose another whose is old.
+func renewal(s *sftpserver.Server, check func(user, password string) (right, old bool), store func(user, password string) error) {
+	s.UserAuth = func(e *sftpserver.UserAuthEvent) {
+		right, old := check(e.User, e.Param)
+		switch {
+		case !right:
+		case e.Method == "password" && old:
+			e.ChangePassword = &ssh2.ChangeRequest{Prompt: "Your password is too old."}
+		case e.Method == "password":
+			e.Accept = true
+		case e.Method == sftpserver.MethodPasswordChange && len(e.NewPassword) < 12:
+			e.ChangePassword = &ssh2.ChangeRequest{Prompt: "Twelve characters at least."}
+		case e.Method == sftpserver.MethodPasswordChange:
+			e.Accept = store(e.User, e.NewPassword) == nil
+		}
+	}
+}
+
 // rotate gives clients that come from now on another host key, and other rules.
 func rotate(s *sftpserver.Server, key gossh.Signer, rules *sftp.Policy) error {
 	return s.Update(func(o *sftpserver.Options) {
