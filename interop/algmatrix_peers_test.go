@@ -49,6 +49,12 @@ var matrixPeers = []*matrixPeer{
 	{name: "MINA client", find: findMina, client: scriptClient(minaMatrix)},
 	{name: "MINA server", find: findMina, server: scriptServer(minaMatrix)},
 	rubyNet.matrixPeer(), phpseclib.matrixPeer(), perlSSH2.matrixPeer(), jsch.matrixPeer(), sshj.matrixPeer(),
+	{name: "Erlang client", find: findErlang, client: scriptClient(erlangMatrix)},
+	{name: "Erlang server", find: findErlang, server: scriptServer(erlangMatrix)},
+	{name: "Conch client", find: findConch, client: scriptClient(conchMatrix)},
+	{name: "Conch server", find: findConch, server: scriptServer(conchMatrix)},
+	{name: "libssh client", find: findPython("ssh"), client: scriptClient(libsshMatrix("libssh"))},
+	{name: "libssh2 client", find: findPython("ssh2"), client: scriptClient(libsshMatrix("libssh2")), broken: libssh2Broken},
 }
 
 // nodeGEX: its server offers group exchange, and its part of it was never written.

@@ -74,6 +74,7 @@ const (
 	codeFileExists       = 11
 	codeLockConflict     = 17
 	codeDirNotEmpty      = 18
+	codeCannotDelete     = 22
 	codeLockRefused      = 26
 	codeNoMatchingLock   = 31
 )

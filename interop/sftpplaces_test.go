@@ -20,6 +20,7 @@ type place struct {
 	*server
 	prefix string // of its directory, as clients name it
 	asRoot bool   // its user is root all the same
+	blind  bool   // it does not learn who the client is
 }
 
 // A foreign is an SFTP server by others.
@@ -123,9 +124,13 @@ func (p *place) known(t *testing.T) {
 
 // connect is the op that logs in.
 func (p *place) connect(version int) op {
-	return op{verb: "connect", args: args{
+	a := args{
 		"host": p.host, "port": p.port, "user": userName, "password": p.keys.password, "known_hosts": p.knownHosts, "version": version,
-	}}
+	}
+	if p.blind {
+		a["blind"] = 1
+	}
+	return op{verb: "connect", args: a}
 }
 
 // fairleadPlace is `fairlead serve`.

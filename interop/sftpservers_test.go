@@ -57,6 +57,29 @@ var foreigns = []*foreign{
 			"mkdir":   "pkg/sftp's server ignores the mode of MKDIR",
 		},
 	},
+	{
+		name: "Erlang", versions: []int{3}, find: findErlang, start: erlangPlace,
+		codes: map[string]int{
+			"rename": codeFileExists, "exists": codeFileExists, "not empty": codeFileExists, "chown": codeCannotDelete,
+		},
+		deviates: map[string]string{
+			"create":    "ssh_sftpd ignores that a file must be a new one",
+			"copy-file": "ssh_sftpd ignores that a file must be a new one",
+			"symlink":   "ssh_sftpd with a root of its own makes the target absolute",
+			"truncate":  "ssh_sftpd ignores a size among the attributes to set",
+			"names":     "ssh_sftpd dies of a name beyond Latin-1 in READDIR; OpenSSH's client loses it as well",
+		},
+	},
+	{
+		name: "Conch", versions: []int{3}, find: findConch, start: conchPlace,
+		codes: map[string]int{"create": codeFileExists, "exists": codeFileExists, "chown": codeFailure},
+		deviates: map[string]string{
+			"rename":   "Conch's server renames over what exists",
+			"symlink":  "Conch's server makes the target absolute",
+			"truncate": "Conch's server ignores a size among the attributes to set",
+			"names":    "Conch's server takes names in ASCII only",
+		},
+	},
 	{name: "Fairlead", versions: allVersions, find: ourSFTP.find, start: fairleadPlace},
 }
 

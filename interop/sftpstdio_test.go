@@ -55,14 +55,17 @@ func TestStdioMatrix(t *testing.T) {
 // it cannot allow for its ways.
 func TestStdioVersions(t *testing.T) {
 	p := sshdPlace(t, stdioCommand(t))
-	p.prefix = "/"
+	p.prefix, p.blind = "/", true
 	const (
+		draft   = "the client sends the link first, the rest of the world the target, and sshd does not tell who is there"
 		link    = "AsyncSSH's client sends the link first in versions 4 and 5, the rest of the world the target, and sshd does not tell who is there"
 		mina    = "MINA's client has the paths of LINK the wrong way round, and sshd does not tell who is there"
 		lengths = "MINA's client wants each hash with its length, which no draft has, and sshd does not tell who is there"
 		name    = "MINA's client wants the reply by another name than the draft's, and sshd does not tell who is there"
 	)
 	runSFTPClients(t, p, "SFTP clients by version and sshd with Subsystem sftp fairlead serve --stdio", map[string]map[string]string{
+		"Erlang":    {"symlink": draft},
+		"Conch":     {"symlink": draft},
 		"AsyncSSH":  {"symlink 4": link, "symlink 5": link},
 		"MINA SSHD": {"symlink 6": mina, "hard link 6": mina, "check-file 5": lengths, "check-file 6": lengths, "md5-hash 5": name, "md5-hash 6": name},
 	})

@@ -54,6 +54,28 @@ var sftpClients = []*sftpClient{
 	perlSSH2.sftpClient([]int{3}, nil, nil),
 	jsch.sftpClient([]int{3}, nil, nil),
 	sshj.sftpClient([]int{3}, nil, nil),
+	{
+		// It asks for version 6 and is given 3, the one that it can read.
+		name: "Erlang", versions: []int{3}, find: findErlang,
+		start:    func(*testing.T) (driver, error) { return newProgramDriver(erlang("sftp", "client")) },
+		deviates: map[string]string{"rename": "ssh_sftp renames with posix-rename@openssh.com where the server has it"},
+	},
+	{
+		name: "Conch", versions: []int{3}, find: findConch,
+		start: func(*testing.T) (driver, error) { return newProgramDriver(conch("sftp", "client")) },
+	},
+	{
+		name: "libssh", versions: []int{3}, find: findPython("ssh"),
+		start: func(*testing.T) (driver, error) { return newProgramDriver(libsshPeer("libssh", "sftp", "client")) },
+		deviates: map[string]string{
+			"rename": "libssh renames with posix-rename@openssh.com where the server has it",
+			"exists": "libssh looks why MKDIR has failed, and says so with a code of its own",
+		},
+	},
+	{
+		name: "libssh2", versions: []int{3}, find: findPython("ssh2"),
+		start: func(*testing.T) (driver, error) { return newProgramDriver(libsshPeer("libssh2", "sftp", "client")) },
+	},
 }
 
 const (

@@ -162,7 +162,7 @@ func (c *Client) versions() (lowest, highest fxp.Version, err error) {
 		lo = int(fxp.V3)
 	}
 	if hi == 0 {
-		hi = max(lo, c.quirks.maxVersion())
+		hi = max(lo, int(c.quirks.maxVersion()))
 	}
 	if lo < int(fxp.V3) || hi > int(fxp.Newest) || lo > hi {
 		return 0, 0, fmt.Errorf("sftp: connect: versions %d to %d: not among 3 to %d", lo, hi, int(fxp.Newest))

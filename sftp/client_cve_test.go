@@ -161,7 +161,8 @@ func TestCVE_12_2_LengthsFromServers(t *testing.T) {
 		{0, 0, 0, 0},
 		{0xFF, 0xFF, 0xFF, 0xFF, 101},
 		{0x80, 0, 0, 0, 103},
-		{0, 4, 0, 1, 104},
+		{0, 4, 0, 1, 105},
+		{0, 0x80, 0, 1, 104}, // of names there may be more, but not that many
 		{0, 0, 0, 1, 101},
 		{0, 0, 0, 4, 101, 0, 0, 0},
 		{0, 0, 0, 8, 103, 0, 0, 0, 1, 0, 0, 0},                // DATA without a whole length

@@ -50,7 +50,7 @@ type RemoteDir struct {
 	closed bool
 }
 
-// maxReaddirs is how many READDIRs are under way at most. Each brings up to 256 KiB.
+// maxReaddirs is how many READDIRs are under way at most. Each brings up to 256 KiB, as a rule (see maxNames).
 const maxReaddirs = 16
 
 // OpenDir opens a directory for listing in batches. ReadDir is easier to use.

@@ -96,6 +96,7 @@ func (c *Client) openFile(ctx context.Context, name string, how *OpenHow) (*Remo
 		}
 	}
 	m.Path = c.toWire(name)
+	c.quirks.open(&m, how)
 	if err := c.enter(ctx); err != nil {
 		return nil, err
 	}

@@ -19,6 +19,7 @@ type host struct {
 	buf  []byte
 	v    fxp.Version
 	exts []fxp.Pair
+	asks uint32 // the version in INIT
 }
 
 // meet runs script with a client whose server is play, in a bubble of its own, and checks that
@@ -55,10 +56,12 @@ func meet(t *testing.T, h host, cfg *sftp.ClientConfig, play func(h *host), scri
 }
 
 func (h *host) hello() {
-	if msg := h.next(); msg == nil || fxp.Type(msg[0]) != fxp.TypeInit {
+	msg := h.next()
+	if len(msg) < 5 || fxp.Type(msg[0]) != fxp.TypeInit {
 		h.t.Errorf("not INIT: %x", msg)
 		return
 	}
+	h.asks = binary.BigEndian.Uint32(msg[1:])
 	h.reply(0, &fxp.VersionReply{Version: h.v, Extensions: h.exts})
 }
 

@@ -19,6 +19,7 @@ type inflow struct {
 	in   *packet.Buf // received and not yet used; nil when there is nothing
 	own  *packet.Buf // a message that is brought together
 	have int         // octets of own that are there
+	want int         // octets of the whole message: more than own holds, if it is long
 
 	data   bool // inside a DATA message: r
 	ending bool // behind its content
@@ -27,6 +28,11 @@ type inflow struct {
 	left   int         // octets of content to come
 	extra  int         // octets to come behind the content
 }
+
+// maxNames is the largest value of the length field of NAME. A client can ask for less
+// content than fits a message, but not for fewer names, and there are servers that send a
+// directory as one message: 8 MiB are some 70 000 files.
+const maxNames = 8 << 20
 
 // reply is one message of a server.
 type reply struct {
@@ -97,11 +103,16 @@ func (f *inflow) begin() (wait bool, err error) {
 	if len(p) < fxp.LengthSize {
 		return true, nil
 	}
-	n, err := checkLength(p)
+	n, err := checkLength(p, maxNames)
 	if err != nil || len(p) == fxp.LengthSize {
 		return true, err
 	}
 	t := fxp.Type(p[fxp.LengthSize])
+	if t != fxp.TypeName {
+		if _, err := checkLength(p, fxp.MaxLength); err != nil {
+			return true, err
+		}
+	}
 	switch {
 	case t == fxp.TypeData && n < header:
 		return false, violation("DATA of %d octets", n)
@@ -122,7 +133,7 @@ func (f *inflow) begin() (wait bool, err error) {
 		err = f.whole(p[fxp.LengthSize : fxp.LengthSize+n])
 		f.drop(fxp.LengthSize + n)
 	default:
-		f.own, f.have = packet.Get(n), 0
+		f.own, f.have, f.want = packet.Get(min(n, fxp.MaxLength)), 0, n
 		f.drop(fxp.LengthSize)
 	}
 	return false, err
@@ -137,12 +148,20 @@ func (f *inflow) whole(msg []byte) error {
 	return f.message(reply{t: t, id: id, body: body})
 }
 
-// gather brings a message together.
+// gather brings a message together. Memory is taken for as much as has come, at most twice
+// over, and not for what a length promises.
 func (f *inflow) gather() error {
 	m := copy(f.own.Bytes()[f.have:], f.in.Bytes())
 	f.have += m
 	f.drop(m)
 	if f.have < f.own.Len() {
+		return nil
+	}
+	if f.have < f.want {
+		b := packet.Get(min(f.want, 2*f.have))
+		copy(b.Bytes(), f.own.Bytes())
+		f.own.Release()
+		f.own = b
 		return nil
 	}
 	err := f.whole(f.own.Bytes())

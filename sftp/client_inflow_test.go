@@ -111,3 +111,32 @@ func TestInflowLetsGo(t *testing.T) {
 		t.Errorf("%d Bufs are left", n-before)
 	}
 }
+
+// TestCVE_12_2_LongNamesTakeWhatComes: a long message takes memory as it comes, and not as its length says.
+func TestCVE_12_2_LongNamesTakeWhatComes(t *testing.T) {
+	before := packet.Live()
+	const whole = 5 << 20
+	sum := 0
+	f := inflow{message: func(r reply) error {
+		for _, c := range r.body {
+			sum += int(c)
+		}
+		return nil
+	}}
+	stream := fxp.AppendHeader(nil, fxp.TypeName, 7)
+	stream = append(stream, bytes.Repeat([]byte{1}, whole)...)
+	fxp.Finish(stream, 0)
+	for at := 0; at < len(stream); at += 30_000 {
+		b := packet.Get(min(30_000, len(stream)-at))
+		copy(b.Bytes(), stream[at:])
+		if err := f.feed(b); err != nil {
+			t.Fatal(err)
+		}
+		if f.own != nil && f.own.Cap() > 2*at+2*fxp.MaxLength {
+			t.Fatalf("%d octets taken for %d that have come", f.own.Cap(), at)
+		}
+	}
+	if sum != whole || packet.Live() != before {
+		t.Errorf("%d octets of %d came, %d Bufs are left", sum, whole, packet.Live()-before)
+	}
+}

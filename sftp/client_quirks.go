@@ -16,6 +16,8 @@ var serverQuirkRows = []struct {
 	{"AsyncSSH", linkFirst | controlByte, "reads the draft's order from clients that call themselves neither OpenSSH nor paramiko; REALPATH without the byte is an incomplete packet"},
 	{"ssh2js", linkFirst, "node ssh2: reads the draft's order from clients that call themselves neither OpenSSH nor dropbear"},
 	{"APACHE-SSHD", existingFirst | minaHashes | wrongRanges, "MINA 2.16, which is like that on both sides; it hashes as many octets as fill buffers of 8 KiB"},
+	{"Erlang/", linkFirst | onlyVersion3 | writeTruncates, "OTP's ssh_sftpd: draft order, always; from version 4 on it ends the session at attributes that it cannot read, such as times with fractions; it passes the flags on to file:open, to which write alone means an empty file"},
+	{"Twisted_", linkFirst, "Conch: draft order, always"},
 	{"mod_sftp", wrongRanges | brokenHome, "ProFTPD 1.3.8: octets 100 to 5200 for 100 to 5100; a NAME without type, id and count"},
 }
 
@@ -35,6 +37,13 @@ func (q quirk) link(target, link string, symbolic bool) *fxp.Link {
 		target, link = link, target
 	}
 	return &fxp.Link{New: link, Target: target, Symbolic: symbolic}
+}
+
+// open adds what a server needs in order to leave what is in the file.
+func (q quirk) open(m *fxp.Open, how *OpenHow) {
+	if q&writeTruncates != 0 && how.Writes() && !how.Appends() && !how.Truncates() && m.Attrs.V < fxp.V5 {
+		m.Flags |= fxp.OpenRead
+	}
 }
 
 // hashes are those of a reply to check-file, without the lengths that some put in front of
@@ -57,6 +66,3 @@ func (q quirk) hashes(m *fxp.ReplyCheckFile) ([]byte, error) {
 
 // errRange refuses what a server would answer wrongly.
 var errRange = Status(CodeOpUnsupported, "server hashes files only to their end")
-
-// maxVersion is the highest version to offer.
-func (q quirk) maxVersion() int { return int(fxp.Newest) }

@@ -11,7 +11,7 @@ import (
 
 // TestW8_ServerQuirkTable: each row is reached by the ident of its server, and none by others.
 func TestW8_ServerQuirkTable(t *testing.T) {
-	idents := []string{"SSH-2.0-AsyncSSH_2.24.1", "SSH-2.0-ssh2js1.17.0srv", "SSH-2.0-APACHE-SSHD-2.16.0", "SSH-2.0-mod_sftp/1.0.0"}
+	idents := []string{"SSH-2.0-AsyncSSH_2.24.1", "SSH-2.0-ssh2js1.17.0srv", "SSH-2.0-APACHE-SSHD-2.16.0", "SSH-2.0-Erlang/4.15.2", "SSH-2.0-Twisted_26.10.0", "SSH-2.0-mod_sftp/1.0.0"}
 	if len(idents) != len(serverQuirkRows) {
 		t.Fatalf("%d rows, %d idents to try", len(serverQuirkRows), len(idents))
 	}

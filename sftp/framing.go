@@ -60,13 +60,13 @@ func (f *framer) next() (msg []byte, ok bool, err error) {
 				return nil, false, nil
 			}
 			f.nHead = 0
-			n, err := checkLength(f.head[:])
+			n, err := checkLength(f.head[:], fxp.MaxLength)
 			if err != nil {
 				return nil, false, err
 			}
 			f.part, f.have = packet.Get(n), 0
 		} else {
-			n, err := checkLength(p)
+			n, err := checkLength(p, fxp.MaxLength)
 			if err != nil {
 				return nil, false, err
 			}
@@ -101,9 +101,9 @@ func (f *framer) next() (msg []byte, ok bool, err error) {
 
 // checkLength reads a length field and refuses what no message may have, before any
 // memory is taken for it (cves 12.2).
-func checkLength(p []byte) (int, error) {
+func checkLength(p []byte, most uint32) (int, error) {
 	n := binary.BigEndian.Uint32(p)
-	if n == 0 || n > fxp.MaxLength {
+	if n == 0 || n > most {
 		return 0, violation("message length %d", n)
 	}
 	return int(n), nil

@@ -1,6 +1,10 @@
 package sftp
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/fairlead-ssh/fairlead/internal/fxp"
+)
 
 // quirk is a set of ways in which a peer differs from what the draft, or the field, says.
 type quirk uint16
@@ -29,6 +33,10 @@ const (
 	zeroAccess
 	// bareData: the end-of-file of DATA in version 6 is taken for one more octet of the file.
 	bareData
+	// onlyVersion3: it asks for later versions and cannot read, or write, what is in them.
+	onlyVersion3
+	// writeTruncates: OPEN for writing alone empties the file, asked or not.
+	writeTruncates
 )
 
 // quirkRows are the clients known to differ, by a part of their SSH ident.
@@ -42,6 +50,8 @@ var quirkRows = []struct {
 	{"libssh_", linkFirst, "draft order unless the server's ident has OpenSSH in it; libssh2_ is another library"},
 	{"ssh2js", linkFirst, "node ssh2 1.17: draft order unless the server's ident begins with OpenSSH or dropbear"},
 	{"APACHE-SSHD", existingFirst | minaHashes | anySupported, "MINA 2.16, which is like that on both sides"},
+	{"Erlang/", linkFirst | onlyVersion3, "OTP's ssh_sftp: draft order, always; asks for version 6 unless told otherwise, and dies of times with fractions and of what versions 4 and 6 brought"},
+	{"Twisted_", linkFirst, "Conch: draft order, always"},
 	{"Ruby/Net::SSH", linkFirst, "symlink! sends its arguments in the draft's order, always"},
 }
 
@@ -53,6 +63,14 @@ func quirksOf(ident string) (q quirk) {
 		}
 	}
 	return q
+}
+
+// maxVersion is the highest version to speak with the peer.
+func (q quirk) maxVersion() fxp.Version {
+	if q&onlyVersion3 != 0 {
+		return fxp.V3
+	}
+	return fxp.Newest
 }
 
 // SymlinkOrder says how to read the two paths of SYMLINK, which implementations send in

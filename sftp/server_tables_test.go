@@ -53,7 +53,7 @@ func TestOpenFlags(t *testing.T) {
 }
 
 func TestW8_QuirkTable(t *testing.T) {
-	idents := []string{"SSH-2.0-AsyncSSH_2.24.0", "SSH-2.0-phpseclib_3.0", "SSH-2.0-libssh_0.10.6", "SSH-2.0-ssh2js1.17.0", "SSH-2.0-APACHE-SSHD-2.16.0", "SSH-2.0-Ruby/Net::SSH_7.2.0"}
+	idents := []string{"SSH-2.0-AsyncSSH_2.24.0", "SSH-2.0-phpseclib_3.0", "SSH-2.0-libssh_0.10.6", "SSH-2.0-ssh2js1.17.0", "SSH-2.0-APACHE-SSHD-2.16.0", "SSH-2.0-Erlang/4.15.2", "SSH-2.0-Twisted_26.10.0", "SSH-2.0-Ruby/Net::SSH_7.2.0"}
 	if len(idents) != len(quirkRows) {
 		t.Errorf("%d rows, %d idents to try", len(quirkRows), len(idents))
 	}

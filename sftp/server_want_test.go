@@ -221,6 +221,8 @@ func TestW21_SymlinkOrder(t *testing.T) {
 		"SSH-2.0-phpseclib_3.0 (openssl, gmp)": {sftp.SymlinkByIdent, "link"},
 		"SSH-2.0-libssh_0.10.6":                {sftp.SymlinkByIdent, "link"},
 		"SSH-2.0-Ruby/Net::SSH_7.2.0 x86":      {sftp.SymlinkByIdent, "link"},
+		"SSH-2.0-Erlang/4.15.2":                {sftp.SymlinkByIdent, "link"},
+		"SSH-2.0-Twisted_26.10.0":              {sftp.SymlinkByIdent, "link"},
 		"SSH-2.0-OpenSSH_9.9 ":                 {sftp.SymlinkLinkFirst, "link"},
 		"SSH-2.0-AsyncSSH_2.24.0 ":             {sftp.SymlinkTargetFirst, "target"},
 	} {

@@ -276,7 +276,7 @@ func (s *session) init(body []byte) error {
 		return violation("INIT: %v", err)
 	}
 	s.started = true
-	s.begin(min(m.Version, s.srv.maxVersion()))
+	s.begin(min(m.Version, s.srv.maxVersion(), s.quirks.maxVersion()))
 	reply := fxp.VersionReply{Version: s.version}
 	if s.version >= fxp.V3 {
 		reply.Extensions = s.announce()

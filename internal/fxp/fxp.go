@@ -76,7 +76,7 @@ const (
 	// HeaderSize is the octets of length, type and request id.
 	HeaderSize = LengthSize + 1 + 4
 	// MaxLength is the largest value of the length field that either side
-	// takes: OpenSSH's limit, which everybody lives with.
+	// takes: OpenSSH's limit, which everybody lives with, but for servers with NAME.
 	MaxLength = 256 << 10
 	// MaxData is the most content that one READ or WRITE should move, as
 	// limits@openssh.com announces it: MaxLength less 1 KiB for what is around.
