@@ -1,8 +1,9 @@
 // Package interop drives real SSH and SFTP programs against a server and writes down who can do what.
 //
 // Nothing here plays a peer: OpenSSH, PuTTY, Paramiko, AsyncSSH, Apache MINA SSHD, JSch, sshj, curl, lftp, rclone, sshfs,
-// node's ssh2, Ruby's Net::SSH and Net::SFTP, PHP's phpseclib, Perl's Net::SSH2 (libssh2), ProFTPD and x/crypto/ssh with
-// pkg/sftp are run as their users run them, and every result is checked in the server's own directory, byte by byte.
+// node's ssh2, Ruby's Net::SSH and Net::SFTP, PHP's phpseclib, Perl's Net::SSH2 (libssh2), ProFTPD, Erlang/OTP's ssh
+// (Debian: erlang-base, erlang-ssh), Twisted Conch, libssh and libssh2 in Python, and x/crypto/ssh with pkg/sftp are run
+// as their users run them, and every result is checked in the server's own directory, byte by byte.
 //
 // The tests print tables, first of all: TestMatrix the clients and operations, TestAlgorithms the clients and
 // algorithms. The tests named TestOwnClient turn it round: our client against OpenSSH's sshd and AsyncSSH's server.
@@ -24,7 +25,8 @@
 //	FAIRLEAD_INTEROP_SERVER  fairlead (default) or openssh: the same tests against OpenSSH's sshd, which tells
 //	                         a peer's own quirk from a bug of ours. Needs Linux, root and an installed sshd,
 //	                         and so do the tests of our client, which count sshd as missing where it cannot run.
-//	FAIRLEAD_PEERS_PY        python executable that has paramiko, asyncssh and ssh-audit (default python3)
+//	FAIRLEAD_PEERS_PY        python executable that has paramiko, asyncssh, ssh-audit, twisted[conch], ssh-python and
+//	                         ssh2-python (default python3)
 //	FAIRLEAD_PEERS_NODE      a node_modules directory with ssh2 (default: found as node finds it)
 //	FAIRLEAD_PEERS_MINA      directory of the jars that testdata/mina/pom.xml names, JSch's and sshj's too (without: missing)
 //	FAIRLEAD_REQUIRE_PEERS   1: a client that is not installed fails its tests instead of leaving a gap in the table

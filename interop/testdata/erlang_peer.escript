@@ -1,4 +1,5 @@
 #!/usr/bin/env escript
+%%! -env ERL_CRASH_DUMP_SECONDS 0
 %% Erlang/OTP's ssh application.
 %%
 %%   matrix client             with everything it can do switched on: reads a port per line, sends 128 KiB there and
