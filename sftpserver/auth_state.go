@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -38,14 +39,24 @@ func (g *login) check(user string) error {
 			why = `".."`
 		case lost && d.dir != "":
 			why = "a user's name that path.Join would lose"
-		case strings.ContainsAny(user, `/\`) && strings.Contains(d.dir, filepath.ToSlash(user)):
+		case strings.ContainsAny(user, `/\`) && (strings.Contains(d.dir, user) || strings.Contains(d.dir, filepath.ToSlash(user))):
 			why = "a user's name with a slash"
+		case onWindows && user != "" && otherOnWindows(user) && strings.Contains(d.dir, user):
+			why = "a user's name that is another one on Windows"
 		default:
 			continue
 		}
 		return &Error{Code: CodeInvalidPath, Op: "login", Err: fmt.Errorf("%s %q of user %q: has %s in it", d.what, d.dir, user, why)}
 	}
 	return nil
+}
+
+const onWindows = runtime.GOOS == "windows"
+
+// otherOnWindows tells whether Windows takes a name for another or for something else than a name: dots and blanks at
+// the end are lost there, so that "bob." would have bob's directory, "bob:x" is a part of bob, and CON is a device.
+func otherOnWindows(user string) bool {
+	return strings.ContainsAny(user, `:*?"<>|`) || strings.HasSuffix(user, ".") || strings.HasSuffix(user, " ") || !filepath.IsLocal(user)
 }
 
 // clean returns what is to hold for a session.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"github.com/fairlead-ssh/fairlead/sftp"
 )
@@ -180,14 +181,22 @@ func typed(a *sftp.Attrs) {
 }
 
 // LocalPath returns the path on this host that Path stands for if the server serves a local directory; ok is false for
-// other file systems. It is computed from the text alone: symbolic links on the way may lead elsewhere, so do not open
+// other file systems, and on Windows for names that are none there. It is computed from the text alone: symbolic links on the way may lead elsewhere, so do not open
 // it on behalf of a client.
 func (e *FileEvent) LocalPath() (path string, ok bool) {
 	root := e.Conn.localRoot()
 	if root == "" {
 		return "", false
 	}
-	return filepath.Join(root, filepath.FromSlash(e.Path)), true
+	rel := strings.TrimPrefix(e.Path, "/")
+	if rel == "" {
+		return root, true
+	}
+	// On Windows a name can be a path for the text alone.
+	if onWindows && (otherOnWindows(rel) || strings.Contains(rel, `\`)) {
+		return "", false
+	}
+	return filepath.Join(root, filepath.FromSlash(rel)), true
 }
 
 // localRoot is the directory that the user sees as "/"; "" if it is no local one.

@@ -1502,6 +1502,7 @@ func TestEventsFromRequestToDisconnected(t *testing.T) {
 
 // TestEventsWithRootDirectory: the server does it all, and events see paths from its root, never those of the host.
 func TestEventsWithRootDirectory(t *testing.T) {
+	needSymlinks(t)
 	root := t.TempDir()
 	s := sftpserver.New()
 	s.RootDirectory = root

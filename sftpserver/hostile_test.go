@@ -3,6 +3,7 @@ package sftpserver_test
 import (
 	"path"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"testing"
 
@@ -22,8 +23,9 @@ func TestCVE_2_26_UserNamesJoined(t *testing.T) {
 			s := sftpserver.New()
 			recordAuth(s, func(e *sftpserver.UserAuthEvent) { accept(e); set(e) })
 			start(t, s)
+			windows := runtime.GOOS == "windows"
 			for user, ok := range map[string]bool{
-				"alice": true, "a.b": true, "..a": true, "a..": true, "...": true,
+				"alice": true, "a.b": true, "..a": true, "a..": !windows, "...": !windows, // without the dots others there
 				".": false, "..": false, "../x": false, "../../etc": false, "a/b": false, "a//b": false, "bob/": false, "/bob": false, "./bob": false,
 				"bob/.": false, "a/../bob": false, `..\bob`: false, `bob\`: false,
 			} {

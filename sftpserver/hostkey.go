@@ -82,5 +82,5 @@ func makeHostKey(name string) error {
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	return os.Link(f.Name(), name)
+	return place(f.Name(), name)
 }

@@ -238,6 +238,9 @@ func (c *config) path(name string) string {
 	if filepath.IsAbs(name) || c.dir == "" {
 		return filepath.Clean(name)
 	}
+	if name != "" && os.IsPathSeparator(name[0]) { // Windows: from the root of the drive that the file is on
+		return filepath.Join(filepath.VolumeName(c.dir), name)
+	}
 	return filepath.Join(c.dir, name)
 }
 

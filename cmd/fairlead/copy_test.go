@@ -159,7 +159,7 @@ func TestPut(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	h.no(t, statusFailed, "-r puts it", "put", "tree", at(""))
-	h.no(t, statusFailed, "no such file", "put", "none", at(""))
+	h.no(t, statusFailed, "fairlead: none: ", "put", "none", at("")) // and the host's words
 	h.no(t, statusFailed, "no such directory", "put", "one", "two", at("/nowhere"))
 	h.no(t, statusFailed, "no directory", "put", "one", "two", at("/as"))
 	h.no(t, statusFailed, "no such directory", "put", "one", at("/nowhere/"))

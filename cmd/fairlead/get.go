@@ -7,6 +7,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"time"
 
@@ -182,7 +183,9 @@ func (g *getter) one(ctx context.Context, w wanted, into bool) {
 
 // noLocalName says why a name, which a server may have chosen, is none of a file here.
 func noLocalName(name string) string {
-	if !filepath.IsLocal(name) || filepath.Base(name) != name || strings.ContainsAny(name, "/\x00") {
+	windows := runtime.GOOS == "windows" // where "file:stream" is another file's part, and dots and blanks at the end are lost
+	if !filepath.IsLocal(name) || filepath.Base(name) != name || strings.ContainsAny(name, "/\x00") ||
+		windows && (strings.ContainsAny(name, `\:*?"<>|`) || name != "." && strings.HasSuffix(name, ".") || strings.HasSuffix(name, " ")) {
 		return "is no name of a file here"
 	}
 	return ""

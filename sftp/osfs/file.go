@@ -261,7 +261,7 @@ func (f *file) Unlock(ctx context.Context, r sftp.Range) error {
 }
 
 func (f *file) lockable(ctx context.Context) error {
-	if f.fs.opt.ReadOnly {
+	if f.fs.opt.ReadOnly || !hostFeatures.Has(sftp.FeatureRangeLock) {
 		return sftp.CodeOpUnsupported
 	}
 	return ctx.Err()
