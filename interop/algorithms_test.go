@@ -254,6 +254,7 @@ var rekeyClients = []struct {
 	{client: paramiko},
 	{client: nodeSSH2},
 	{client: goClient},
+	{client: jsch.client()},
 }
 
 // TestRekey moves 32 MiB each way and changes the keys every MiB while it does.

@@ -57,8 +57,8 @@ var (
 			"ecdsa-sha2-nistp521-cert-v01@openssh.com": readsBareKey,
 		},
 	}
-	jsch = &library{name: "JSch", find: findJar("jsch"), cmd: javaCommand("JschPeer.java")}
-	sshj = &library{name: "sshj", find: findJar("sshj"), cmd: javaCommand("SshjPeer.java"), broken: map[string]string{
+	jsch = &library{name: "JSch", find: findJar("jsch"), cmd: javaCommand("JschPeer")}
+	sshj = &library{name: "sshj", find: findJar("sshj"), cmd: javaCommand("SshjPeer"), broken: map[string]string{
 		"arcfour": dividesByIV, "arcfour128": dividesByIV, "arcfour256": dividesByIV,
 	}}
 
@@ -80,9 +80,27 @@ func libraryCommand(name string, args ...string) func() (*exec.Cmd, error) {
 }
 
 // javaCommand runs one of the programs beside MINA's pom.xml, which names the jars of all of them.
-func javaCommand(source string) func() (*exec.Cmd, error) {
-	return libraryCommand("java", "-cp", filepath.Join(minaJars(), "*"), filepath.Join("testdata", "mina", source))
+func javaCommand(class string) func() (*exec.Cmd, error) {
+	return func() (*exec.Cmd, error) {
+		classes, err := javaClasses()
+		if err != nil {
+			return nil, err
+		}
+		return libraryCommand("java", "-cp", classes+string(filepath.ListSeparator)+filepath.Join(minaJars(), "*"), class)()
+	}
 }
+
+// javaClasses compiles the programs, once for all the tables.
+var javaClasses = sync.OnceValues(func() (string, error) {
+	dir := filepath.Join(scratch, "libraries")
+	sources := filepath.Join("testdata", "mina")
+	out, err := exec.Command("javac", "-d", dir, "-cp", filepath.Join(minaJars(), "*"),
+		filepath.Join(sources, "JschPeer.java"), filepath.Join(sources, "SshjPeer.java")).CombinedOutput()
+	if err != nil {
+		err = fmt.Errorf("javac: %w: %s", err, tail(string(out)))
+	}
+	return dir, err
+})
 
 // findJar finds a library among the jars of testdata/mina/pom.xml.
 func findJar(name string) func() (string, error) {

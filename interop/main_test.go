@@ -46,6 +46,7 @@ func run(m *testing.M) int {
 	}
 	defer os.RemoveAll(scratch)
 	code := m.Run()
+	quitLibraries()
 	text := strings.Join(report.tables, "\n")
 	fmt.Print(text)
 	if name := os.Getenv("FAIRLEAD_MATRIX_OUT"); name != "" && text != "" {

@@ -81,7 +81,6 @@ func TestMatrix(t *testing.T) {
 	if err := writeRandom(modest, min(size, 64<<20)); err != nil {
 		t.Fatal(err)
 	}
-	defer quitLibraries()
 	ident, err := s.ident()
 	if err != nil {
 		t.Fatal(err)

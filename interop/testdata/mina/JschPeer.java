@@ -1,6 +1,6 @@
 // JSch: takes one operation per line (see sftpop_test.go) and answers each.
 //
-//   java -cp JARS JschPeer.java
+//   javac -d CLASSES -cp JARS JschPeer.java && java -cp CLASSES:JARS JschPeer
 
 import java.io.BufferedReader;
 import java.io.ByteArrayOutputStream;
@@ -32,10 +32,6 @@ import com.jcraft.jsch.UserInfo;
 
 public class JschPeer {
     public static void main(String[] args) throws Exception {
-        if (args.length > 0) { // --version
-            System.out.println("JSch " + JSch.VERSION + " java " + System.getProperty("java.version"));
-            return;
-        }
         new JschPeer().drive();
     }
 
@@ -167,7 +163,7 @@ public class JschPeer {
         jsch.setInstanceLogger(new Logger() {
             public boolean isEnabled(int level) { return true; }
             public void log(int level, String text) {
-                if (text.startsWith("SSH_MSG_NEWKEYS received")) {
+                if (text.startsWith("SSH_MSG_KEXINIT sent")) {
                     exchanges++;
                 }
             }

@@ -1,6 +1,6 @@
 // sshj: takes one operation per line (see sftpop_test.go) and answers each.
 //
-//   java -cp JARS SshjPeer.java
+//   javac -d CLASSES -cp JARS SshjPeer.java && java -cp CLASSES:JARS SshjPeer
 
 import java.io.BufferedReader;
 import java.io.ByteArrayOutputStream;
