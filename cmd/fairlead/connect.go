@@ -23,7 +23,7 @@ type connector struct {
 	quiet  bool         // no banners
 
 	mu      sync.Mutex
-	closers []io.Closer // the connections, in the order they were made
+	closers []*ssh2.Client // the connections, in the order they were made
 }
 
 // Close ends all connections. It may be called by several goroutines.
@@ -36,6 +36,16 @@ func (c *connector) Close() error {
 		_ = conn.Close()
 	}
 	return nil
+}
+
+// leave takes leave of the hosts, so that their logs do not speak of connections that broke. Close ends it.
+func (c *connector) leave() {
+	c.mu.Lock()
+	clients := slices.Clone(c.closers)
+	c.mu.Unlock()
+	for _, client := range slices.Backward(clients) {
+		_ = client.Disconnect(ssh2.DisconnectByApplication, "done")
+	}
 }
 
 // connect logs in to the host of t.

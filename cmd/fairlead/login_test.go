@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/pem"
+	"errors"
 	"net"
 	"os"
 	"path/filepath"
@@ -498,6 +499,23 @@ func TestConnectErrors(t *testing.T) {
 		if r.status != row.status || strings.Count(r.stderr, "\n") != 1 || !strings.HasPrefix(r.stderr, "fairlead: ") || !strings.Contains(r.stderr, row.say) {
 			t.Errorf("%q: %+v, want %q", row.args, r, row.say)
 		}
+	}
+}
+
+// TestTakesLeave: a command that is done says so to the host.
+func TestTakesLeave(t *testing.T) {
+	sshDir(t)
+	ends := make(chan error, 1)
+	h := newHost(t, nil, func(_ *host, s *ssh2.Server, _ *sftp.Server) {
+		s.OnEnd = func(_ *ssh2.Conn, err error) { ends <- err }
+	})
+	h.know(t, h.key.PublicKey())
+	if r := command(t, as(secret), h.on("ls", "127.0.0.1:")...); r.status != statusOK {
+		t.Errorf("%+v", r)
+	}
+	err := <-ends
+	if d, ok := errors.AsType[*ssh2.DisconnectError](err); err != nil && (!ok || !d.Remote || d.Reason != uint32(ssh2.DisconnectByApplication)) {
+		t.Errorf("the host hears %v", err)
 	}
 }
 

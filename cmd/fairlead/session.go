@@ -138,6 +138,9 @@ func (c *client) close(ctx context.Context) {
 	for _, s := range c.sessions {
 		_ = s.Close()
 	}
+	if ctx.Err() == nil {
+		c.conn.leave()
+	}
 	_ = c.conn.Close()
 }
 
