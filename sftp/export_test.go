@@ -44,3 +44,6 @@ func DeedTexts() (texts []string) {
 
 // AttrsLine is attrsLine.
 func AttrsLine(a *Attrs) string { return attrsLine(a) }
+
+// OpenFiles is how many files the process may have open.
+func OpenFiles() int64 { return openFiles() }

@@ -3,6 +3,7 @@ package sftp
 import (
 	"crypto/rand"
 	"encoding/binary"
+	"math"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -46,6 +47,8 @@ const handleSize = 4
 // the handle of one session is nothing in another. It is used by the session's loop only.
 type handles struct {
 	max   int
+	total *atomic.Int64 // open in all sessions
+	most  int64         // that all may have
 	slots []slot
 	free  []uint16
 	open  int
@@ -64,9 +67,20 @@ const maxHandles = 1 << 16
 
 var errTooManyHandles = Status(CodeFailure, "too many open handles")
 
+// maxOpen is Server.MaxHandles in effect.
+func (s *Server) maxOpen() int64 {
+	switch {
+	case s.MaxHandles > 0:
+		return int64(s.MaxHandles)
+	case s.MaxHandles == 0 && openFiles() > 0:
+		return openFiles() / 4 * 3
+	}
+	return math.MaxInt64
+}
+
 // room says whether another handle may be opened; ask before opening the file.
 func (t *handles) room() error {
-	if t.open >= t.max {
+	if t.open >= t.max || int64(t.open) >= t.most-t.total.Load() {
 		return errTooManyHandles
 	}
 	return nil
@@ -90,6 +104,7 @@ func (t *handles) add(h *handle) {
 	s.h = h
 	h.id = (uint32(s.gen)<<16 | uint32(i)) ^ t.mask
 	t.open++
+	t.total.Add(1)
 	if h.custom != "" {
 		if t.named == nil {
 			t.named = make(map[string]*handle)
@@ -148,6 +163,7 @@ func (t *handles) remove(h *handle) {
 	s.gen++
 	t.free = append(t.free, i)
 	t.open--
+	t.total.Add(-1)
 	if h.custom != "" {
 		delete(t.named, h.custom)
 	}

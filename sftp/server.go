@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"sync/atomic"
 
 	"github.com/fairlead-ssh/fairlead/internal/fxp"
 	"github.com/fairlead-ssh/fairlead/packet"
@@ -21,6 +22,12 @@ type Server struct {
 	MaxVersion int
 	// Limits bound what one session may take.
 	Limits Limits
+	// MaxHandles is how many files and directories all sessions together may have open. No
+	// session may have more of them than are left, so that those that take what they can get leave
+	// some to others. 0 is three quarters of the files that the system lets the process open, where
+	// it tells: a user who opens files by the thousand must not keep others from connecting.
+	// Negative is no bound.
+	MaxHandles int
 	// Extensions names the extended requests that are offered and served, and what else VERSION
 	// announces, as far as the file system supports them; nil offers all.
 	Extensions []string
@@ -60,7 +67,8 @@ type Server struct {
 	// Names of clients are quoted. nil logs nothing.
 	Log *slog.Logger
 
-	io ioPolicy // how READ and WRITE run; for measurements
+	io      ioPolicy // how READ and WRITE run; for measurements
+	handles atomic.Int64
 }
 
 // Limits bound what one session may take; the zero value is the default of each.

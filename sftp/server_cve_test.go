@@ -301,6 +301,60 @@ func TestCVE_12_5_HandleLimit(t *testing.T) {
 	})
 }
 
+// TestCVE_12_5_HandlesOfAllSessions: those that open what they can leave files to others, and
+// the process room for connections.
+func TestCVE_12_5_HandlesOfAllSessions(t *testing.T) {
+	srv, _ := memServer(memfs.Options{})
+	srv.MaxHandles = 64
+	play(t, srv, sftp.SessionInfo{}, func(p *peer) {
+		// greedy opens all it gets.
+		greedy := func(p *peer) (n int) {
+			for {
+				if _, ok := p.call(&fxp.Path{T: fxp.TypeOpendir, Path: "/"}).(*fxp.Handle); !ok {
+					return n
+				}
+				n++
+			}
+		}
+		p.init(3)
+		if n := greedy(p); n != 32 {
+			p.t.Errorf("one session has %d of 64", n)
+		}
+		for _, want := range []int{16, 8, 4, 2, 1, 1, 0} {
+			q := newPeer(p.t, context.Background(), srv, sftp.SessionInfo{}, 32<<10)
+			q.init(3)
+			if n := greedy(q); n != want {
+				p.t.Errorf("the next session has %d, want %d", n, want)
+			}
+			defer q.end()
+		}
+		if n := greedy(p); n != 0 {
+			p.t.Errorf("%d more", n)
+		}
+	})
+	// What was closed by the ends of the sessions is free again.
+	play(t, srv, sftp.SessionInfo{}, func(p *peer) {
+		p.init(3)
+		for range 32 {
+			p.opendir("/")
+		}
+	})
+	// Without a number the system's counts.
+	srv, _ = memServer(memfs.Options{})
+	srv.Limits.Handles = 1 << 16
+	most := int(sftp.OpenFiles() / 4 * 3 / 2)
+	if most == 0 || most > 20000 {
+		return // the system does not tell, or lets open so many that it would take long
+	}
+	play(t, srv, sftp.SessionInfo{}, func(p *peer) {
+		p.init(3)
+		for range most {
+			p.opendir("/")
+		}
+		p.want("one more", sftp.CodeFailure, &fxp.Path{T: fxp.TypeOpendir, Path: "/"})
+	})
+}
+
 // named are all requests that carry a name, by row of the table.
 func named(v fxp.Version, name string) map[fxp.Op]fxp.Message {
 	ext := func(op fxp.Op, data wire.Layouter) fxp.Message {

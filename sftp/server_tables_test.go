@@ -3,6 +3,7 @@ package sftp
 import (
 	"errors"
 	"reflect"
+	"sync/atomic"
 	"testing"
 
 	"github.com/fairlead-ssh/fairlead/internal/fxp"
@@ -70,7 +71,7 @@ func TestW8_QuirkTable(t *testing.T) {
 }
 
 func TestHandleSlots(t *testing.T) {
-	table := handles{max: 3}
+	table := handles{max: 3, total: new(atomic.Int64), most: 100}
 	var open []*handle
 	for range 3 {
 		if err := table.room(); err != nil {
