@@ -5,7 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"syscall"
+	"slices"
 	"time"
 
 	"github.com/fairlead-ssh/fairlead/ssh2"
@@ -171,5 +171,5 @@ func plainEnd(err error) bool {
 	_, said := errors.AsType[*ssh2.DisconnectError](err)
 	_, told := errors.AsType[*PanicError](err) // where it happened
 	return said || told || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
-		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, ssh2.ErrServerClosed)
+		errors.Is(err, ssh2.ErrServerClosed) || slices.ContainsFunc(goneErrors[:], func(gone error) bool { return errors.Is(err, gone) })
 }

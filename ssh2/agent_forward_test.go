@@ -77,6 +77,7 @@ func useAgent(t *testing.T, a sshagent.Agent) {
 // process and through the socket for its children, as long as the session lasts,
 // and cannot change the agent.
 func TestAgentForwarding(t *testing.T) {
+	needUnixSockets(t)
 	leakCheck(t)
 	sessions := make(chan *ServerSession, 1)
 	p := dialPair(t, agentServer(sessions), testClient(), netsim.Link{}, netsim.Link{})
@@ -143,6 +144,7 @@ func TestAgentForwarding(t *testing.T) {
 
 // TestAgentForwardingToASocket: what the server sends goes to the agent as it is.
 func TestAgentForwardingToASocket(t *testing.T) {
+	needUnixSockets(t)
 	leakCheck(t)
 	sessions := make(chan *ServerSession, 1)
 	p := dialPair(t, agentServer(sessions), testClient(), netsim.Link{}, netsim.Link{})

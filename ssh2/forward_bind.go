@@ -4,12 +4,11 @@ import (
 	"errors"
 	"net"
 	"sync"
-	"syscall"
 )
 
 // isTaken tells whether an address is in use by somebody else.
 func isTaken(err error) bool {
-	return errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, syscall.EACCES)
+	return errors.Is(err, errAddrInUse) || errors.Is(err, errAddrRefused)
 }
 
 // twoListeners accepts from two listeners of one port.

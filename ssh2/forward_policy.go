@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"syscall"
 	"time"
 )
 
@@ -83,13 +82,13 @@ var refusals = []struct {
 	is   func(error) bool
 	text string
 }{
-	{func(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }, "connection refused"},
+	{func(err error) bool { return errors.Is(err, errRefused) }, "connection refused"},
 	{func(err error) bool {
 		return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded)
 	}, "timed out"},
-	{func(err error) bool { return errors.Is(err, syscall.ETIMEDOUT) }, "timed out"},
+	{func(err error) bool { return errors.Is(err, errTimedOut) }, "timed out"},
 	{func(err error) bool {
-		return errors.Is(err, syscall.EHOSTUNREACH) || errors.Is(err, syscall.ENETUNREACH)
+		return errors.Is(err, errNoHost) || errors.Is(err, errNoNetwork)
 	}, "unreachable"},
 	{func(err error) bool { _, ok := errors.AsType[*net.DNSError](err); return ok }, "name not resolved"},
 }

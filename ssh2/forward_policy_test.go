@@ -321,6 +321,7 @@ func TestCVE_10_9_EachForwardIsItsOwn(t *testing.T) {
 // shortDir returns a directory whose path leaves room for a socket's.
 func shortDir(t *testing.T) string {
 	t.Helper()
+	needUnixSockets(t)
 	dir, err := os.MkdirTemp("", "fl") //nolint:usetesting // TempDir's paths are too long
 	if err != nil {
 		t.Fatal(err)
@@ -417,6 +418,9 @@ func TestForwardErrorsStayHere(t *testing.T) {
 	}{
 		{errors.New("secret"), OpenError{OpenConnectFailed, "connect failed"}},
 		{context.DeadlineExceeded, OpenError{OpenConnectFailed, "timed out"}},
+		{&net.OpError{Op: "dial", Err: os.NewSyscallError("connect", errRefused)}, OpenError{OpenConnectFailed, "connection refused"}},
+		{&net.OpError{Op: "dial", Err: os.NewSyscallError("connect", errTimedOut)}, OpenError{OpenConnectFailed, "timed out"}},
+		{&net.OpError{Op: "dial", Err: os.NewSyscallError("connect", errNoNetwork)}, OpenError{OpenConnectFailed, "unreachable"}},
 		{&net.DNSError{Err: "secret", Name: "secret", Server: "secret"}, OpenError{OpenConnectFailed, "name not resolved"}},
 		{fmt.Errorf("secret: %w", &OpenError{OpenResourceShortage, "come later"}), OpenError{OpenResourceShortage, "come later"}},
 		{nil, OpenError{OpenProhibited, "not permitted"}},

@@ -310,6 +310,7 @@ func TestListenCloseLeavesConnections(t *testing.T) {
 }
 
 func TestUnixBothWays(t *testing.T) {
+	needUnixSockets(t)
 	leakCheck(t)
 	dir := shortDir(t)
 	path := filepath.Join(dir, "s")
@@ -367,6 +368,7 @@ func TestUnixBothWays(t *testing.T) {
 
 // TestForwardEndsWithTheConnection: no listener, goroutine or socket stays.
 func TestForwardEndsWithTheConnection(t *testing.T) {
+	needUnixSockets(t)
 	leakCheck(t)
 	dir := shortDir(t)
 	addr := serveTCP(t, func(nc net.Conn) { _, _ = io.Copy(io.Discard, nc) })

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"syscall"
 )
 
 // A SocketDir is a directory in which clients may have a server listen on Unix
@@ -94,7 +93,7 @@ func isStale(ctx context.Context, path string) bool {
 	if err == nil {
 		_ = nc.Close()
 	}
-	return errors.Is(err, syscall.ECONNREFUSED)
+	return errors.Is(err, errRefused)
 }
 
 // A socketListener removes its socket when it is closed, unless it has been

@@ -304,7 +304,7 @@ func TestKnownHostsFiles(t *testing.T) {
 	if err != nil || bytes.Count(data, []byte("\n")) != 5 {
 		t.Errorf("%v:\n%s", err, data)
 	}
-	if i, err := os.Stat(file); err != nil || i.Mode().Perm() != 0o600 {
+	if i, err := os.Stat(file); err != nil || i.Mode().Perm() != modeOf(0o600) {
 		t.Errorf("mode %v, %v", i.Mode(), err)
 	}
 	theirs, err := knownhosts.New(file)
@@ -369,7 +369,7 @@ func TestKnownHostsUpdate(t *testing.T) { // W32
 	if err != nil || string(data) != want {
 		t.Errorf("%v\n%s\nwant\n%s", err, data, want)
 	}
-	if i, err := os.Stat(file); err != nil || i.Mode().Perm() != 0o640 {
+	if i, err := os.Stat(file); err != nil || i.Mode().Perm() != modeOf(0o640) {
 		t.Errorf("mode %v, %v", i.Mode(), err)
 	}
 	again, err := ReadKnownHosts(file)

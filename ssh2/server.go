@@ -12,7 +12,6 @@ import (
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	gossh "golang.org/x/crypto/ssh"
@@ -303,7 +302,7 @@ func (s *Server) ServeConn(ctx context.Context, nc net.Conn) error {
 // expected tells whether a connection ended as connections do.
 func expected(err error) bool {
 	var d *DisconnectError
-	return errors.Is(err, io.EOF) || errors.Is(err, ErrClosed) || errors.Is(err, syscall.ECONNRESET) || errors.As(err, &d) && d.Reason == uint32(DisconnectByApplication)
+	return errors.Is(err, io.EOF) || errors.Is(err, ErrClosed) || errors.Is(err, errReset) || errors.As(err, &d) && d.Reason == uint32(DisconnectByApplication)
 }
 
 // admit does what comes before the connection protocol, on the goroutine that

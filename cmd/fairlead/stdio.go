@@ -12,6 +12,7 @@ import (
 	osuser "os/user"
 	"path"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -127,7 +128,7 @@ func serveStdio(args []string, stdout, stderr io.Writer, s stdioStreams, signals
 		await(done)
 		return end
 	}
-	if errors.Is(err, syscall.EPIPE) || errors.Is(err, errPeerGone) {
+	if errors.Is(err, errPeerGone) || slices.ContainsFunc(pipeErrors[:], func(gone error) bool { return errors.Is(err, gone) }) {
 		err = nil // the peer did not wait for its answers
 	}
 	if err != nil {
