@@ -20,6 +20,7 @@ require (
 	github.com/miekg/pkcs11 v1.1.2 // indirect
 	golang.org/x/net v0.60.0 // indirect
 	golang.org/x/text v0.43.0 // indirect
+	golang.org/x/time v0.16.0 // indirect
 )
 
 replace github.com/fairlead-ssh/fairlead => ../

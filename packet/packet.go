@@ -169,6 +169,14 @@ func (b *Buf) Unlink() *Buf {
 	return n
 }
 
+// Total returns the length of the payload with all of its continuations, in octets.
+func (b *Buf) Total() (n int) {
+	for ; b != nil; b = b.next {
+		n += b.Len()
+	}
+	return n
+}
+
 // Release gives b, and its continuation if it has one, back. Neither may be
 // touched afterwards. Release of a nil Buf does nothing.
 func (b *Buf) Release() {

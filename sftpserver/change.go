@@ -63,6 +63,7 @@ func (s *Server) change(f func(next *Server) error) error {
 		return err
 	}
 	s.Options, s.stash = next.Options, next.stash
+	s.setRates(e)
 	s.succeed(e)
 	return nil
 }

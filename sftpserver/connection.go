@@ -10,6 +10,7 @@ import (
 
 	gossh "golang.org/x/crypto/ssh"
 
+	"github.com/fairlead-ssh/fairlead/internal/throttle"
 	"github.com/fairlead-ssh/fairlead/sftp"
 	"github.com/fairlead-ssh/fairlead/ssh2"
 )
@@ -33,6 +34,7 @@ type Connection struct {
 	handles atomic.Uint64          // how many were proposed for its files
 	message atomic.Pointer[string] // for the next failure; nil: the server's own
 
+	up, down throttle.Bucket
 	lines    queue        // for SSHStatus, Log and Error
 	refusals atomic.Int32 // logins that failed
 
@@ -41,7 +43,8 @@ type Connection struct {
 	strict bool       // strict key exchange is in force
 	ssh    *ssh2.Conn // once logged in
 	value  any
-	login  login // of the user who is in
+	lanes  *lanes // once a session is limited
+	login  login  // of the user who is in
 	// dirList is the event that is being delivered; nil for none.
 	dirList *DirListEvent
 
@@ -55,6 +58,7 @@ func newConnection(e *engine, id string, nc net.Conn) *Connection {
 	c := &Connection{engine: e, id: id, nc: nc}
 	c.ctx, c.stop = context.WithCancelCause(withConnection(context.Background(), c))
 	c.timeout.Store(int64(e.DefaultTimeout))
+	c.SetRates(e.UploadRate, e.DownloadRate)
 	c.lines.engine, c.lines.conn = e, c
 	c.auth.base.restrict = e.RestrictUserToHomeDir
 	return c

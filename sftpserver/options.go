@@ -69,6 +69,12 @@ type Options struct {
 	// defaults of ssh2.Timeouts for each step.
 	LoginTimeout time.Duration
 
+	// UploadRate and DownloadRate are the most octets of SFTP that a connection moves in a second, to the server and from it; 0
+	// means no limit. See also Connection.SetRates.
+	UploadRate, DownloadRate int64
+	// TotalUploadRate and TotalDownloadRate are the same for all connections together, which share them evenly.
+	TotalUploadRate, TotalDownloadRate int64
+
 	// HostKeys sign key exchanges: one per algorithm. At least one is needed,
 	// from here, from SSHCert or from the Connected event.
 	HostKeys []gossh.Signer

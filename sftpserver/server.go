@@ -16,6 +16,7 @@ import (
 
 	gossh "golang.org/x/crypto/ssh"
 
+	"github.com/fairlead-ssh/fairlead/internal/throttle"
 	"github.com/fairlead-ssh/fairlead/sftp"
 	"github.com/fairlead-ssh/fairlead/ssh2"
 )
@@ -38,8 +39,9 @@ type Server struct {
 
 	changing sync.Mutex // held by who changes the settings, or makes an engine of them
 	stash    stash
-	of       *Server        // whose settings to come these are; nil for a server
-	locks    sftp.LockTable // of all roots: one may lie inside of another, or be opened anew
+	of       *Server         // whose settings to come these are; nil for a server
+	up, down throttle.Bucket // of all connections
+	locks    sftp.LockTable  // of all roots: one may lie inside of another, or be opened anew
 }
 
 // New returns a Server with the settings at their defaults: unlike the zero
@@ -136,6 +138,7 @@ func (s *Server) start(listen func(*Options) (net.Listener, error)) (*engine, er
 		return nil, &Error{Code: ErrorCode(err), Op: "listen", Err: err}
 	}
 	a := newAcceptor(s, l, e)
+	s.setRates(e)
 	s.mu.Lock()
 	s.engine = e
 	s.engines = append(s.engines, e)
@@ -323,7 +326,7 @@ func (e *engine) session(ctx context.Context, s *ssh2.ServerSession) {
 	e.observeFiles(connectionOf(ctx), &files)
 	rooted, leave := e.roots.hold(ctx)
 	defer leave()
-	err := e.sftp.Serve(rooted, s, files)
+	err := e.sftp.Serve(rooted, e.throttled(ctx, connectionOf(ctx), s), files)
 	if err != nil && !plainEnd(err) {
 		e.report(connectionOf(ctx), err)
 		s.Exit(1)

@@ -74,6 +74,26 @@ var fileSettings = []row{
 		Doc:   "How many READ and WRITE requests of one session run at a time.",
 	},
 	{
+		Name: "UploadRate", Default: "0", Range: "0..", Unit: settings.Bytes,
+		Field: func(s *Server) any { return &s.UploadRate },
+		Doc:   "How many bytes a second a connection may send to the server; 0 is without limit.",
+	},
+	{
+		Name: "DownloadRate", Default: "0", Range: "0..", Unit: settings.Bytes,
+		Field: func(s *Server) any { return &s.DownloadRate },
+		Doc:   "How many bytes a second the server sends on a connection; 0 is without limit.",
+	},
+	{
+		Name: "TotalUploadRate", Default: "0", Range: "0..", Unit: settings.Bytes,
+		Field: func(s *Server) any { return &s.TotalUploadRate },
+		Doc:   "How many bytes a second all connections together may send to the server, which they share evenly; 0 is without limit.",
+	},
+	{
+		Name: "TotalDownloadRate", Default: "0", Range: "0..", Unit: settings.Bytes,
+		Field: func(s *Server) any { return &s.TotalDownloadRate },
+		Doc:   "How many bytes a second the server sends on all connections together, which share them evenly; 0 is without limit.",
+	},
+	{
 		Name: "Extensions", Repeat: true,
 		Field: func(s *Server) any { return &s.Extensions },
 		Doc:   "The extended requests offered; empty is all.",

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -214,6 +215,9 @@ func (d *daemon) userAuth(e *sftpserver.UserAuthEvent) {
 		e.HomeDir = u.home
 	}
 	e.RestrictToHomeDir = e.RestrictToHomeDir || u.restrict
+	if up, down := e.Conn.Rates(); u.upRate > 0 || u.downRate > 0 {
+		e.Conn.SetRates(cmp.Or(u.upRate, up), cmp.Or(u.downRate, down))
+	}
 	e.Accept, e.PartialSuccess = enough, !enough
 	if !enough {
 		e.AvailableMethods = left

@@ -22,6 +22,7 @@ type clientOptions struct {
 	verbose    bool
 	server     string
 	version    int
+	limit      int64 // octets a second, each way; 0 is none
 	help       bool
 }
 

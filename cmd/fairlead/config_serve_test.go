@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -658,6 +659,37 @@ func TestReloadRoot(t *testing.T) {
 		t.Error(err)
 	}
 	s.stop(t)
+}
+
+// TestConfigRates: a user's rates are for that user's connections, others have those in front of the blocks.
+func TestConfigRates(t *testing.T) {
+	const block = "PasswordHash HASH\nRootDirectory DIR/one\n"
+	s := newSite(t, "DownloadRate 300k\nUser slow\n"+block+"UploadRate 200k\nUser all\n"+block)
+	const n = 300 << 10
+	timed := func(user string, up bool) time.Duration {
+		t.Helper()
+		f, _ := s.files(t, user, password)
+		began := time.Now()
+		var err error
+		if up {
+			_, err = f.Put(t.Context(), "/f", bytes.NewReader(make([]byte, n)), sftp.TransferOptions{})
+		} else {
+			_, err = f.Get(t.Context(), "/f", io.Discard, sftp.TransferOptions{})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return time.Since(began)
+	}
+	// Less time is not possible; more is, on a busy machine.
+	for _, user := range []string{"slow", "all"} {
+		if up := timed(user, true); user == "slow" && up < 1300*time.Millisecond {
+			t.Errorf("%s: up in %v", user, up)
+		}
+		if down := timed(user, false); down < 900*time.Millisecond {
+			t.Errorf("%s: down in %v", user, down)
+		}
+	}
 }
 
 // TestReloadKeepsCounts: a quota goes on from what was counted, with the new limit.

@@ -108,6 +108,8 @@ User alice
     Quota 10 GiB
     QuotaFiles 1000
     MaxSessions 2
+    UploadRate 1M
+    DownloadRate 500k
 
 User "bob the builder"
     PasswordHash $2a$10$XajjQvNhvvRt5GSeFk1xFeyqRrsxkhBkUiQeg0dt.wU1qD4aFDcga
@@ -129,6 +131,9 @@ User "bob the builder"
 	}
 	if u.home != "/home/alice" || !u.restrict || u.quota.Bytes != 10<<30 || u.quota.Files != 1000 || u.maxSessions != 2 || filepath.ToSlash(u.root) != "/srv/alice" {
 		t.Errorf("%+v", u)
+	}
+	if u.upRate != 1<<20 || u.downRate != 500<<10 {
+		t.Errorf("rates %d and %d", u.upRate, u.downRate)
 	}
 	p := u.limited
 	if p == nil || p.MaxFileSize != 1<<30 || p.MaxDepth != 8 || len(p.Rules) != 2 || p.Rules[0].Path != "/pub dir" || !slices.Equal(p.RefuseNames, []string{"*.exe", ".ht*"}) || !slices.Contains(p.Deny, "write") {

@@ -28,17 +28,18 @@ type userConfig struct {
 	// principals are those of which a certificate needs one; nil stands for the name.
 	principals []string
 
-	root, home  string
-	restrict    bool
-	disabled    bool
-	readOnly    bool
-	policy      sftp.Policy
-	ruled       map[string]bool // the paths of its rules
-	limited     *sftp.Policy    // policy, with readOnly in it; nil if nothing is restricted
-	quota       sftp.Usage
-	maxSessions int
-	sources     []netip.Prefix // nil: from anywhere
-	require     [][]string     // what is enough, each in this order; nil: each method
+	root, home       string
+	restrict         bool
+	disabled         bool
+	readOnly         bool
+	policy           sftp.Policy
+	ruled            map[string]bool // the paths of its rules
+	limited          *sftp.Policy    // policy, with readOnly in it; nil if nothing is restricted
+	quota            sftp.Usage
+	maxSessions      int
+	upRate, downRate int64          // octets per second; 0: as for all
+	sources          []netip.Prefix // nil: from anywhere
+	require          [][]string     // what is enough, each in this order; nil: each method
 
 	config *config
 }
@@ -188,6 +189,16 @@ var userTable = settings.New(nil, rowsOf(groupUser, settings.Runtime, []settings
 		Name: "QuotaFiles", Default: "0", Range: "0..",
 		Doc:   "How many names there may be in the tree; 0 is no limit.",
 		Field: func(u *userConfig) any { return &u.quota.Files },
+	},
+	{
+		Name: "UploadRate", Default: "0", Unit: settings.Bytes, Range: "0..",
+		Doc:   "How many bytes a second each connection of the user may send; 0 is what stands in front of the blocks.",
+		Field: func(u *userConfig) any { return &u.upRate },
+	},
+	{
+		Name: "DownloadRate", Default: "0", Unit: settings.Bytes, Range: "0..",
+		Doc:   "How many bytes a second are sent on each connection of the user; 0 is what stands in front of the blocks.",
+		Field: func(u *userConfig) any { return &u.downRate },
 	},
 	{
 		Name: "MaxSessions", Default: "0", Range: "0..",

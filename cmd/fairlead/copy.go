@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fairlead-ssh/fairlead/settings"
 	"github.com/fairlead-ssh/fairlead/sftp"
 )
 
@@ -47,6 +48,13 @@ func copyFlags(command string, o *copyOptions) *flagSet {
 		o.parallel = n
 		return nil
 	}, "parallel", "N", "how many files of a tree are under way at a time (default 16)")
+	f.value(func(s string) error {
+		err := settings.Scan(&o.limit, settings.Bytes, s)
+		if err != nil || o.limit < 1 {
+			return errors.New("is not a number of bytes a second, such as 500k or 2M")
+		}
+		return nil
+	}, "l,limit", "RATE", "move no more than that many bytes a second, each way: 500k, 2M, 1G")
 	f.on(&o.dryRun, "n,dry-run", "change nothing, and print what would be copied")
 	o.clientOptions.add(f, "h,help")
 	return f

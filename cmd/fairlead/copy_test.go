@@ -126,6 +126,29 @@ func TestGet(t *testing.T) {
 	}
 }
 
+// TestLimit: get and put take the time that a limit makes them take, and a limit that is no rate is told.
+func TestLimit(t *testing.T) {
+	h := knownHostFor(t, nil)
+	text := strings.Repeat("x", 300<<10)
+	h.write(t, "/f", text)
+	if err := os.WriteFile("g", []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"get", "--limit", "250k", "127.0.0.1:/f", "f"}, {"put", "-l300k", "g", "127.0.0.1:/g"}} {
+		began := time.Now()
+		h.ok(t, args...)
+		if d := time.Since(began); d < 900*time.Millisecond { // more is possible, on a busy machine
+			t.Errorf("%q in %v", args, d)
+		}
+	}
+	if readFile(t, "f") != text {
+		t.Error("content")
+	}
+	for _, rate := range []string{"0", "-1", "fast", "1.5M"} {
+		h.no(t, statusUsage, "a second", "get", "--limit="+rate, "127.0.0.1:/f")
+	}
+}
+
 func TestPut(t *testing.T) {
 	h := knownHostFor(t, nil)
 	h.mkdir(t, "/dir")

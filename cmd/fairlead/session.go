@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fairlead-ssh/fairlead/internal/throttle"
 	"github.com/fairlead-ssh/fairlead/packet"
 	"github.com/fairlead-ssh/fairlead/sftp"
 	"github.com/fairlead-ssh/fairlead/ssh2"
@@ -158,6 +159,9 @@ func (c *client) session(ctx context.Context, t *target) (*sftp.Client, error) {
 	info := ssh.Info()
 	conn, err := c.subsystem(ctx, ssh)
 	if err == nil {
+		if c.o.limit > 0 {
+			conn = throttle.Conn(ctx, conn, throttle.NewLane(throttle.New(c.o.limit)), throttle.NewLane(throttle.New(c.o.limit)))
+		}
 		var s *sftp.Client
 		s, err = sftp.NewClient(ctx, conn, &sftp.ClientConfig{
 			MinVersion: c.o.version, MaxVersion: c.o.version, ServerIdent: info.RemoteIdent, Log: c.conn.log,

@@ -19,7 +19,7 @@ type Floor struct {
 var Floors = []Floor{
 	{"0", []string{"internal/invariant"}},
 	{"1", []string{"internal/alg", "internal/codepage", "internal/inflate", "internal/pbe", "internal/pwhash", "internal/wire", "packet", "settings", "internal/netsim"}},
-	{"2", []string{"keys", "internal/msg", "internal/fxp"}},
+	{"2", []string{"keys", "internal/msg", "internal/fxp", "internal/throttle"}},
 	{"3", []string{"internal/kex", "internal/seal", "agent", "certstore"}},
 	{"4", []string{"internal/transport"}},
 	{"5", []string{"ssh2", "sftp"}},
@@ -43,7 +43,10 @@ var allowedModules = []string{"golang.org/x/crypto", "golang.org/x/sys", "golang
 // floorModules are what one package of the protocol floors may use besides,
 // alone: nothing of these floors may import it. The reason is in the decision
 // record of the package.
-var floorModules = map[string][]string{"certstore": {"github.com/miekg/pkcs11"}} // docs/adr/0030
+var floorModules = map[string][]string{
+	"certstore":         {"github.com/miekg/pkcs11"}, // docs/adr/0030
+	"internal/throttle": {"golang.org/x/time"},       // docs/adr/0037
+}
 
 // testModules are what the tests of a package above the protocol floors may use
 // besides, because the code under test does: tickets for gssapi are made with
