@@ -95,7 +95,7 @@ func (s *site) reload(t *testing.T, text, want string) {
 	s.write(t, text)
 	n := strings.Count(s.stderr.String(), want)
 	s.signals <- syscall.SIGHUP
-	s.stderr.await(t, fmt.Sprintf(`(?s)(%s.*){%d}`, want, n+1))
+	s.stderr.awaitTimes(t, want, n+1)
 }
 
 // files opens an SFTP session.

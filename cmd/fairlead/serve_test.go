@@ -80,6 +80,30 @@ func (o *output) await(t *testing.T, re string) []string {
 	}
 }
 
+// awaitTimes waits until text, which is no pattern, stands there n times. Each time it looks only at what is new: servers
+// write faster than a pattern is looked for in all they ever wrote.
+func (o *output) awaitTimes(t *testing.T, text string, n int) {
+	t.Helper()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for from := 0; ; o.cond.Wait() {
+		for {
+			i := bytes.Index(o.buf.Bytes()[from:], []byte(text))
+			if i < 0 {
+				from = max(from, o.buf.Len()-len(text)+1)
+				break
+			}
+			from += i + len(text)
+			if n--; n == 0 {
+				return
+			}
+		}
+		if o.over {
+			t.Fatalf("%q stands %d times too few in %q", text, n, o.buf.String())
+		}
+	}
+}
+
 // running is a server started by a test.
 type running struct {
 	stdout, stderr *output
