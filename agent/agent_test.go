@@ -580,3 +580,45 @@ type scripted struct {
 func (s *scripted) Read(p []byte) (int, error)  { return s.in.Read(p) }
 func (s *scripted) Write(p []byte) (int, error) { return s.out.Write(p) }
 func (s *scripted) Close() error                { return nil }
+
+// tired is a listener that is out of descriptors for a while, and then at its end.
+type tired struct{ fails int }
+
+type tiredError struct{}
+
+func (tiredError) Error() string   { return "too many open files" }
+func (tiredError) Temporary() bool { return true }
+
+func (l *tired) Accept() (net.Conn, error) {
+	if l.fails--; l.fails >= 0 {
+		return nil, tiredError{}
+	}
+	return nil, net.ErrClosed
+}
+
+func (l *tired) Close() error   { return nil }
+func (l *tired) Addr() net.Addr { return nil }
+
+// A shortage of descriptors does not end an agent for good, nor does waiting for its end keep
+// the agent from ending.
+func TestListenWaitsOutShortage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &tired{fails: 20}
+		start := time.Now()
+		if err := Listen(t.Context(), l, sshagent.NewKeyring(), Options{}); !errors.Is(err, net.ErrClosed) || l.fails != -1 {
+			t.Errorf("Listen: %v, %d failures left", err, l.fails)
+		}
+		if spent := time.Since(start); spent < 5*time.Second || spent > 20*time.Second {
+			t.Errorf("20 failures took %v", spent)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		defer cancel()
+		start = time.Now()
+		if err := Listen(ctx, &tired{fails: 1 << 30}, sshagent.NewKeyring(), Options{}); err != nil {
+			t.Errorf("Listen: %v", err)
+		}
+		if spent := time.Since(start); spent != 30*time.Second {
+			t.Errorf("it ended after %v", spent)
+		}
+	})
+}

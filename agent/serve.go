@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"time"
 
 	gossh "golang.org/x/crypto/ssh"
 	sshagent "golang.org/x/crypto/ssh/agent"
@@ -170,6 +171,7 @@ func (x *exchange) Write(p []byte) (int, error) {
 
 // Listen serves every connection that l accepts until ctx ends or l fails, and
 // returns when the last has ended: nil if ctx ended, else why. It closes l.
+// A temporary failure of l, such as too many open files, is waited out.
 // Beyond MaxConns at a time, connections are closed at once. Who may connect is
 // up to the socket: make it in a directory that only its user may enter.
 func Listen(ctx context.Context, l net.Listener, a sshagent.Agent, o Options) error {
@@ -179,15 +181,26 @@ func Listen(ctx context.Context, l net.Listener, a sshagent.Agent, o Options) er
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	slots := make(chan struct{}, MaxConns)
+	var pause time.Duration
 	for {
 		conn, err := l.Accept()
+		var temporary interface{ Temporary() bool }
 		switch {
 		case ctx.Err() != nil:
 			if err == nil {
 				_ = conn.Close()
 			}
 			return nil
-		case err != nil:
+		case err == nil:
+			pause = 0
+		case errors.As(err, &temporary) && temporary.Temporary():
+			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
+			select {
+			case <-time.After(pause):
+			case <-ctx.Done():
+			}
+			continue
+		default:
 			return fmt.Errorf("agent: accept: %w", err)
 		}
 		select {

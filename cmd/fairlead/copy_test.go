@@ -393,7 +393,7 @@ func (d *endlessDir) Close(error) error { return nil }
 func TestEndlessListing(t *testing.T) {
 	h := knownHostFor(t, endless{memfs.New(memfs.Options{})})
 	for _, args := range [][]string{{"ls", "127.0.0.1:/"}, {"ls", "-l", "127.0.0.1:/"}, {"ls", "127.0.0.1:/*"}, {"get", "127.0.0.1:/f*", t.TempDir()}} {
-		r := (&process{room: 1 << 20}).test(t, as(secret), h.on(args...)...)
+		r := (&process{room: 1 << 16}).test(t, as(secret), h.on(args...)...)
 		if r.status != 1 || !strings.Contains(r.stderr, "more names than can be kept") {
 			t.Errorf("%q: status %d, %.300q", args, r.status, r.stderr)
 		}
