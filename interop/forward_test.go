@@ -52,8 +52,12 @@ func echoOn(l net.Listener) {
 
 // thereAndBack sends data through nc, ends that direction and wants the same back until the end.
 func thereAndBack(nc net.Conn, data []byte) error {
+	return thereAndBackWithin(nc, data, 30*time.Second)
+}
+
+func thereAndBackWithin(nc net.Conn, data []byte, limit time.Duration) error {
 	defer nc.Close()
-	if err := nc.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
+	if err := nc.SetDeadline(time.Now().Add(limit)); err != nil {
 		return err
 	}
 	sent := make(chan error, 1)

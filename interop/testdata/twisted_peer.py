@@ -10,6 +10,7 @@
 """
 
 import asyncio
+import encodings.idna  # noqa: F401, later it could not be read, see serve
 import os
 import struct
 import sys
