@@ -149,6 +149,23 @@ func TestAuthRequestsAfterSuccess(t *testing.T) {
 	_ = p.over()
 }
 
+// Twisted asks for the service anew after each key exchange. Who is logged in is told, as by OpenSSH, that there is no
+// such message any more, and stays.
+func TestServiceRequestAfterSuccess(t *testing.T) {
+	leakCheck(t)
+	p := rawClient(t, testServer(nil))
+	p.say(serviceRequest, reqPassword("u", "p"))
+	if names, err := p.hear(2); err != nil || !slices.Equal(names, []string{"SERVICE_ACCEPT", "USERAUTH_SUCCESS"}) {
+		t.Errorf("%q, %v", names, err)
+	}
+	p.SetPhase(msg.Open)
+	p.say(serviceRequest, serviceRequest, msg.Append(nil, &msg.GlobalRequest{Name: "unknown", WantReply: true}))
+	if names, err := p.hear(1); err != nil || !slices.Equal(names, []string{"REQUEST_FAILURE"}) {
+		t.Errorf("%q, %v", names, err)
+	}
+	_ = p.over()
+}
+
 // A client that stops at any point of authentication is gone in time.
 func TestCVE_4_2_ParkedInAuthentication(t *testing.T) {
 	key := edKey("k")

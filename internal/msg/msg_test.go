@@ -237,6 +237,15 @@ func TestGate(t *testing.T) {
 			t.Errorf("%s refused in a plain key exchange", Name(n))
 		}
 	}
+	for _, c := range []struct {
+		from Role
+		when Phase
+		want Verdict
+	}{{Client, Auth, Accept}, {Client, Open, Unknown}, {Client, Rekey, Refuse}, {Client, FirstKex, Refuse}, {Server, Open, Refuse}, {Server, Auth, Refuse}} {
+		if got := Gate(NumServiceRequest, c.from, c.when); got != c.want {
+			t.Errorf("SERVICE_REQUEST from the %v in phase %d: %d, want %d", c.from, c.when, got, c.want)
+		}
+	}
 	if Gate(NumChannelData, Client, Open) != Accept || Gate(NumUserauthRequest, Client, Open) != Accept || Gate(9, Client, Open) != Unknown {
 		t.Error("open phase is wrong")
 	}
