@@ -21,7 +21,7 @@ var connectionSettings = []row{
 			}
 			return strings.Join(ids, ","), nil
 		},
-		Doc: "The ids of the connections there are, in the order in which they came.",
+		Doc: "The ids of the current connections, in the order in which they were accepted.",
 	},
 	{
 		Name: "SFTPConnectionCount", Default: "0", When: settings.ReadOnly, Type: "number",

@@ -22,12 +22,12 @@ var fileSettings = []row{
 	{
 		Name: "ReadOnly", Default: "False",
 		Field: func(s *Server) any { return &s.ReadOnly },
-		Doc:   "Refuses whatever would change anything.",
+		Doc:   "Refuses every request that would change anything.",
 	},
 	{
 		Name: "ProtocolVersion", Default: "3", Range: "3..6", ZeroIsDefault: true,
 		Field: func(s *Server) any { return &s.ProtocolVersion },
-		Doc:   "The highest version of SFTP spoken; with a client that knows less, less.",
+		Doc:   "The highest version of SFTP that is spoken. With a client that supports less, its highest version is used.",
 	},
 	{
 		Name: "ServerEOL", Default: "LF", ZeroIsDefault: true,
@@ -48,7 +48,7 @@ var fileSettings = []row{
 	{
 		Name: "ListDotEntries", GoName: "NoDotEntries", Default: "True", Inverse: true,
 		Field: func(s *Server) any { return &s.NoDotEntries },
-		Doc:   "Has . and .. in listings that the server makes.",
+		Doc:   "Includes . and .. in listings that the server makes.",
 	},
 	{
 		Name: "CodePage", Default: "0", Range: "0..",
@@ -140,12 +140,12 @@ var otherSettings = []row{
 	{
 		Name: "UseInternalSecurityAPI", Default: "False",
 		Field: func(s *Server) any { return &s.stash.internalAPI },
-		Doc:   "Changes nothing: there is one implementation of cryptography, that of Go.",
+		Doc:   "Has no effect: there is only one implementation of cryptography, that of Go.",
 	},
 	{
 		Name: "SelectWaitMillis", Default: "20", Range: "0..", Unit: settings.Milliseconds,
 		ZeroIsDefault: true, Field: func(s *Server) any { return &s.stash.selectWait },
-		Doc: "Changes nothing: no program has to wait for events here.",
+		Doc: "Has no effect: programs do not have to wait for events here.",
 	},
 	{
 		Name: "UseIOCP", Default: "False", Unsupported: &settings.Unsupported{Platform: "Windows", Hint: "Go waits for sockets by itself, with completion ports where there are some."},

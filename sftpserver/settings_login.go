@@ -33,7 +33,7 @@ var loginSettings = []row{
 	{
 		Name: "RevokedKeys", Repeat: true, Valid: validFiles,
 		Field: func(s *Server) any { return &s.stash.revokedFiles },
-		Doc:   "Files with public keys that let nobody in any more, a line each: of users, of authorities, or whole certificates.",
+		Doc:   "Files with public keys that are refused, a line each: of users, of authorities, or whole certificates.",
 	},
 	{
 		Name: "MaxAuthAttempts", Default: strconv.Itoa(ssh2.DefaultMaxTries), Range: "1..1000", ZeroIsDefault: true,

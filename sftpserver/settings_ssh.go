@@ -15,7 +15,7 @@ var sshSettings = []row{
 	{
 		Name: "Profile", Default: "modern", Choices: []settings.Choice{{Value: "modern"}, {Value: "compatible"}, {Value: "legacy", Doc: "weak algorithms too, for old devices"}},
 		Field: func(s *Server) any { return &s.Profile },
-		Doc:   "What the lists of algorithms begin with.",
+		Doc:   "Which algorithms the lists start from when they are empty or edits.",
 	},
 	{
 		Name: "SSHEncryptionAlgorithms", GoName: "Ciphers", Aliases: []string{"Ciphers"}, Valid: validList(ssh2.Cipher),
@@ -51,22 +51,22 @@ var sshSettings = []row{
 			{Value: "3", Word: "require", Doc: "clients without it are refused"},
 		},
 		Field: func(s *Server) any { return (*strictKex)(&s.StrictKex) },
-		Doc:   "What is made of strict key exchange, the measure against Terrapin.",
+		Doc:   "Whether strict key exchange, the protection against the Terrapin attack, is offered or required.",
 	},
 	{
 		Name: "KeyRenegotiationThreshold", Default: "1073741824", Range: "1..", Unit: settings.Bytes, ZeroIsDefault: true,
 		Field: func(s *Server) any { return &s.KeyRenegotiationThreshold },
-		Doc:   "How much passes in a direction before keys are exchanged anew. What the cipher bears is a limit besides.",
+		Doc:   "How much data may pass in one direction before new keys are exchanged. The limit of the cipher applies as well.",
 	},
 	{
 		Name: "SSHKeepAliveInterval", Default: "0", Range: "0..", Unit: settings.Seconds,
 		Field: func(s *Server) any { return &s.SSHKeepAliveInterval },
-		Doc:   "The silence after which a client is asked for a sign of life; 0 asks none.",
+		Doc:   "The silence after which the server sends a keep-alive request; 0 sends none.",
 	},
 	{
 		Name: "SSHKeepAliveCountMax", Default: "3", Range: "1..1000", ZeroIsDefault: true,
 		Field: func(s *Server) any { return &s.SSHKeepAliveCountMax },
-		Doc:   "How many such questions may go unanswered.",
+		Doc:   "How many keep-alive requests may go unanswered before the client counts as gone.",
 	},
 	{
 		Name: "ServerSSHVersionString", GoName: "ServerVersion", Aliases: []string{"ServerVersion"}, Default: identPrefix + ssh2.Version, ZeroIsDefault: true, Valid: validIdent,
