@@ -98,8 +98,8 @@ func (a *accounts) principals(name string) []string {
 // certificate tells whether these accounts, too, take a certificate that the component found good: it went by what was
 // there when the client connected, and both must agree.
 func (a *accounts) certificate(name string, cert *gossh.Certificate) bool {
-	authority := string(cert.SignatureKey.Marshal())
-	return a.authorities[authority] && !a.revoked[authority] && !a.revoked[string(cert.Marshal())] && !a.revoked[string(cert.Key.Marshal())] &&
+	authority := cert.SignatureKey.Marshal()
+	return a.authorities[string(authority)] && !a.revoked[string(authority)] && !a.revoked[string(cert.Marshal())] && !a.revoked[string(cert.Key.Marshal())] &&
 		slices.ContainsFunc(a.principals(name), func(p string) bool { return slices.Contains(cert.ValidPrincipals, p) })
 }
 

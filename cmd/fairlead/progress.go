@@ -46,6 +46,12 @@ func newDisplay(w io.Writer, quiet, lines bool) *display {
 	return d
 }
 
+// newDisplayOf shows bars on what a test takes for a terminal of that many columns, each
+// time that it says so. It is not in the test, since tests import no further modules.
+func newDisplayOf(w io.Writer, columns int, refresh <-chan any) *display {
+	return &display{w: w, bars: mpb.New(mpb.WithOutput(w), mpb.WithWidth(columns), mpb.WithManualRefresh(refresh))}
+}
+
 // update is a sftp.TransferOptions.Progress.
 func (d *display) update(p sftp.Progress) {
 	if d.quiet {

@@ -6,8 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/vbauerster/mpb/v8"
-
 	"github.com/fairlead-ssh/fairlead/sftp"
 )
 
@@ -16,7 +14,7 @@ import (
 func TestProgressBar(t *testing.T) {
 	s := newOutput()
 	refresh := make(chan any)
-	d := &display{w: s, bars: mpb.New(mpb.WithOutput(s), mpb.WithWidth(80), mpb.WithManualRefresh(refresh))}
+	d := newDisplayOf(s, 80, refresh)
 	d.update(sftp.Progress{Name: "early", Time: barDelay / 2, Total: 10})
 	d.update(sftp.Progress{Name: "a/very/long/name/that/does/not/fit/its/place/file\x1b.iso", Done: 512 << 20, Total: 2 << 30, Rate: 64 << 20, Time: 8 * time.Second})
 	refresh <- time.Now()
