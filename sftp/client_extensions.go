@@ -70,6 +70,15 @@ func (c *Client) Extended(ctx context.Context, name string, data []byte) ([]byte
 	return out, nil
 }
 
+// during says of the end of a context which extension it cut short, where no name of a file
+// does. What the server says, and this package, speaks for itself.
+func during(op fxp.Op, err error) error {
+	if err == context.Canceled || err == context.DeadlineExceeded { //nolint:errorlint // what is wrapped says where it is from
+		return fmt.Errorf("sftp: %s: %w", op.Row().Extension, err)
+	}
+	return err
+}
+
 // named sends an extension that a NAME answers.
 func (c *Client) named(ctx context.Context, op fxp.Op, data wire.Layouter) (string, error) {
 	name := op.Row().Extension
@@ -128,7 +137,7 @@ func fsInfo(m *fxp.ReplyStatVFS) *FSInfo {
 func (c *Client) LookupIDs(ctx context.Context, uids, gids []uint32) (users, groups []string, err error) {
 	var m fxp.ReplyNames
 	if err := c.extended(ctx, fxp.OpUsersGroupsByID, &fxp.ExtIDs{UIDs: uids, GIDs: gids}, &m); err != nil {
-		return nil, nil, err
+		return nil, nil, during(fxp.OpUsersGroupsByID, err)
 	}
 	if len(m.Users) != len(uids) || len(m.Groups) != len(gids) {
 		return nil, nil, Status(CodeBadMessage, "server answers with another number of names")

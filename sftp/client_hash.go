@@ -119,23 +119,26 @@ func (c *Client) SpaceAvailable(ctx context.Context, name string) (*Space, error
 // TempFolder returns a directory for temporary files: the server's common one (get-temp-folder), or
 // with own a new one made for the caller (make-temp-folder).
 func (c *Client) TempFolder(ctx context.Context, own bool) (string, error) {
+	op := fxp.OpGetTempFolder
 	if own {
-		return c.named(ctx, fxp.OpMakeTempFolder, &fxp.ExtNothing{})
+		op = fxp.OpMakeTempFolder
 	}
-	return c.named(ctx, fxp.OpGetTempFolder, &fxp.ExtNothing{})
+	p, err := c.named(ctx, op, &fxp.ExtNothing{})
+	return p, during(op, err)
 }
 
 // TranslateNames says whether the server shall translate names to UTF-8, as it does initially, or
 // send them in its own charset, which is ServerInfo.Charset (filename-translation-control of
 // version 6).
 func (c *Client) TranslateNames(ctx context.Context, on bool) error {
-	return c.extended(ctx, fxp.OpFilenameTranslation, &fxp.ExtFlag{On: on}, nil)
+	return during(fxp.OpFilenameTranslation, c.extended(ctx, fxp.OpFilenameTranslation, &fxp.ExtFlag{On: on}, nil))
 }
 
 // SendVendor tells the server which program this is (vendor-id), if the server announced that
 // extension.
 func (c *Client) SendVendor(ctx context.Context, vendor, product, version string, build uint64) error {
-	return c.extended(ctx, fxp.OpVendorID, &fxp.VendorID{Vendor: vendor, Product: product, Version: version, Build: build}, nil)
+	m := fxp.VendorID{Vendor: vendor, Product: product, Version: version, Build: build}
+	return during(fxp.OpVendorID, c.extended(ctx, fxp.OpVendorID, &m, nil))
 }
 
 // Lock locks a range of octets (BLOCK of version 6). An overlap with another lock, even one's

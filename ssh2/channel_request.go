@@ -12,10 +12,10 @@ import (
 func (ch *Channel) Request(ctx context.Context, name string, wantReply bool, data []byte) error {
 	m := &msg.ChannelRequest{Recipient: ch.peer, Name: name, WantReply: wantReply, Data: data}
 	if !wantReply {
-		return ch.tell(ctx, m)
+		return during("channel request", ch.tell(ctx, m))
 	}
 	if err := ch.conn.takeSlot(ctx); err != nil {
-		return err
+		return during("channel request", err)
 	}
 	w := &waiter{answer: make(chan answer, 1), slot: true}
 	ch.mu.Lock()
@@ -34,7 +34,7 @@ func (ch *Channel) Request(ctx context.Context, name string, wantReply bool, dat
 	}
 	a, err := ch.conn.wait(ctx, w)
 	if err != nil {
-		return err
+		return during("channel request", err)
 	}
 	if !a.ok {
 		return &RequestError{name}

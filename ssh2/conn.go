@@ -250,7 +250,7 @@ func (c *Conn) SetStallTimeout(d time.Duration) { c.t.SetStallTimeout(d) }
 func (c *Conn) User() string { return c.auth.User }
 
 // Rekey starts a new key exchange and waits until the new keys are in use.
-func (c *Conn) Rekey(ctx context.Context) error { return c.t.Rekey(ctx) }
+func (c *Conn) Rekey(ctx context.Context) error { return during("rekey", c.t.Rekey(ctx)) }
 
 // Ping measures a round trip: with ping@openssh.com if the peer knows it, else
 // with a keepalive request.
@@ -265,7 +265,7 @@ func (c *Conn) Ping(ctx context.Context) (time.Duration, error) {
 		d = time.Since(start)
 	}
 	if err != nil {
-		return 0, err
+		return 0, during("ping", err)
 	}
 	c.sampleRTT(max(d, 1))
 	return d, nil

@@ -148,9 +148,6 @@ func NewClient(ctx context.Context, nc net.Conn, addr string, cfg *ClientConfig)
 	if err != nil {
 		_ = t.Close()
 		t.ReleaseReader()
-		if ctx.Err() != nil {
-			err = context.Cause(ctx)
-		}
 		return nil, err
 	}
 	c := newConn(context.WithoutCancel(ctx), t, &cfg.Config, *auth)
@@ -201,6 +198,9 @@ func (cfg *ClientConfig) clientTransport(addr string, nc net.Conn) (*transport.C
 // login does handshake and authentication.
 func (cfg *ClientConfig) login(ctx context.Context, t *transport.Conn, addr string) (*authResult, error) {
 	if err := t.Handshake(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil, during("handshake", context.Cause(ctx))
+		}
 		return nil, hungUp(t, "handshake", err)
 	}
 	if cfg.Timeouts.Auth > 0 {
@@ -211,7 +211,7 @@ func (cfg *ClientConfig) login(ctx context.Context, t *transport.Conn, addr stri
 	defer context.AfterFunc(ctx, func() { _ = t.Close() })()
 	auth, err := cfg.authenticate(ctx, t, addr)
 	if err != nil && ctx.Err() != nil {
-		err = context.Cause(ctx)
+		return nil, during("authentication", context.Cause(ctx))
 	}
 	return auth, hungUp(t, "authentication", err)
 }

@@ -50,7 +50,7 @@ func (c *Client) DialFrom(ctx context.Context, network, addr string, origin net.
 	extra := wire.Append(nil, &msg.TCPChannel{Addr: to.Host, Port: uint32(to.Port), Origin: from.Host, OriginPort: uint32(from.Port)})
 	ch, err := c.Open(ctx, directTCP, extra, nil)
 	if err != nil {
-		return nil, err
+		return nil, during("dial", err)
 	}
 	return &forwardConn{ch, from.addr(), to.addr()}, nil
 }
@@ -61,7 +61,7 @@ func (c *Client) dialUnix(ctx context.Context, path string) (net.Conn, error) {
 	}
 	ch, err := c.Open(ctx, directUnix, wire.Append(nil, &msg.DirectUnix{Path: path}), nil)
 	if err != nil {
-		return nil, err
+		return nil, during("dial", err)
 	}
 	return &forwardConn{ch, unixAddr(""), unixAddr(path)}, nil
 }

@@ -96,7 +96,7 @@ func (c *Client) Listen(ctx context.Context, network, addr string) (net.Listener
 	name, data := l.request(listenTCP, listenUnix)
 	if err := c.takeSlot(ctx); err != nil {
 		c.listening.remove(l)
-		return nil, err
+		return nil, during("listen", err)
 	}
 	// The reader learns of the answer before it goes on to the connections that
 	// may follow at once.
@@ -109,7 +109,7 @@ func (c *Client) Listen(ctx context.Context, network, addr string) (net.Listener
 	switch {
 	case err != nil:
 		_ = l.Close() // which cancels what is granted by now, as heard does what is granted later
-		return nil, err
+		return nil, during("listen", err)
 	case !a.ok:
 		return nil, &RequestError{name}
 	}
@@ -235,7 +235,7 @@ func (l *Listener) Cancel(ctx context.Context) error {
 	}
 	name, data := l.request(cancelTCP, cancelUnix)
 	_, err := l.conn.Request(ctx, name, true, data)
-	return err
+	return during("listen: cancel", err)
 }
 
 // end ends the accepting. It reports true, once, if the server is to be told.

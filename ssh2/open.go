@@ -17,7 +17,7 @@ func (c *Conn) Open(ctx context.Context, typ string, extra []byte, h RequestHand
 
 func (c *Conn) open(ctx context.Context, typ string, extra []byte, prepare func(*Channel)) (*Channel, error) {
 	if err := c.takeSlot(ctx); err != nil {
-		return nil, err
+		return nil, during("channel: open", err)
 	}
 	ch, err := c.newChannel(typ)
 	if err != nil {
@@ -44,7 +44,7 @@ func (c *Conn) open(ctx context.Context, typ string, extra []byte, prepare func(
 	if late {
 		_ = ch.Close()
 	}
-	return nil, err
+	return nil, during("channel: open", err)
 }
 
 // onOpen decides on CHANNEL_OPEN, or lets a handler decide (RFC 4254 section 5.1).

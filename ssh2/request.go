@@ -165,10 +165,10 @@ func (w *waiter) deliver(a answer) {
 func (c *Conn) Request(ctx context.Context, name string, wantReply bool, data []byte) ([]byte, error) {
 	m := &msg.GlobalRequest{Name: name, WantReply: wantReply, Data: data}
 	if !wantReply {
-		return nil, c.t.SendContext(ctx, m)
+		return nil, during("request", c.t.SendContext(ctx, m))
 	}
 	if err := c.takeSlot(ctx); err != nil {
-		return nil, err
+		return nil, during("request", err)
 	}
 	w := &waiter{answer: make(chan answer, 1), slot: true}
 	if err := c.ask(m, w); err != nil {
@@ -176,7 +176,7 @@ func (c *Conn) Request(ctx context.Context, name string, wantReply bool, data []
 	}
 	a, err := c.wait(ctx, w)
 	if err != nil {
-		return nil, err
+		return nil, during("request", err)
 	}
 	if !a.ok {
 		return nil, &RequestError{name}

@@ -89,7 +89,7 @@ func (c *Client) Session(ctx context.Context) (*Session, error) {
 		ch.line.overtake = func(name string) bool { return sessionNews[name] != nil }
 	})
 	if err != nil {
-		return nil, err
+		return nil, during("session", err)
 	}
 	s.ch = ch
 	return s, nil
@@ -102,16 +102,16 @@ func (c *Client) Session(ctx context.Context) (*Session, error) {
 func (c *Client) Subsystem(ctx context.Context, name string, env ...string) (*Channel, error) {
 	s, err := c.Session(ctx)
 	if err != nil {
-		return nil, err
+		return nil, during("subsystem", err)
 	}
 	s.Env = env
 	if err := s.setUp(ctx); err != nil {
 		_ = s.ch.Close()
-		return nil, err
+		return nil, during("subsystem", err)
 	}
 	if err := s.ch.Request(ctx, "subsystem", true, wire.Append(nil, &msg.Text{Value: name})); err != nil {
 		_ = s.ch.Close()
-		return nil, err
+		return nil, during("subsystem", err)
 	}
 	return s.ch, nil
 }
@@ -274,7 +274,7 @@ func (s *Session) start(ctx context.Context, kind SessionKind, data []byte) erro
 	if err != nil {
 		_ = s.ch.Close()
 		s.copies.Wait()
-		return err
+		return during("session", err)
 	}
 	switch {
 	case s.piped[0]:
@@ -376,7 +376,7 @@ func (s *Session) Wait(ctx context.Context) error {
 	defer stop()
 	<-s.ch.ctx.Done()
 	if !s.copied(ctx) {
-		return context.Cause(ctx)
+		return during("session", context.Cause(ctx))
 	}
 	_ = s.ch.Close()
 	s.mu.Lock()
@@ -387,7 +387,7 @@ func (s *Session) Wait(ctx context.Context) error {
 	case status != nil && (status.Status != 0 || status.Signal != ""):
 		return status
 	case status == nil && ctx.Err() != nil:
-		return context.Cause(ctx)
+		return during("session", context.Cause(ctx))
 	case status == nil && !errors.Is(lost, ErrChannelClosed):
 		return lost
 	case status == nil:
@@ -430,7 +430,7 @@ func (s *Session) Signal(ctx context.Context, sig Signal) error {
 	if err := sig.Check(); err != nil {
 		return err
 	}
-	return s.ch.Request(ctx, "signal", false, wire.Append(nil, &msg.Text{Value: string(sig)}))
+	return during("session", s.ch.Request(ctx, "signal", false, wire.Append(nil, &msg.Text{Value: string(sig)})))
 }
 
 // Break asks for a break of that length, in whole milliseconds, at a serial
@@ -438,7 +438,7 @@ func (s *Session) Signal(ctx context.Context, sig Signal) error {
 // a *RequestError if the server does not do it.
 func (s *Session) Break(ctx context.Context, length time.Duration) error {
 	ms := min(max(length.Milliseconds(), 0), math.MaxUint32)
-	return s.ch.Request(ctx, "break", true, wire.AppendUint32(nil, uint32(ms)))
+	return during("session", s.ch.Request(ctx, "break", true, wire.AppendUint32(nil, uint32(ms))))
 }
 
 // Resize tells the server a new size of the terminal, in characters (RFC 4254
@@ -451,7 +451,7 @@ func (s *Session) Resize(ctx context.Context, width, height uint32) error {
 // count before pixels.
 func (s *Session) ResizePx(ctx context.Context, width, height, widthPx, heightPx uint32) error {
 	m := &msg.WindowChange{Width: width, Height: height, WidthPx: widthPx, HeightPx: heightPx}
-	return s.ch.Request(ctx, "window-change", false, wire.Append(nil, m))
+	return during("session", s.ch.Request(ctx, "window-change", false, wire.Append(nil, m)))
 }
 
 // Close ends the session. Wait does so too.

@@ -331,7 +331,7 @@ func (s *ServerSession) Event(ctx context.Context) (SessionEvent, error) {
 		case s.ch.ctx.Err() != nil:
 			return SessionEvent{}, ErrChannelClosed
 		case ctx.Err() != nil:
-			return SessionEvent{}, context.Cause(ctx)
+			return SessionEvent{}, during("session", context.Cause(ctx))
 		}
 		s.cond.Wait()
 	}
@@ -479,7 +479,7 @@ func (s *ServerSession) FlowControl(ctx context.Context, clientCanDo bool) error
 
 // Request sends a request of your own to the client, as Channel.Request.
 func (s *ServerSession) Request(ctx context.Context, name string, wantReply bool, data []byte) error {
-	return s.ch.Request(ctx, name, wantReply, data)
+	return during("session", s.ch.Request(ctx, name, wantReply, data))
 }
 
 // Close closes the session without a status. Handlers call Exit instead.
