@@ -145,6 +145,20 @@ func (e *LineError) Error() string {
 // Unwrap returns Err.
 func (e *LineError) Unwrap() error { return e.Err }
 
+// A RepeatedError is what [Block.Open] returns for a block that the file has already. The line
+// that the first one begins at is filled in.
+type RepeatedError struct {
+	Why  string // in words
+	Line int    // from 1; 0 is not known
+}
+
+func (e *RepeatedError) Error() string {
+	if e.Line == 0 {
+		return "settings: " + e.Why
+	}
+	return fmt.Sprintf("settings: %s, at line %d", e.Why, e.Line)
+}
+
 // A SyntaxError means that a line cannot be parsed as a setting.
 type SyntaxError struct {
 	Why string // in words

@@ -79,7 +79,7 @@ type Block[U any] struct {
 	// Table has the settings that may stand in the block.
 	Table *Table[U]
 	// Open gets the text behind the keyword and returns the options that the block sets. After an
-	// error the block is still read, to find its other faults.
+	// error the block is still read, to find its other faults; see also [RepeatedError].
 	Open func(arg string) (*U, error)
 	// Done, if not nil, is called at the end of a block without faults, with what Open returned. An
 	// error is reported for the line of the keyword.
@@ -159,7 +159,11 @@ type loader struct {
 	first int            // the line that it began with
 	clean int            // how many faults there were by then
 	seen  map[string]int // the settings of the block, with their lines
+	begun map[begun]int  // the blocks that were begun without an error, with their lines
 }
+
+// begun is a block, by what makes it one of its own.
+type begun struct{ keyword, arg string }
 
 func (l *loader) fault(line int, err error) {
 	l.faults = append(l.faults, &LineError{File: l.file, Line: line, Err: err})
@@ -195,6 +199,15 @@ func (l *loader) take(text string) error {
 			}
 			r, err := s.begin(said.value)
 			l.into(r)
+			which := begun{s.keyword(), said.value}
+			if twice, ok := errors.AsType[*RepeatedError](err); ok {
+				twice.Line = l.begun[which]
+			} else if err == nil {
+				if l.begun == nil {
+					l.begun = map[begun]int{}
+				}
+				l.begun[which] = l.line
+			}
 			return err
 		}
 	}

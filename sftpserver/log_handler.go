@@ -26,8 +26,9 @@ var retold = map[string]struct {
 	"authentication failure":   {level: LogInfo, status: true, refusal: true},
 	"authentication abandoned": {level: LogInfo, status: true, refusal: true},
 	// These have lines of ours: see engine.over.
-	"login failed":     {level: LogVerbose},
-	"connection ended": {level: LogVerbose},
+	"connection refused": {level: LogVerbose},
+	"login failed":       {level: LogVerbose},
+	"connection ended":   {level: LogVerbose},
 }
 
 // levelOf is the level of the log for a level of slog.

@@ -131,6 +131,7 @@ type Options struct {
 	FileSystem func(context.Context, *Connection) (sftp.FileSystem, error)
 	// WrapFileSystem, if not nil, is given the file system of each session when the session begins, and returns the one
 	// to use in its place, such as one with a quota. An error refuses the session. The context ends with the session.
+	// An error of it ends the session and is logged, as a warning if its ErrorCode is 10053: the user's own doing.
 	WrapFileSystem func(context.Context, *Connection, sftp.FileSystem) (sftp.FileSystem, error)
 	// RestrictUserToHomeDir confines users to their home directory and what is below. Paths
 	// stay as seen from the root.

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -196,6 +197,8 @@ func TestMaxStartups(t *testing.T) {
 	s.RootDirectory = t.TempDir()
 	codes := make(chan int, 100)
 	s.Error = func(e *sftpserver.ErrorEvent) { codes <- e.Code }
+	lines := make(chan string, 1000)
+	s.Log = func(e *sftpserver.LogEvent) { lines <- e.Message }
 	start(t, s)
 	in := connect(t, s) // does not count
 	refused := false
@@ -217,6 +220,14 @@ func TestMaxStartups(t *testing.T) {
 	}
 	if _, err := in.RealPath(t.Context(), "."); err != nil {
 		t.Error(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for len(lines) > 0 {
+		if line := <-lines; strings.HasPrefix(line, "connection refused") {
+			t.Errorf("the refusal has a line of ssh2's besides: %q", line)
+		}
 	}
 }
 

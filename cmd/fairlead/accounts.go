@@ -262,13 +262,18 @@ type sessions struct {
 	of map[string]int
 }
 
+// codeAborted is the component's number for what it broke off (docs/errors.md).
+const codeAborted = 10053
+
 // enter counts a session unless there are as many as there may be, 0 for any number.
 // One step: no two get the last place (cves 13.7).
 func (s *sessions) enter(name string, most int) (leave func(), err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if most > 0 && s.of[name] >= most {
-		return nil, fmt.Errorf("fairlead: the user has %d sessions, which is all that MaxSessions allows", s.of[name])
+		// With this number the log has a warning: nobody but the user can do anything about it.
+		err := fmt.Errorf("the user has %s already, which is all that MaxSessions allows", count(s.of[name], "session"))
+		return nil, &sftpserver.Error{Code: codeAborted, Op: "MaxSessions", Err: err}
 	}
 	if s.of == nil {
 		s.of = make(map[string]int)

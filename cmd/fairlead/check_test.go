@@ -42,7 +42,7 @@ func TestCheck(t *testing.T) {
 	lines := strings.Split(strings.TrimSuffix(r.stderr, "\n"), "\n")
 	want := []string{
 		":1: RootDirectory: ", ":2: HostKeyFile: host key: " + filepath.Join(filepath.Dir(file), "none") + ": no such file; without this line one is made", `:3:1: unknown setting "MaxConection"; did you mean MaxConnections?`, ":4:11: LocalPort: bad value \"70000\"",
-		":5:18: ProtocolVersion: bad value", ":7: PasswordHash: not a hash", ":8: PublicKey: ", `:9: user "alice" has a block already`, `:10: user "bob" cannot log in`,
+		":5:18: ProtocolVersion: bad value", ":7: PasswordHash: not a hash", ":8: PublicKey: ", `:9: user "alice" has a block already, at line 6`, `:10: user "bob" cannot log in`,
 	}
 	if r.status != statusFailed || r.stdout != "" || len(lines) != len(want) {
 		t.Fatalf("%+v", r)

@@ -145,7 +145,7 @@ User dora
     PasswordHash HASH
     Disabled yes
 `)
-	if out := s.stdout.String(); !strings.Contains(out, "serving    3 directories to 4 users of ") || strings.Contains(out, "password") {
+	if out := s.stdout.String(); !strings.Contains(out, "serving    3 directories to 3 users of ") || strings.Contains(out, "password") {
 		t.Errorf("%q", out)
 	}
 	for _, row := range []struct {
@@ -370,6 +370,10 @@ func TestCVE_13_7_MaxSessions(t *testing.T) {
 		t.Errorf("%d sessions", n)
 	}
 	s.files(t, "b", password)
+	s.stderr.await(t, `level=WARN msg="sftpserver: file system of the session: .*the user has 2 sessions already, which is all that MaxSessions allows"`)
+	if strings.Contains(s.stderr.String(), "level=ERROR") {
+		t.Errorf("what a user does is an error: %s", s.stderr.String())
+	}
 	if err := first.Close(); err != nil {
 		t.Fatal(err)
 	}

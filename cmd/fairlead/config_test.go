@@ -179,7 +179,7 @@ func TestCVE_10_8_ConfigFaults(t *testing.T) {
 		"User a\nRootDirectory /srv":                                                                                 {`f.conf:1: user "a" cannot log in`},
 		"User a\nPasswordHash " + goodHash:                                                                           {`f.conf:1: user "a" has no RootDirectory`},
 		"User a\nRootDirectory /srv\nPasswordHash " + goodHash + "\nUser b\nRootDirectory /srv\nPasswordHash " + goodHash + "\nUser a\nPasswordHash x": {
-			`f.conf:7: user "a" has a block already`,
+			`f.conf:7: user "a" has a block already, at line 1`,
 		},
 		"User a\nPasswordHash secret\nPublicKey x\nAuthorizedKeysFile none\nRequiredMethods gssapi\nSourceAddress host\nRootDirectory /missing\nHomeDir here\nAllow red\nDeny INIT\nRule /x\nRule read [\nRefuseNames [\nMaxFileSize -1\nQuota x\nMaxSessions -1\nShell /bin/sh\nPasswordHash " + goodHash: {
 			"f.conf:2: PasswordHash: not a hash", "f.conf:3: PublicKey", "f.conf:4: AuthorizedKeysFile: none: file does not exist",

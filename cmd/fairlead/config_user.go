@@ -226,7 +226,7 @@ func (c *config) openUser(name string) (*userConfig, error) {
 	case name == "":
 		return nil, errors.New("nobody can log in by an empty name")
 	case c.blocks[name]:
-		return nil, fmt.Errorf("user %q has a block already", name)
+		return nil, &settings.RepeatedError{Why: fmt.Sprintf("user %q has a block already", name)}
 	}
 	u := &userConfig{name: name, config: c}
 	c.users = append(c.users, u)

@@ -241,6 +241,8 @@ func (c *copier) advise(err error) error {
 		return advised{err, c.again() + " goes on where this one stopped"}
 	case isRename(err) && !c.o.inPlace:
 		return advised{err, "a host that takes files and moves none wants --in-place"}
+	case errors.As(err, &status) && isVerify(err) && errors.Is(err, sftp.CodePermissionDenied):
+		return advised{err, "the host does not let this user read what it was sent; without --verify it counts that the host confirmed every write"}
 	case errors.As(err, &status) && errors.Is(err, sftp.CodePermissionDenied) && resumes && strings.Contains(err.Error(), "put"):
 		return advised{err, "where a file may be written but none made beside it, --in-place helps"}
 	}

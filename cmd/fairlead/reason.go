@@ -66,6 +66,12 @@ type advised struct {
 // Unwrap returns the error.
 func (a advised) Unwrap() error { return a.error }
 
+// isVerify reports whether err is that of comparing what was sent.
+func isVerify(err error) bool {
+	e, ok := errors.AsType[*sftp.TransferError](err)
+	return ok && e.Op == "put" && e.Step == "verify"
+}
+
 // isRename reports whether err is that of a rename which the host does not offer.
 func isRename(err error) bool {
 	e, ok := errors.AsType[*sftp.TransferError](err)

@@ -49,6 +49,24 @@ func (i inbox) Open(ctx context.Context, name string, how *sftp.OpenHow) (sftp.F
 	return i.in.Open(ctx, name, how)
 }
 
+// dropBox takes files, moves them, and lets nobody read them.
+type dropBox struct{ sftp.FileSystem }
+
+func (d dropBox) Open(ctx context.Context, name string, how *sftp.OpenHow) (sftp.File, error) {
+	if how.Access&sftp.AccessReadData != 0 {
+		return nil, sftp.CodePermissionDenied
+	}
+	return d.FileSystem.Open(ctx, name, how)
+}
+
+// TestVerifyWithoutReading: who may not read what was sent is told of --verify, not of where files are made.
+func TestVerifyWithoutReading(t *testing.T) {
+	h := knownHostFor(t, dropBox{memfs.New(memfs.Options{})})
+	writeFile(t, "one", "first", 0o644)
+	h.no(t, statusFailed, "does not let this user read what it was sent; without --verify", "put", "--verify", "one", "127.0.0.1:/one")
+	h.ok(t, "put", "one", "127.0.0.1:/one")
+}
+
 // TestNoRename: a host that cannot rename is not a place for temporary names, and it is said.
 func TestNoRename(t *testing.T) {
 	h := knownHostFor(t, inbox{in: memfs.New(memfs.Options{})})

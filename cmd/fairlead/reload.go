@@ -163,14 +163,19 @@ func (d *daemon) removed(cut bool) (ended, left int) {
 func (c *config) summary() string {
 	roots := map[string]bool{}
 	one := ""
+	users := 0
 	for _, u := range c.users {
+		if u.disabled {
+			continue // sees no directory
+		}
+		users++
 		one = c.rootOf(u)
 		roots[one] = true
 	}
 	if len(roots) != 1 {
 		one = fmt.Sprintf("%d directories", len(roots))
 	}
-	return fmt.Sprintf("%s to %s of %s", one, count(len(c.users), "user"), c.flags.config)
+	return fmt.Sprintf("%s to %s of %s", one, count(users, "user"), c.flags.config)
 }
 
 func count(n int, what string) string {
