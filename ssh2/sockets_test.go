@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"testing"
+	"time"
 )
 
 // needUnixSockets skips a test where there are none: in Wine, and before Windows 10.
@@ -33,3 +34,11 @@ func modeOf(mode os.FileMode) os.FileMode {
 	}
 	return mode
 }
+
+// leastTime is what anything takes at least: Windows' clock stands still in between.
+var leastTime = func() time.Duration {
+	if runtime.GOOS == "windows" {
+		return 0
+	}
+	return 1
+}()
