@@ -374,7 +374,7 @@ func TestUpdateKeepsLocks(t *testing.T) {
 	before := open()
 	err := before.Lock(t.Context(), sftp.Range{Length: 10, Mask: sftp.RangeWrite})
 	if runtime.GOOS == "windows" && sftp.CodeOf(err) == sftp.CodeOpUnsupported {
-		t.Skip("osfs has no locks on Windows")
+		t.Skip("osfs has no locks on Windows") // skip: the lock is how the test tells the engines apart
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -264,7 +264,7 @@ func startAgent(t *testing.T, private ...any) string {
 	sock := filepath.Join(dir, "s")
 	l, err := net.Listen("unix", sock)
 	if err != nil && runtime.GOOS == "windows" {
-		t.Skipf("this Windows, or Wine, has no Unix sockets; package agent tries pipes and Pageant: %v", err)
+		t.Skipf("this Windows, or Wine, has no Unix sockets; package agent tries pipes and Pageant: %v", err) // skip: old Windows and Wine have no Unix sockets
 	}
 	if err != nil {
 		t.Fatal(err)
