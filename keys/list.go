@@ -45,3 +45,16 @@ func ParseList(data []byte) ([]gossh.PublicKey, error) {
 	}
 	return list, nil
 }
+
+// Identity is what a key is known by in a list, such as one of revoked keys: its wire form, that of a certificate without
+// the authority's signature. Whoever has a certificate can turn an ECDSA signature into another
+// one that is as good, and so must not become somebody else by that.
+func Identity(key gossh.PublicKey) string {
+	cert, ok := key.(*gossh.Certificate)
+	if !ok {
+		return string(key.Marshal())
+	}
+	bare := *cert
+	bare.Signature = nil
+	return string(bare.Marshal())
+}

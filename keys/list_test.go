@@ -45,6 +45,27 @@ func TestParseList(t *testing.T) {
 	}
 }
 
+// TestIdentity: a bare key is known by its wire form, a certificate by what was signed, whatever the signature.
+func TestIdentity(t *testing.T) {
+	key, _ := listed(t, 1)
+	if Identity(key) != string(key.Marshal()) {
+		t.Error("a bare key")
+	}
+	cert := func(serial uint64, sig string) *gossh.Certificate {
+		return &gossh.Certificate{Key: key, SignatureKey: key, Serial: serial, Signature: &gossh.Signature{Format: key.Type(), Blob: []byte(sig)}}
+	}
+	one := cert(1, "a")
+	if Identity(one) != Identity(cert(1, "b")) {
+		t.Error("another signature makes another certificate")
+	}
+	if Identity(one) == Identity(cert(2, "a")) || Identity(one) == Identity(key) {
+		t.Error("different keys are taken for one")
+	}
+	if one.Signature == nil {
+		t.Error("the certificate was changed")
+	}
+}
+
 // FuzzParseList: a list that is read is the same once it is written anew.
 func FuzzParseList(f *testing.F) {
 	_, first := listed(f, 1)

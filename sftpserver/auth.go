@@ -203,7 +203,7 @@ func (l *logins) publicKey(ctx context.Context, a *ssh2.AuthAttempt, key gossh.P
 		c.auth.offer = nil
 		return l.verdict(c, a, &o.decision)
 	}
-	if l.revoked.has(key) { // a certificate was looked at before
+	if l.revoked.hasAny(key) {
 		return ssh2.Verdict{Reason: errRevoked}
 	}
 	d := l.begin(c, a)

@@ -12,7 +12,7 @@ import (
 	"github.com/fairlead-ssh/fairlead/ssh2"
 )
 
-// keySet is public keys by their wire form.
+// keySet is public keys by their identity.
 type keySet map[string]bool
 
 // newKeySet makes one of the keys of a setting.
@@ -28,18 +28,24 @@ func newKeySet(setting string, list []gossh.PublicKey, certificates bool) (keySe
 		if _, is := key.(*gossh.Certificate); is && !certificates {
 			return nil, fmt.Errorf("sftpserver: %s: one is a certificate, where a key is wanted", setting)
 		}
-		s[string(key.Marshal())] = true
+		s[keys.Identity(key)] = true
 	}
 	return s, nil
 }
 
 // has tells whether the key is one of the set.
-func (s keySet) has(key gossh.PublicKey) bool { return len(s) > 0 && s[string(key.Marshal())] }
+func (s keySet) has(key gossh.PublicKey) bool { return len(s) > 0 && s[keys.Identity(key)] }
 
 // hasAny tells whether a key, or what stands behind it if it is a certificate, is one of the set.
 func (s keySet) hasAny(key gossh.PublicKey) bool {
-	cert, ok := key.(*gossh.Certificate)
-	return s.has(key) || ok && (s.has(cert.Key) || s.has(cert.SignatureKey))
+	switch key := key.(type) {
+	case *gossh.Certificate:
+		return s.has(key) || s.has(key.Key) || s.has(key.SignatureKey)
+	case *keys.X509PublicKey:
+		return s.has(key) || s.has(key.Plain())
+	default:
+		return s.has(key)
+	}
 }
 
 // errRevoked is why a key is refused that Options.RevokedKeys has.

@@ -1,8 +1,14 @@
 package sftpserver_test
 
 import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
 	"errors"
+	"math/big"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,6 +17,7 @@ import (
 
 	gossh "golang.org/x/crypto/ssh"
 
+	"github.com/fairlead-ssh/fairlead/keys"
 	"github.com/fairlead-ssh/fairlead/sftp"
 	"github.com/fairlead-ssh/fairlead/sftpserver"
 	"github.com/fairlead-ssh/fairlead/ssh2"
@@ -163,6 +170,77 @@ func TestW31_UserCertificateRefusals(t *testing.T) {
 		t.Error("let in by a server without authorities")
 	}
 	expect(t, "events of a server without authorities", r.take(), "none")
+}
+
+// TestUserCertificateRevokedTwin: an ECDSA signature has a twin that is as good, which everybody can compute; a certificate with it
+// is the one that was revoked all the same.
+func TestUserCertificateRevokedTwin(t *testing.T) {
+	t.Parallel()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ca, err := gossh.NewSignerFromKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := newKey(t)
+	cert, _ := certify(t, key, ca, nil).PublicKey().(*gossh.Certificate)
+	var sig struct{ R, S *big.Int }
+	if err := gossh.Unmarshal(cert.Signature.Blob, &sig); err != nil {
+		t.Fatal(err)
+	}
+	sig.S.Sub(elliptic.P256().Params().N, sig.S)
+	other := *cert
+	other.Signature = &gossh.Signature{Format: cert.Signature.Format, Blob: gossh.Marshal(sig)}
+	twin, err := gossh.NewCertSigner(&other, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if bytes.Equal(other.Marshal(), cert.Marshal()) {
+		t.Fatal("the same certificate")
+	}
+	for _, revoked := range []bool{false, true} {
+		s := sftpserver.New()
+		s.RootDirectory = t.TempDir()
+		s.TrustedUserCAKeys = []gossh.PublicKey{ca.PublicKey()}
+		if revoked {
+			s.RevokedKeys = []gossh.PublicKey{cert}
+		}
+		s.UserAuth = acceptKeys
+		start(t, s)
+		if _, _, err := login(t, s, "alice", ssh2.PublicKeys(twin)); (err != nil) != revoked {
+			t.Errorf("revoked %v: %v", revoked, err)
+		}
+	}
+}
+
+// TestRevokedKeyInX509: a key that was revoked is none in an X.509 certificate either.
+func TestRevokedKeyInX509(t *testing.T) {
+	t.Parallel()
+	for _, revoked := range []bool{false, true} {
+		private, err := rsa.GenerateKey(rand.Reader, 2048)
+		plain := signer(t, private, err)
+		public, err := keys.NewX509Key("x509v3-sign-rsa", []*x509.Certificate{selfSigned(t, 1, private)}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		key, err := keys.NewX509Signer(public, plain)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := sftpserver.New()
+		s.RootDirectory = t.TempDir()
+		s.PublicKeyAlgorithms = "x509v3-sign-rsa"
+		if revoked {
+			s.RevokedKeys = []gossh.PublicKey{public.Plain()}
+		}
+		s.UserAuth = acceptKeys
+		start(t, s)
+		if _, _, err := login(t, s, "alice", ssh2.PublicKeys(key)); (err != nil) != revoked {
+			t.Errorf("revoked %v: %v", revoked, err)
+		}
+	}
 }
 
 // TestUserCertificatePrincipals: CertPrincipals says who a certificate is for, in place of the name.

@@ -52,7 +52,7 @@ type UserCAs struct {
 	// Authority tells whether ca may certify users. Nil trusts nobody.
 	Authority func(ca gossh.PublicKey) bool
 	// Revoked tells whether a certificate, its key or its authority was
-	// revoked. Nil revokes nothing.
+	// revoked; compare certificates by [keys.Identity]. Nil revokes nothing.
 	Revoked func(cert *gossh.Certificate) bool
 	// Principals returns the principals of which a certificate needs one to
 	// log in as user. Nil means the user name itself.
