@@ -15,6 +15,7 @@ import (
 	gossh "golang.org/x/crypto/ssh"
 
 	"github.com/fairlead-ssh/fairlead/internal/pwhash"
+	"github.com/fairlead-ssh/fairlead/keys"
 	"github.com/fairlead-ssh/fairlead/sftp"
 	"github.com/fairlead-ssh/fairlead/sftpserver"
 	"github.com/fairlead-ssh/fairlead/ssh2"
@@ -28,12 +29,16 @@ type accounts struct {
 	byName   map[string]*userConfig
 	standIns []pwhash.Hash // one for each hash there is
 	plain    *userConfig   // the user of the flags, where there are no hashes; not nil
-	// Keys by their wire form.
+	// Keys by their identity.
 	authorities, revoked map[string]bool
+	// Of who has none: copies, for the server of the first reading has the settings of later ones, too.
+	root             string
+	upRate, downRate int64
 }
 
 func newAccounts(c *config) *accounts {
 	a := &accounts{config: c, byName: make(map[string]*userConfig, len(c.users)), plain: new(userConfig)}
+	a.root, a.upRate, a.downRate = c.server.RootDirectory, c.server.UploadRate, c.server.DownloadRate
 	a.authorities, a.revoked = blobs(c.server.TrustedUserCAKeys), blobs(c.server.RevokedKeys)
 	for _, u := range c.users {
 		a.byName[u.name] = u
@@ -98,16 +103,16 @@ func (a *accounts) principals(name string) []string {
 // certificate tells whether these accounts, too, take a certificate that the component found good: it went by what was
 // there when the client connected, and both must agree.
 func (a *accounts) certificate(name string, cert *gossh.Certificate) bool {
-	authority := cert.SignatureKey.Marshal()
-	return a.authorities[string(authority)] && !a.revoked[string(authority)] && !a.revoked[string(cert.Marshal())] && !a.revoked[string(cert.Key.Marshal())] &&
+	authority := keys.Identity(cert.SignatureKey)
+	return a.authorities[authority] && !a.revoked[authority] && !a.revoked[keys.Identity(cert)] && !a.revoked[keys.Identity(cert.Key)] &&
 		slices.ContainsFunc(a.principals(name), func(p string) bool { return slices.Contains(cert.ValidPrincipals, p) })
 }
 
-// blobs are keys by their wire form.
+// blobs are keys by their identity, which is the wire form of a bare one.
 func blobs(list []gossh.PublicKey) map[string]bool {
 	m := make(map[string]bool, len(list))
 	for _, key := range list {
-		m[string(key.Marshal())] = true
+		m[keys.Identity(key)] = true
 	}
 	return m
 }
@@ -117,12 +122,12 @@ func (a *accounts) key(name, blob string) *authorizedKey {
 	if !a.admits(name) || a.revoked[blob] {
 		return nil
 	}
-	keys := a.byName[name].keys
-	i := slices.IndexFunc(keys, func(k authorizedKey) bool { return bytes.Equal(k.blob, []byte(blob)) })
+	own := a.byName[name].keys
+	i := slices.IndexFunc(own, func(k authorizedKey) bool { return bytes.Equal(k.blob, []byte(blob)) })
 	if i < 0 {
 		return nil
 	}
-	return &keys[i]
+	return &own[i]
 }
 
 // next says what a factor that is good leads to: the login, or that the methods left
@@ -208,16 +213,15 @@ func (d *daemon) userAuth(e *sftpserver.UserAuthEvent) {
 	}
 	e.Limits, e.Policy = limits, u.limited
 	// The component's is that of the reading by which the client connected; the block goes with this reading's.
-	if root := l.config.rootOf(u); root != d.rootOn(e.Conn) {
+	if root := cmp.Or(u.root, l.root); root != d.rootOn(e.Conn) {
 		e.RootDirectory = root
 	}
 	if u.home != "" {
 		e.HomeDir = u.home
 	}
 	e.RestrictToHomeDir = e.RestrictToHomeDir || u.restrict
-	if up, down := e.Conn.Rates(); u.upRate > 0 || u.downRate > 0 {
-		e.Conn.SetRates(cmp.Or(u.upRate, up), cmp.Or(u.downRate, down))
-	}
+	// Always, and not from what the connection has: that may be of another user, whose key was merely shown.
+	e.Conn.SetRates(cmp.Or(u.upRate, l.upRate), cmp.Or(u.downRate, l.downRate))
 	e.Accept, e.PartialSuccess = enough, !enough
 	if !enough {
 		e.AvailableMethods = left

@@ -21,6 +21,9 @@ import (
 
 	gossh "golang.org/x/crypto/ssh"
 
+	"github.com/fairlead-ssh/fairlead/internal/msg"
+	"github.com/fairlead-ssh/fairlead/internal/transport"
+	"github.com/fairlead-ssh/fairlead/internal/wire"
 	"github.com/fairlead-ssh/fairlead/sftp"
 	"github.com/fairlead-ssh/fairlead/ssh2"
 )
@@ -694,6 +697,90 @@ func TestConfigRates(t *testing.T) {
 			t.Errorf("%s: down in %v", user, down)
 		}
 	}
+}
+
+// TestRatesOfTheUser: a key of somebody else, which anybody may show, leaves nothing of that user's rates.
+func TestRatesOfTheUser(t *testing.T) {
+	s := newSite(t, "RootDirectory DIR/one\nUploadRate 1000\nDownloadRate 2000\nUser fast\nPublicKey KEY0\nUploadRate 1G\nDownloadRate 1G\nUser slow\nPasswordHash HASH\nUser half\nPasswordHash HASH\nUploadRate 500\n")
+	s.stop(t)
+	d, err := start(&options{config: s.file, given: map[string]bool{"listen": true}, listen: "127.0.0.1:0"}, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.server.Close()
+	for user, want := range map[string][2]int64{"slow": {1000, 2000}, "half": {500, 2000}} {
+		nc, err := net.Dial("tcp", d.server.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := transport.New(nc, &transport.Config{
+			Role: msg.Client, Version: "SSH-2.0-raw", Kex: []string{"curve25519-sha256"}, HostKeys: []string{"ssh-ed25519"},
+			Ciphers: []string{"aes128-gcm@openssh.com"},
+			HostKey: func(context.Context, string, gossh.PublicKey) error { return nil },
+		})
+		defer func() { _ = c.Close(); c.ReleaseReader() }()
+		if err := c.Handshake(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for _, step := range []struct {
+			m      msg.Message
+			answer byte
+		}{
+			{&msg.ServiceRequest{Service: "ssh-userauth"}, msg.NumServiceAccept},
+			{&msg.UserauthRequest{User: "fast", Service: "ssh-connection", Method: "publickey", Fields: wire.Append(nil, &msg.PublicKeyFields{
+				Algorithm: s.keys[0].PublicKey().Type(), Key: s.keys[0].PublicKey().Marshal(),
+			})}, msg.NumUserauthPKOK},
+			{&msg.UserauthRequest{User: user, Service: "ssh-connection", Method: "password", Fields: wire.Append(nil, &msg.PasswordFields{Password: []byte("password")})}, msg.NumUserauthSuccess},
+		} {
+			if err := c.SendMessage(step.m); err != nil {
+				t.Fatal(err)
+			}
+			if p, err := c.Next(); err != nil || p[0] != step.answer {
+				t.Fatalf("%s: %v to %T: %v", user, p, step.m, err)
+			}
+		}
+		found := false
+		for c := range d.server.Connections() {
+			if up, down := c.Rates(); c.User() == user {
+				if found = true; up != want[0] || down != want[1] {
+					t.Errorf("%s: %d and %d, want %v", user, up, down, want)
+				}
+			}
+		}
+		if !found {
+			t.Errorf("%s: no connection", user)
+		}
+	}
+}
+
+// TestReloadMidLogin: who has begun to log in goes on by the reading of then: by its blocks and by its root.
+func TestReloadMidLogin(t *testing.T) {
+	const text = "User a\nPasswordHash HASH\n"
+	s := newSite(t, "RootDirectory DIR/one\n"+text)
+	asked, goOn := make(chan struct{}), make(chan struct{})
+	done := make(chan error, 1)
+	go func() {
+		conn, err := dial(t, s.running, "a", ssh2.PasswordFunc(func(context.Context, *ssh2.PasswordPrompt) (string, error) {
+			close(asked)
+			<-goOn
+			return "password", nil
+		}))
+		if err == nil {
+			defer conn.Close()
+			var f *sftp.Client
+			if f, err = session3(t, conn); err == nil {
+				_, err = f.Stat(t.Context(), "/in one")
+			}
+		}
+		done <- err
+	}()
+	<-asked
+	s.reload(t, "RootDirectory DIR/two\n"+text, read)
+	close(goOn)
+	if err := <-done; err != nil {
+		t.Errorf("the root of then is not there: %v", err)
+	}
+	s.stop(t)
 }
 
 // TestReloadKeepsCounts: a quota goes on from what was counted, with the new limit.
