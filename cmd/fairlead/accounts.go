@@ -249,15 +249,35 @@ func (d *daemon) wrap(ctx context.Context, c *sftpserver.Connection, fsys sftp.F
 		return nil, err
 	}
 	context.AfterFunc(ctx, leave)
-	u := d.attemptsOn(c).byName[name]
-	if u == nil || u.quota == (sftp.Usage{}) {
-		return fsys, nil
+	l := d.attemptsOn(c)
+	u := l.byName[name]
+	if u != nil && u.quota != (sftp.Usage{}) {
+		tree := "/"
+		if u.restrict {
+			tree = u.home
+		}
+		if fsys, err = d.quotas.wrap(ctx, d.rootOn(c), tree, u.quota, fsys); err != nil {
+			return nil, err
+		}
 	}
-	tree := "/"
-	if u.restrict {
-		tree = u.home
+	return d.watchUploads(ctx, c, l.config, u, fsys), nil
+}
+
+// watchUploads puts round the file system of a session what has a program run for its uploads, if there is one.
+func (d *daemon) watchUploads(ctx context.Context, c *sftpserver.Connection, conf *config, u *userConfig, fsys sftp.FileSystem) sftp.FileSystem {
+	program := conf.programFor(u)
+	if program == "" {
+		return fsys
 	}
-	return d.quotas.wrap(ctx, d.rootOn(c), tree, u.quota, fsys)
+	user, remote, id := c.User(), c.RemoteHost(), c.ID()
+	return &uploadFS{FileSystem: fsys, ctx: ctx, root: d.rootOn(c), tell: func(up upload) {
+		k := newHook(program, conf, user, remote, id, &up)
+		if up.err != nil {
+			d.hooks.notRun(k, "the file cannot be found any more: "+up.err.Error())
+			return
+		}
+		d.hooks.add(k)
+	}}
 }
 
 // sessions counts those of each user.

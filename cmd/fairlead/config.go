@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"time"
 
 	gossh "golang.org/x/crypto/ssh"
 
@@ -31,6 +32,9 @@ type config struct {
 	logFormat         string
 	logLevel          slog.Level
 	disconnectRemoved bool
+	onUpload          string // the program for whose block names none; empty is none
+	uploadTimeout     time.Duration
+	uploadJobs        int
 	users             []*userConfig   // of the file, and the one of the flags
 	blocks            map[string]bool // the names of those of the file
 
@@ -58,7 +62,7 @@ var errNoUsers = errors.New("nobody could log in: it has no User block, and --pa
 
 // defaults are what counts where neither a flag nor the file says anything.
 func defaults(o *options) *config {
-	c := &config{server: sftpserver.New(), logFormat: "text", flags: o, disk: disk{readUpTo, os.Stat, loadHostKeys, true}}
+	c := &config{server: sftpserver.New(), logFormat: "text", uploadTimeout: defaultUploadTimeout, uploadJobs: defaultUploadJobs, flags: o, disk: disk{readUpTo, os.Stat, loadHostKeys, true}}
 	c.log = slog.New(&c.notes)
 	for name, value := range commandDefaults {
 		if err := configTable.Set(c, name, value); err != nil {
@@ -258,6 +262,54 @@ func (c *config) directory(name string) (string, error) {
 		return "", fmt.Errorf("%s: is not a directory", dir)
 	}
 	return dir, nil
+}
+
+const (
+	defaultUploadTimeout = 5 * time.Minute
+	defaultUploadJobs    = 4
+)
+
+// noProgram is the word for none, in a block.
+const noProgram = "none"
+
+// program is path for a program that can be run.
+func (c *config) program(name string) (string, error) {
+	if name == "" || strings.EqualFold(name, noProgram) {
+		return "", nil
+	}
+	file := c.path(name)
+	info, err := c.disk.stat(file)
+	switch {
+	case err != nil && filepath.Base(name) != name && strings.ContainsAny(name, " \t"):
+		return "", fmt.Errorf("%s: %w; it is the name of a program, which gets no arguments", file, bareFile(err))
+	case err != nil:
+		return "", fmt.Errorf("%s: %w", file, bareFile(err))
+	case !info.Mode().IsRegular():
+		return "", fmt.Errorf("%s: is not a program", file)
+	case runtime.GOOS != "windows" && info.Mode().Perm()&0o111 == 0:
+		return "", fmt.Errorf("%s: is not executable; chmod +x makes it so", file)
+	case runtime.GOOS == "windows" && isBatch(file):
+		return "", fmt.Errorf("%s: is a batch file, whose interpreter would take names of files for commands", file)
+	}
+	c.own = append(c.own, file)
+	if c.disk.inspected && othersCanWrite(info) {
+		c.log.Warn("others can change this program, which the server runs", "file", file, "mode", info.Mode().Perm())
+	}
+	return file, nil
+}
+
+// isBatch tells files that Windows gives to its command interpreter.
+func isBatch(name string) bool {
+	ext := strings.ToLower(filepath.Ext(strings.TrimRight(name, ". ")))
+	return ext == ".bat" || ext == ".cmd"
+}
+
+// programFor is the program to run for uploads of a user, "" for none.
+func (c *config) programFor(u *userConfig) string {
+	if u != nil && u.onUpload != nil {
+		return *u.onUpload
+	}
+	return c.onUpload
 }
 
 func (c *config) addHostKey(name string) error {

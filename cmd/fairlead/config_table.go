@@ -58,6 +58,25 @@ var commandRows = rowsOf(groupCommand, settings.Start, []settings.Row[config]{
 		Field: func(c *config) any { return (*logLevel)(&c.logLevel) },
 	},
 	{
+		Name: "OnUpload", When: settings.Runtime, Type: "program",
+		Doc: "A program to run when an upload is complete, and when a file is renamed, for users whose block names none. It gets no arguments, and all that it needs in its environment: see operating.md.",
+		Get: func(c *config, _ string) (string, error) { return c.onUpload, nil },
+		Set: func(c *config, _, v string) (err error) {
+			c.onUpload, err = c.program(v)
+			return err
+		},
+	},
+	{
+		Name: "OnUploadTimeout", Default: "300", When: settings.Runtime, Unit: settings.Seconds, Range: "1..86400",
+		Doc:   "How long such a program may run before it is killed.",
+		Field: func(c *config) any { return &c.uploadTimeout },
+	},
+	{
+		Name: "OnUploadJobs", Default: "4", When: settings.Runtime, Range: "1..1000",
+		Doc:   "How many such programs run at a time. Up to 1000 more wait, 250 of one user.",
+		Field: func(c *config) any { return &c.uploadJobs },
+	},
+	{
 		Name: "DisconnectRemovedUsers", Default: "False", When: settings.Runtime,
 		Doc:   "Whether connections of users who are no longer in the file, or are disabled, are ended when it is read anew. Otherwise they go on until their clients leave; sessions that begin later are refused in any case.",
 		Field: func(c *config) any { return &c.disconnectRemoved },

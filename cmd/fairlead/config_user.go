@@ -38,6 +38,7 @@ type userConfig struct {
 	quota            sftp.Usage
 	maxSessions      int
 	upRate, downRate int64          // octets per second; 0: as for all
+	onUpload         *string        // the program; nil: the one for all
 	sources          []netip.Prefix // nil: from anywhere
 	require          [][]string     // what is enough, each in this order; nil: each method
 
@@ -199,6 +200,21 @@ var userTable = settings.New(nil, rowsOf(groupUser, settings.Runtime, []settings
 		Name: "DownloadRate", Default: "0", Unit: settings.Bytes, Range: "0..",
 		Doc:   "How many bytes a second are sent on each connection of the user; 0 is what stands in front of the blocks.",
 		Field: func(u *userConfig) any { return &u.downRate },
+	},
+	{
+		Name: "OnUpload", Type: "program",
+		Doc: "A program to run when an upload of the user is complete, and when the user renames a file, in place of the one for all; `none` is none.",
+		Get: func(u *userConfig, _ string) (string, error) {
+			if u.onUpload == nil {
+				return "", nil
+			}
+			return *u.onUpload, nil
+		},
+		Set: func(u *userConfig, _, v string) error {
+			program, err := u.config.program(v)
+			u.onUpload = &program
+			return err
+		},
 	},
 	{
 		Name: "MaxSessions", Default: "0", Range: "0..",

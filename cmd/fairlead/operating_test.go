@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -123,6 +125,40 @@ func TestOperatingPartners(t *testing.T) {
 	refused("crane sends", crane.WriteFile(ctx, "/out/x", nil, 0))
 	if err := crane.Remove(ctx, "/out/file"); err != nil {
 		t.Error("crane removes:", err)
+	}
+}
+
+// TestOperatingUploadProgram: the program of docs/operating.md hands on what has arrived, by its last name.
+func TestOperatingUploadProgram(t *testing.T) {
+	blocks := operatingBlocks(t, "sh")
+	if len(blocks) != 1 {
+		t.Fatalf("%d blocks", len(blocks))
+	}
+	if runtime.GOOS == "windows" {
+		return // has no sh
+	}
+	program := filepath.Join(t.TempDir(), "arrived")
+	text := strings.Replace(blocks[0], "exec /usr/local/bin/import", "printf '%s,'", 1)
+	if text == blocks[0] {
+		t.Fatal("the program does something else")
+	}
+	if err := os.WriteFile(program, []byte(text), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	s := newSite(t, "RootDirectory DIR/one\nOnUpload "+program+"\nUser alice\nPasswordHash HASH\n")
+	c, _ := s.files(t, "alice", password)
+	putText(t, c, "/-x $(id).part", "content")
+	s.stderr.await(t, `"upload program ended" .*event=upload`)
+	if err := c.Rename(t.Context(), "/-x $(id).part", "/-x $(id)", 0); err != nil {
+		t.Fatal(err)
+	}
+	line := s.stderr.await(t, `"upload program ended" .*event=rename .*output=(.*)`)
+	if want := strconv.Quote("--partner,alice,--," + filepath.Join(s.dir, "one", "-x $(id)") + ","); line[1] != want {
+		t.Errorf("%s, want %s", line[1], want)
+	}
+	s.stop(t)
+	if n := strings.Count(s.stderr.String(), " output="); n != 1 {
+		t.Errorf("%d of two programs said something", n)
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 	"context"
 	"encoding/binary"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,31 +18,6 @@ import (
 	"github.com/fairlead-ssh/fairlead/sftp"
 	"github.com/fairlead-ssh/fairlead/ssh2"
 )
-
-// TestMain lets tests start this program as a process of its own, and as the command of a
-// ProxyCommand that connects its standard input and output.
-func TestMain(m *testing.M) {
-	if os.Getenv("FAIRLEAD_TEST_MAIN") != "" {
-		main()
-	}
-	if addr := os.Getenv("FAIRLEAD_TEST_CONNECT"); addr != "" {
-		os.Exit(connectStdio(addr))
-	}
-	os.Exit(m.Run())
-}
-
-func connectStdio(addr string) int {
-	c, err := net.Dial("tcp", addr)
-	if err != nil {
-		return 1
-	}
-	go func() {
-		_, _ = io.Copy(c, os.Stdin)
-		_ = c.Close()
-	}()
-	_, _ = io.Copy(os.Stdout, c)
-	return 0
-}
 
 // stdioProcess starts "fairlead serve --stdio" and greets it.
 func stdioProcess(t *testing.T) (cmd *exec.Cmd, in io.WriteCloser, out io.ReadCloser, stderr *bytes.Buffer) {

@@ -89,6 +89,7 @@ func (d *daemon) reload() {
 		return
 	}
 	d.accounts.Store(a)
+	d.hooks.atATime(c.uploadJobs)
 	for _, name := range later {
 		d.log.Warn("changed, and takes effect at the next start only", "setting", name)
 	}

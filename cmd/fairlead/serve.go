@@ -57,6 +57,7 @@ type daemon struct {
 	accounts atomic.Pointer[accounts]
 	sessions sessions
 	quotas   quotas
+	hooks    *hooks
 }
 
 // start starts the server, so that a wrong setting is told at once.
@@ -88,6 +89,8 @@ func newDaemon(c *config, stderr io.Writer) *daemon {
 	d := &daemon{config: c, level: new(slog.LevelVar)}
 	d.level.Set(c.logLevel)
 	d.log = newLog(c.logFormat, d.level, stderr)
+	d.hooks = newHooks(d.log)
+	d.hooks.atATime(c.uploadJobs)
 	a := newAccounts(c)
 	d.accounts.Store(a)
 	c.server.UserAuth = d.userAuth
@@ -226,7 +229,11 @@ func (d *daemon) run(signals <-chan os.Signal) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	drained := make(chan error, 1)
-	go func() { drained <- d.server.Shutdown(ctx) }()
+	go func() {
+		err := d.server.Shutdown(ctx)
+		d.hooks.drain(ctx) // of uploads that ended meanwhile, too
+		drained <- err
+	}()
 	for {
 		select {
 		case err := <-drained:
