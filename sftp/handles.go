@@ -47,7 +47,7 @@ const handleSize = 4
 // the handle of one session is nothing in another. It is used by the session's loop only.
 type handles struct {
 	max   int
-	total *atomic.Int64 // open in all sessions
+	total *atomic.Int64 // open in all sessions that share a bound
 	most  int64         // that all may have
 	slots []slot
 	free  []uint16
@@ -67,15 +67,18 @@ const maxHandles = 1 << 16
 
 var errTooManyHandles = Status(CodeFailure, "too many open handles")
 
-// maxOpen is Server.MaxHandles in effect.
-func (s *Server) maxOpen() int64 {
+// openHandles are those of all servers whose bound is what the process may have open: they share that.
+var openHandles atomic.Int64
+
+// maxOpen is Server.MaxHandles in effect, and what is counted against it.
+func (s *Server) maxOpen() (total *atomic.Int64, most int64) {
 	switch {
 	case s.MaxHandles > 0:
-		return int64(s.MaxHandles)
+		return &s.handles, int64(s.MaxHandles)
 	case s.MaxHandles == 0 && openFiles() > 0:
-		return openFiles() / 4 * 3
+		return &openHandles, openFiles() / 4 * 3
 	}
-	return math.MaxInt64
+	return &s.handles, math.MaxInt64
 }
 
 // room says whether another handle may be opened; ask before opening the file.

@@ -25,7 +25,8 @@ type Server struct {
 	// MaxHandles is how many files and directories all sessions together may have open. No
 	// session may have more of them than are left, so that those that take what they can get leave
 	// some to others. 0 is three quarters of the files that the system lets the process open, where
-	// it tells: a user who opens files by the thousand must not keep others from connecting.
+	// it tells, for all Servers with 0 together: a user who opens files by the thousand must not keep
+	// others from connecting.
 	// Negative is no bound.
 	MaxHandles int
 	// Extensions names the extended requests that are offered and served, and what else VERSION

@@ -86,7 +86,8 @@ func newSession(ctx context.Context, cancel context.CancelCauseFunc, at *session
 	if info.Charset != nil {
 		s.names.own = info.Charset
 	}
-	s.handles.max, s.handles.total, s.handles.most = s.bounds.handles(), &srv.handles, srv.maxOpen()
+	s.handles.max = s.bounds.handles()
+	s.handles.total, s.handles.most = srv.maxOpen()
 	if s.caps.StartDir != "/" {
 		s.startDir = s.caps.StartDir
 	}
