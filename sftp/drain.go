@@ -74,5 +74,12 @@ func (w *drainWatch) end() {
 	}
 }
 
-// moved counts the packets that came and went.
-func (s *session) moved() uint64 { return s.arrived.Load() + s.out.written.Load() }
+// moved counts the packets that came and went, and on a Conn with a limit of bandwidth the octets that it let pass, for which a
+// packet may wait longer than drainStall.
+func (s *session) moved() uint64 {
+	n := s.arrived.Load() + s.out.written.Load()
+	if limited, ok := s.conn.(interface{ Passed() uint64 }); ok {
+		n += limited.Passed()
+	}
+	return n
+}

@@ -196,3 +196,42 @@ func TestRatesStarveNothing(t *testing.T) {
 		}
 	})
 }
+
+// TestRatesAndShutdown: a transfer whose packets wait for a limit longer than a drain waits for a peer goes on to its end.
+func TestRatesAndShutdown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := sftpserver.New()
+		s.Error = func(e *sftpserver.ErrorEvent) { t.Error(time.Now(), e.Err) }
+		connect := served(t, s)
+		c, _ := connect()
+		const n = 512 << 10
+		move(t, c, true, "/f", n)
+		if err := s.Update(func(o *sftpserver.Options) { o.UploadRate, o.DownloadRate = 300, 300 }); err != nil {
+			t.Fatal(err)
+		}
+		get, _ := connect()
+		put, _ := connect()
+		done := make(chan error, 2)
+		began := time.Now()
+		go func() {
+			n, err := get.Get(t.Context(), "/f", io.Discard, sftp.TransferOptions{})
+			t.Log("get", n, time.Since(began))
+			done <- err
+		}()
+		go func() {
+			_, err := put.Put(t.Context(), "/g", io.LimitReader(endless{}, n), sftp.TransferOptions{})
+			done <- err
+		}()
+		time.Sleep(10 * time.Minute)
+		over := make(chan error, 1)
+		go func() { over <- s.Shutdown(t.Context()) }()
+		for range 2 {
+			if err := <-done; err != nil {
+				t.Errorf("after %v: %v", time.Since(began), err)
+			}
+		}
+		if err := <-over; err != nil {
+			t.Error(err)
+		}
+	})
+}

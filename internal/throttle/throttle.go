@@ -7,6 +7,7 @@ import (
 	"context"
 	"math"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/time/rate"
 
@@ -96,6 +97,9 @@ func (b *Bucket) wait(ctx context.Context, n int) error {
 			n -= some
 		} else if ctx.Err() != nil {
 			return context.Cause(ctx)
+		} else if some <= max(l.Burst(), 1) { // a deadline comes before: there is no need to look until then
+			<-ctx.Done()
+			return context.Cause(ctx)
 		} // or else the burst became smaller meanwhile: once more
 	}
 	return nil
@@ -124,8 +128,8 @@ func (l *Lane) Limited() bool {
 	return false
 }
 
-// wait waits until n octets may pass, or ctx ends.
-func (l *Lane) wait(ctx context.Context, n int) error {
+// wait waits until n octets may pass, or ctx ends. It counts what was waited for as it goes.
+func (l *Lane) wait(ctx context.Context, n int, count *atomic.Uint64) error {
 	select {
 	case l.turn <- struct{}{}:
 		defer func() { <-l.turn }()
@@ -139,6 +143,7 @@ func (l *Lane) wait(ctx context.Context, n int) error {
 				return err
 			}
 			l.credit[i] += step
+			count.Add(uint64(step))
 		}
 		l.credit[i] -= n
 	}
@@ -151,6 +156,7 @@ type conn struct {
 	ctx     context.Context
 	stop    context.CancelFunc
 	in, out *Lane
+	passed  atomic.Uint64 // octets, as they are waited for
 }
 
 // Conn returns c with what is read waiting for in, and what is written for out; nil is no limit. The end of ctx, and Close, end
@@ -161,13 +167,17 @@ func Conn(ctx context.Context, c packet.Conn, in, out *Lane) packet.Conn {
 	return t
 }
 
+// Passed grows while packets wait for their limits and these let octets pass, also in the middle of a packet: then the peer
+// is not to blame that no packet comes or goes.
+func (c *conn) Passed() uint64 { return c.passed.Load() }
+
 // ReadPacket returns a packet once it may have passed. It is there by then: the peer was stopped by the window.
 func (c *conn) ReadPacket() (*packet.Buf, error) {
 	b, err := c.Conn.ReadPacket()
 	if err != nil || c.in == nil {
 		return b, err
 	}
-	if err := c.in.wait(c.ctx, b.Len()); err != nil {
+	if err := c.in.wait(c.ctx, b.Len(), &c.passed); err != nil {
 		b.Release()
 		return nil, err
 	}
@@ -179,7 +189,7 @@ func (c *conn) WritePacket(b *packet.Buf) error {
 	if c.out == nil {
 		return c.Conn.WritePacket(b)
 	}
-	if err := c.out.wait(c.ctx, b.Total()); err != nil {
+	if err := c.out.wait(c.ctx, b.Total(), &c.passed); err != nil {
 		b.Release()
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"math"
 	"net"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -174,6 +175,46 @@ func TestEnds(t *testing.T) {
 	}
 }
 
+// TestDeadline: who will not have it before a deadline hears of that then, and looks no more often.
+func TestDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		began := time.Now()
+		c := Conn(ctx, newSink(1000), nil, NewLane(New(10)))
+		if err := c.WritePacket(packet.Get(1000)); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != 5*time.Second {
+			t.Errorf("%v after %v", err, time.Since(began))
+		}
+	})
+}
+
+// TestPassed: a Conn tells that a limit lets octets pass while a packet waits, and that nothing does without one.
+func TestPassed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := Conn(t.Context(), newSink(1000), nil, NewLane(New(10)))
+		p, ok := c.(interface{ Passed() uint64 })
+		if !ok || p.Passed() != 0 {
+			t.Fatal("octets without a packet")
+		}
+		done := make(chan error, 1)
+		go func() { done <- c.WritePacket(packet.Get(1000)) }()
+		for last := uint64(0); last < 900; last = p.Passed() {
+			time.Sleep(10 * time.Second)
+			if p.Passed() == last {
+				t.Fatal("nothing passed")
+			}
+		}
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		last := p.Passed()
+		time.Sleep(time.Hour)
+		if p.Passed() != last {
+			t.Error("octets without a packet")
+		}
+	})
+}
+
 // TestSet: a limit changes for those that wait, and goes away.
 func TestSet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -183,7 +224,7 @@ func TestSet(t *testing.T) {
 			t.Error("limited by nothing")
 		}
 		began := time.Now()
-		if err := lane.wait(t.Context(), 1<<30); err != nil || time.Since(began) != 0 {
+		if err := lane.wait(t.Context(), 1<<30, new(atomic.Uint64)); err != nil || time.Since(began) != 0 {
 			t.Errorf("without a limit: %v after %v", err, time.Since(began))
 		}
 		b.Set(100 << 20) // from a large burst to a small one while somebody waits
@@ -192,7 +233,7 @@ func TestSet(t *testing.T) {
 		}
 		done := make(chan time.Duration, 1)
 		go func() {
-			if err := lane.wait(t.Context(), 4<<20); err != nil { // of which half passes at once
+			if err := lane.wait(t.Context(), 4<<20, new(atomic.Uint64)); err != nil { // of which half passes at once
 				t.Error(err)
 			}
 			done <- time.Since(began)
@@ -203,7 +244,7 @@ func TestSet(t *testing.T) {
 			t.Errorf("the other half in %v", d)
 		}
 		go func() {
-			if err := lane.wait(t.Context(), 1<<30); err != nil {
+			if err := lane.wait(t.Context(), 1<<30, new(atomic.Uint64)); err != nil {
 				t.Error(err)
 			}
 			done <- 0
