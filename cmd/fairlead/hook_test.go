@@ -69,7 +69,7 @@ func uploadProgram() int {
 }
 
 // A teller is where programs report.
-type teller struct{ net.Listener }
+type teller struct{ *net.TCPListener }
 
 func newTeller(t *testing.T) teller {
 	t.Helper()
@@ -78,7 +78,11 @@ func newTeller(t *testing.T) teller {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = l.Close() })
-	return teller{l}
+	tl := l.(*net.TCPListener)
+	if err := tl.SetDeadline(time.Now().Add(time.Minute)); err != nil { // for programs that never come
+		t.Fatal(err)
+	}
+	return teller{tl}
 }
 
 // report takes what a program has to say. It ends when the connection is closed.
@@ -89,6 +93,9 @@ func (l teller) report(t *testing.T) (env map[string]string, c net.Conn) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.Close() })
+	if err := c.SetDeadline(time.Now().Add(time.Minute)); err != nil { // for those that say nothing, or do not end
+		t.Fatal(err)
+	}
 	env = map[string]string{}
 	var text strings.Builder
 	for b := make([]byte, 1); !strings.HasSuffix(text.String(), "end\n"); text.Write(b) {
