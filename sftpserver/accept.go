@@ -278,7 +278,7 @@ func (e *engine) retire() {
 	}
 	s.mu.Unlock()
 	if over {
-		e.roots.close()
+		e.release()
 		close(e.done)
 	}
 	if last {

@@ -38,11 +38,16 @@ func (s *Server) Update(f func(*Options)) error {
 
 // change lets f change a copy of the settings, and has the connections to come served by an engine that is made of that. The
 // caller holds s.changing.
-func (s *Server) change(f func(next *Server) error) error {
+func (s *Server) change(f func(next *Server) error) (err error) {
 	s.mu.Lock()
 	old := s.engine
 	s.mu.Unlock()
 	next := &Server{Options: s.Options.clone(), Events: old.Events, stash: s.stash.clone(), of: s}
+	defer func() {
+		if err != nil {
+			next.stash.forget()
+		}
+	}()
 	if err := f(next); err != nil {
 		return err
 	}
@@ -62,6 +67,7 @@ func (s *Server) change(f func(next *Server) error) error {
 	if err != nil {
 		return err
 	}
+	s.stash.forget() // host keys that connections use stay, as their engines hold them
 	s.Options, s.stash = next.Options, next.stash
 	s.setRates(e)
 	s.succeed(e)
@@ -73,7 +79,7 @@ func (s *Server) succeed(e *engine) {
 	s.mu.Lock()
 	if !s.listening() { // any more
 		s.mu.Unlock()
-		e.roots.close()
+		e.release()
 		return
 	}
 	old := s.engine
@@ -104,5 +110,10 @@ func (s *stash) clone() stash {
 		*list = slices.Clone(*list)
 	}
 	c.altCerts = slices.Clone(c.altCerts)
+	for _, cert := range append([]*certSetting{&c.cert}, pointers(c.altCerts)...) {
+		if cert.loaded != nil {
+			cert.loaded.enter()
+		}
+	}
 	return c
 }

@@ -64,6 +64,7 @@ type engine struct {
 	Events
 	acceptor *acceptor
 	hostKeys []gossh.Signer
+	certs    []*heldCert // of which some of them are
 	// Those of Options, and of the files that settings name.
 	trustedKeys, revokedKeys []gossh.PublicKey
 	ssh                      *ssh2.Server
@@ -134,7 +135,7 @@ func (s *Server) start(listen func(*Options) (net.Listener, error)) (*engine, er
 	}
 	l, err := listen(&e.Options)
 	if err != nil {
-		e.roots.close()
+		e.release()
 		return nil, &Error{Code: ErrorCode(err), Op: "listen", Err: err}
 	}
 	a := newAcceptor(s, l, e)
@@ -148,20 +149,21 @@ func (s *Server) start(listen func(*Options) (net.Listener, error)) (*engine, er
 }
 
 // newEngine makes the servers below from the settings, and everything that can fail.
-func (s *Server) newEngine() (*engine, error) {
+func (s *Server) newEngine() (_ *engine, err error) {
 	if err := s.checkListening(); err != nil {
 		return nil, err
 	}
-	hostKeys, err := s.configuredHostKeys()
-	if err != nil {
+	e := &engine{Server: s, Options: s.Options, Events: s.Events, out: newOutlets(s), live: 1, done: make(chan struct{})}
+	defer func() {
+		if err != nil {
+			e.release()
+		}
+	}()
+	if err := s.takeHostKeys(e); err != nil {
 		return nil, &Error{Code: ErrNoHostKey.Code, Op: ErrNoHostKey.Op, Err: err}
 	}
-	if len(hostKeys) == 0 && s.Connected == nil {
+	if len(e.hostKeys) == 0 && s.Connected == nil {
 		return nil, ErrNoHostKey
-	}
-	e := &engine{
-		Server: s, Options: s.Options, Events: s.Events, hostKeys: hostKeys, out: newOutlets(s), live: 1,
-		done: make(chan struct{}),
 	}
 	if s.of != nil {
 		e.Server = s.of
@@ -181,14 +183,22 @@ func (s *Server) newEngine() (*engine, error) {
 		return nil, err
 	}
 	if e.sftp, err = s.newSFTP(e); err != nil {
-		e.roots.close()
 		return nil, err
 	}
 	if e.ssh, err = s.newSSH(e); err != nil {
-		e.roots.close()
 		return nil, err
 	}
 	return e, nil
+}
+
+// release gives back what the engine holds.
+func (e *engine) release() {
+	if e.roots != nil {
+		e.roots.close()
+	}
+	for _, c := range e.certs {
+		c.leave()
+	}
 }
 
 // newSSH turns the settings into those of the SSH server.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"sync/atomic"
 
 	gossh "golang.org/x/crypto/ssh"
 
@@ -50,6 +51,9 @@ var certSettings = []row{
 			if err := settings.Scan(&n, settings.NoUnit, value); err != nil {
 				return err
 			}
+			for i := n; i < len(s.stash.altCerts); i++ {
+				s.stash.altCerts[i].change()
+			}
 			s.stash.altCerts = resize(s.stash.altCerts, n)
 			return nil
 		},
@@ -66,8 +70,32 @@ const storeTypeDoc = "The kind of store, by number or by name, such as 6 or cstP
 // A certSetting is where a host key comes from.
 type certSetting struct {
 	source  certstore.Source
-	loaded  *certstore.Certificate // nil: not yet, or the source has changed
+	loaded  *heldCert // nil: not yet, or the source has changed
 	signers []gossh.Signer
+}
+
+// A heldCert is what a host key was loaded as, such as a session with a token. Settings use it, and every engine that was made
+// of them: the last to leave closes it.
+type heldCert struct {
+	users atomic.Int32
+	close func() error
+}
+
+func newHeldCert(end func() error) *heldCert {
+	h := &heldCert{close: end}
+	h.users.Store(1)
+	return h
+}
+
+func (h *heldCert) enter() *heldCert {
+	h.users.Add(1)
+	return h
+}
+
+func (h *heldCert) leave() {
+	if h.users.Add(-1) == 0 {
+		_ = h.close()
+	}
 }
 
 // load loads the host key, unless it is there.
@@ -84,14 +112,14 @@ func (c *certSetting) load() error {
 		_ = cert.Close()
 		return err
 	}
-	c.loaded, c.signers = cert, signers
+	c.loaded, c.signers = newHeldCert(cert.Close), signers
 	return nil
 }
 
 // change forgets the key that was loaded before the source changed.
 func (c *certSetting) change() {
 	if c.loaded != nil {
-		_ = c.loaded.Close()
+		c.loaded.leave()
 		c.loaded, c.signers = nil, nil
 	}
 }
@@ -164,24 +192,26 @@ func setEncoded(c *certSetting, value string) error {
 	return nil
 }
 
-// configuredHostKeys are all that the server has: those of Options.HostKeys and those that settings load.
-func (s *Server) configuredHostKeys() ([]gossh.Signer, error) {
-	sources := append([]*certSetting{&s.stash.cert}, pointers(s.stash.altCerts)...)
-	for _, name := range s.stash.hostKeyFiles {
-		c := hostKeyFile(name)
-		sources = append(sources, &c)
-	}
-	all := slices.Clip(s.HostKeys)
-	for _, c := range sources {
+// takeHostKeys gives an engine all host keys that the server has: those of Options.HostKeys and those that settings load.
+func (s *Server) takeHostKeys(e *engine) error {
+	e.hostKeys = slices.Clip(s.HostKeys)
+	for _, c := range append([]*certSetting{&s.stash.cert}, pointers(s.stash.altCerts)...) {
 		if c.source.Store == "" && c.loaded == nil {
 			continue // not configured
 		}
 		if err := c.load(); err != nil {
-			return nil, err
+			return err
 		}
-		all = append(all, c.signers...)
+		e.hostKeys, e.certs = append(e.hostKeys, c.signers...), append(e.certs, c.loaded.enter())
 	}
-	return all, nil
+	for _, name := range s.stash.hostKeyFiles {
+		c := hostKeyFile(name) // of the engine alone
+		if err := c.load(); err != nil {
+			return err
+		}
+		e.hostKeys, e.certs = append(e.hostKeys, c.signers...), append(e.certs, c.loaded)
+	}
+	return nil
 }
 
 // hostKeyFile is a file of host keys.

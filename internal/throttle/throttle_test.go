@@ -178,11 +178,11 @@ func TestEnds(t *testing.T) {
 // TestDeadline: who will not have it before a deadline hears of that then, and looks no more often.
 func TestDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 5500*time.Millisecond)
 		defer cancel()
 		began := time.Now()
 		c := Conn(ctx, newSink(1000), nil, NewLane(New(10)))
-		if err := c.WritePacket(packet.Get(1000)); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != 5*time.Second {
+		if err := c.WritePacket(packet.Get(1000)); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != 5500*time.Millisecond {
 			t.Errorf("%v after %v", err, time.Since(began))
 		}
 	})
