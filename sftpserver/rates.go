@@ -36,7 +36,8 @@ func (c *Connection) Rates() (up, down int64) { return c.up.Limit(), c.down.Limi
 
 // SetRates changes Options.UploadRate and DownloadRate for this connection, all of its sessions together; 0 or less means no
 // limit. Sessions that began while there was no limit at all, of the connection or of the server, stay
-// without one: set it in the UserAuth event, or before.
+// without one: set it in the UserAuth event, or before. There set it for every user who is accepted, also back to
+// Options: the event may have been fired for another user before, whose key was merely shown.
 func (c *Connection) SetRates(up, down int64) {
 	c.up.Set(up)
 	c.down.Set(down)
