@@ -16,11 +16,19 @@ import (
 
 // A client that logs in with the keys of the user's agent.
 func ExampleOpen() {
-	config := &ssh2.ClientConfig{
-		User: "ann",
-		Auth: []ssh2.AuthMethod{ssh2.Agent(agent.Open(""))}, // what SSH_AUTH_SOCK names
+	known, err := ssh2.ReadKnownHosts()
+	if err != nil {
+		log.Fatal(err)
 	}
-	_ = config
+	client, err := ssh2.Dial(context.Background(), "tcp", "host.example:22", &ssh2.ClientConfig{
+		User:          "ann",
+		HostKeyPolicy: known,
+		Auth:          []ssh2.AuthMethod{ssh2.Agent(agent.Open(""))}, // what SSH_AUTH_SOCK names
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.Close()
 }
 
 // An agent of one's own: it offers one key and signs with no other.

@@ -73,7 +73,7 @@ func TestOwnClientForwardsTCP(t *testing.T) {
 					for end := time.Now().Add(5 * time.Second); ; {
 						nc, err := net.Dial("tcp", at)
 						if err != nil {
-							return nil
+							return nil //nolint:nilerr // that is what is waited for
 						}
 						nc.Close()
 						if time.Now().After(end) {

@@ -2,6 +2,7 @@ package packet_test
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -28,7 +29,7 @@ func Example() {
 	var message []byte
 	for {
 		b, err := in.ReadPacket() // packets need not arrive as they were written
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {

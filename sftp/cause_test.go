@@ -115,3 +115,39 @@ func TestW17_DrainStall(t *testing.T) {
 		}
 	})
 }
+
+// slowCtx is a context that has ended for AfterFunc before what is derived from it learns of that, which
+// package context may do in any order.
+type slowCtx struct {
+	context.Context
+	done  chan struct{}
+	err   error
+	first []func()
+}
+
+func (c *slowCtx) Done() <-chan struct{} { return c.done }
+func (c *slowCtx) Err() error            { return c.err }
+
+func (c *slowCtx) AfterFunc(f func()) (stop func() bool) {
+	c.first = append(c.first, f)
+	return func() bool { return c.err == nil }
+}
+
+// TestW17_CauseInAnyOrder: why a session was ended is what it ends with, even if its Conn is closed first.
+func TestW17_CauseInAnyOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := &slowCtx{Context: context.Background(), done: make(chan struct{})}
+		p := newPeer(t, ctx, serverOf(memfs.New(memfs.Options{})), sftp.SessionInfo{}, 32<<10)
+		p.init(3)
+		synctest.Wait()
+		ctx.err = context.DeadlineExceeded
+		for _, f := range ctx.first {
+			f()
+		}
+		synctest.Wait()
+		if err := p.end(); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("ended with %v", err)
+		}
+		close(ctx.done)
+	})
+}

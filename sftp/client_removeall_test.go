@@ -101,7 +101,7 @@ func TestRemoveAllPassedOver(t *testing.T) {
 // TestRemoveAllHostile: a server whose directories have no end, and one that never gets rid of anything.
 func TestRemoveAllHostile(t *testing.T) {
 	srv, s := tapped()
-	kind := uint32(sftp.ModeDir)
+	kind := sftp.ModeDir
 	s.dir = func(string) (sftp.Dir, bool) {
 		return &listed{list: []sftp.Entry{entryOf("deeper", kind|0o755)}}, true
 	}

@@ -191,7 +191,7 @@ func (s *Server) Serve(ctx context.Context, conn packet.Conn, info SessionInfo) 
 	}
 	ss := newSession(ops, cancel, at, s, fsys, conn, info)
 	at.s.Store(ss)
-	ss.refused = refused
+	ss.refused, ss.outer = refused, ctx
 	undo := after(ctx, func() { _ = conn.Close() })
 	undrain := func() {}
 	if info.Drain != nil {

@@ -21,6 +21,7 @@ import (
 type session struct {
 	srv    *Server
 	ctx    context.Context // of the operations; ends before the handles are closed
+	outer  context.Context // that Serve was given
 	beside context.Context // of those that run beside the loop
 	cancel context.CancelCauseFunc
 	fs     FileSystem
@@ -101,8 +102,12 @@ func newSession(ctx context.Context, cancel context.CancelCauseFunc, at *session
 // run is the session from the first octet to the last handle closed.
 func (s *session) run() error {
 	err := s.loop()
+	// The Conn failed because it was closed for one of these. The caller's context may have ended
+	// without ours having learned of that yet.
 	if err != nil && s.ctx.Err() != nil {
-		err = context.Cause(s.ctx) // the Conn failed because it was closed for this
+		err = context.Cause(s.ctx)
+	} else if err != nil && s.outer.Err() != nil {
+		err = context.Cause(s.outer)
 	}
 	cause := err
 	switch {

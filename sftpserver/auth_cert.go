@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	gossh "golang.org/x/crypto/ssh"
 
@@ -86,7 +87,7 @@ const maxKeyList = 16 << 20
 
 // publicKeys are those of an option and those of the files of a setting, which are read now.
 func publicKeys(option []gossh.PublicKey, files []string) ([]gossh.PublicKey, error) {
-	all := option[:len(option):len(option)]
+	all := slices.Clip(option)
 	for _, name := range files {
 		list, err := PublicKeyFile(name)
 		if err != nil {

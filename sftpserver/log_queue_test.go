@@ -389,6 +389,10 @@ func TestRetoldRows(t *testing.T) {
 	}, "good"); err != nil {
 		t.Error(err)
 	}
+	_ = server.Close()
+	if login(nil, "good") == nil {
+		t.Error("a server that was closed serves")
+	}
 	mu.Lock()
 	defer mu.Unlock()
 	for text := range retold {

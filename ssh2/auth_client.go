@@ -48,7 +48,7 @@ func (noneMethod) name() string { return MethodNone }
 
 func (noneMethod) try(ctx context.Context, c *authClient) (authOutcome, error) { return c.none(ctx) }
 
-// Direct, as the first method of the list, tries m without asking the server
+// Direct returns a method that, as the first of the list, tries m without asking the server
 // first which methods it accepts. It saves a round trip if the server is known
 // to accept m.
 func Direct(m AuthMethod) AuthMethod { return direct{m} }

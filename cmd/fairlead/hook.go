@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -215,6 +216,6 @@ func newHook(program string, c *config, user, remote, connection string, u *uplo
 		k.env = append(k.env, "FAIRLEAD_FROM="+u.from)
 		k.attrs = append(k.attrs, "from", plain(u.from))
 	}
-	k.attrs = k.attrs[:len(k.attrs):len(k.attrs)] // lines append to it
+	k.attrs = slices.Clip(k.attrs) // lines append to it
 	return k
 }

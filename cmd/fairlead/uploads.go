@@ -40,7 +40,7 @@ func (s *uploadFS) Open(ctx context.Context, name string, how *sftp.OpenHow) (sf
 	}
 	path, err := sftp.CleanPath(name)
 	if err != nil {
-		return f, nil // cannot be: the file system took it
+		return f, nil //nolint:nilerr // cannot be: the file system took the name
 	}
 	u := &uploadFile{File: f, fs: s, path: path}
 	// An empty file that is made has arrived, too.
@@ -57,7 +57,7 @@ func (s *uploadFS) Rename(ctx context.Context, from, to string, flags sftp.Renam
 	dst, err2 := sftp.CleanPath(to)
 	a, err := s.Stat(ctx, to, sftp.StatOpt{Want: sftp.AttrSize | sftp.AttrMode})
 	if err1 != nil || err2 != nil || err == nil && a.Type() != sftp.TypeRegular || src == dst {
-		return nil
+		return nil //nolint:nilerr // the rename was done, and there is nothing to tell of
 	}
 	u := upload{event: eventRename, path: dst, from: src, err: err}
 	if err == nil {

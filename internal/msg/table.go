@@ -246,6 +246,9 @@ func Gate(number byte, from Role, p Phase) Verdict {
 	return Refuse
 }
 
+// Known tells whether there is a message of this number at all.
+func Known(number byte) bool { return index[number].when != 0 }
+
 // Name returns the name of a message number, for logs.
 func Name(number byte) string {
 	if n := index[number].name; n != "" {

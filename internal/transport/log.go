@@ -29,7 +29,7 @@ func (e *PacketEvent) Payload() []byte { return e.payload }
 // are not known and of such as make no sense it is the number alone, since
 // nobody can tell what is in them.
 func (e *PacketEvent) Public() []byte {
-	if e.ambiguous() || msg.Gate(e.Number, msg.Client, msg.Open) == msg.Unknown {
+	if e.ambiguous() || !msg.Known(e.Number) {
 		return e.payload[:1]
 	}
 	switch e.Number {

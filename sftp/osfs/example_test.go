@@ -23,10 +23,7 @@ func Example() {
 		log.Fatal(err)
 	}
 	defer tree.Close()
-	server := &sftp.Server{FS: func(context.Context, sftp.SessionInfo) (sftp.FileSystem, error) {
-		return tree, nil
-	}}
-	_ = server // server.Serve(ctx, conn, info) serves one session
+	// For a server: sftp.Server{FS: func(...) (sftp.FileSystem, error) { return tree, nil }}.
 
 	err = tree.Mkdir(context.Background(), "/new", nil)
 	fmt.Println(sftp.CodeOf(err))
