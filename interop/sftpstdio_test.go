@@ -61,11 +61,17 @@ func TestStdioVersions(t *testing.T) {
 		link    = "AsyncSSH's client sends the link first in versions 4 and 5, the rest of the world the target, and sshd does not tell who is there"
 		mina    = "MINA's client has the paths of LINK the wrong way round, and sshd does not tell who is there"
 		lengths = "MINA's client wants each hash with its length, which no draft has, and sshd does not tell who is there"
+		access  = "phpseclib opens files without asking for any access in versions 5 and 6, and sshd does not tell who is there"
 		name    = "MINA's client wants the reply by another name than the draft's, and sshd does not tell who is there"
 	)
 	runSFTPClients(t, p, "SFTP clients by version and sshd with Subsystem sftp fairlead serve --stdio", map[string]map[string]string{
-		"Erlang":    {"symlink": draft},
-		"Conch":     {"symlink": draft},
+		"Erlang":         {"symlink": draft},
+		"Conch":          {"symlink": draft},
+		"Ruby Net::SFTP": {"symlink 3": draft, "symlink 4": draft, "symlink 5": draft},
+		"phpseclib": {
+			"put, get 5": access, "reput 5": access, "reget 5": access, "append 5": access, "names 5": access,
+			"put, get 6": access, "reput 6": access, "reget 6": access, "append 6": access, "names 6": access,
+		},
 		"AsyncSSH":  {"symlink 4": link, "symlink 5": link},
 		"MINA SSHD": {"symlink 6": mina, "hard link 6": mina, "check-file 5": lengths, "check-file 6": lengths, "md5-hash 5": name, "md5-hash 6": name},
 	})
