@@ -156,6 +156,103 @@ func runSSH(t *testing.T, cmd *exec.Cmd, log *lockedBuffer) {
 	})
 }
 
+// mirrorServer sends back what it gets as it comes.
+func mirrorServer(t *testing.T) *net.TCPAddr {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			nc, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer nc.Close()
+				_, _ = io.Copy(nc, nc)
+			}()
+		}
+	}()
+	return l.Addr().(*net.TCPAddr)
+}
+
+// mirrored sends data to a mirrorServer and has all of it back before it ends the connection.
+func mirrored(addr string, data []byte) error {
+	nc, err := net.Dial("tcp", addr)
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	if err := nc.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
+		return err
+	}
+	sent := make(chan error, 1)
+	go func() {
+		_, err := nc.Write(data)
+		sent <- err
+	}()
+	got := make([]byte, len(data))
+	n, err := io.ReadFull(nc, got)
+	if err == nil && !bytes.Equal(got, data) {
+		err = errors.New("other octets came back")
+	}
+	if err != nil {
+		nc.Close() // for the writer
+		return errors.Join(fmt.Errorf("%d octets came back of %d: %w", n, len(data), err), <-sent)
+	}
+	return <-sent
+}
+
+// TestForwardLibraries has libraries forward through our server, both ways. Each of them closes the channel when one of
+// its directions ends, at OpenSSH's server too, so the other is over by then.
+func TestForwardLibraries(t *testing.T) {
+	data := sample(forwardSize)
+	mirror := mirrorServer(t)
+	j := forwardingServer(t, ssh2.ForwardPolicy{PermitOpen: []string{mirror.String()}, PermitListen: []string{"localhost:*"}})
+	for _, l := range []*library{rubyNet, jsch, sshj} {
+		t.Run(l.name, func(t *testing.T) {
+			if _, err := l.find(); err != nil {
+				missingPeer(t, l.name, err)
+			}
+			d, err := l.start(t)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(d.quit)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			t.Cleanup(cancel)
+			x := &libraryJob{driver: d}
+			do := func(t *testing.T, verb string, a args) answer {
+				t.Helper()
+				got, err := x.do(ctx, op{verb: verb, args: a})
+				if err != nil {
+					t.Fatal(err)
+				}
+				return got
+			}
+			for _, from := range []string{"local", "remote"} {
+				t.Run(from, func(t *testing.T) {
+					do(t, "connect", args{"host": j.Host, "port": j.Port, "user": j.User, "known_hosts": j.KnownHosts, "key": j.Key})
+					a := args{"listen": freePort(t), "to_port": mirror.Port}
+					if from == "remote" {
+						a["remote"] = 1
+					}
+					addr := fmt.Sprint("127.0.0.1:", do(t, "forward", a).text("n"))
+					for _, n := range []int{len(data), 1000, 1000, 1000} {
+						if err := mirrored(addr, data[:n]); err != nil {
+							t.Error(err)
+						}
+					}
+					do(t, "close", nil)
+				})
+			}
+		})
+	}
+}
+
 // TestForwardOpenSSHClient has OpenSSH's client forward through our server in all ways it knows.
 func TestForwardOpenSSHClient(t *testing.T) {
 	data := sample(forwardSize)

@@ -59,7 +59,31 @@ class Driver
     false
   end
 
+  # Forwards in the background until close; nothing else can be done meanwhile.
+  def forward(o)
+    port = o['listen'].to_i
+    if o['remote']
+      bound = false
+      @ssh.forward.remote(o['to_port'].to_i, '127.0.0.1', port, '127.0.0.1') { |actual| bound = actual || :refused }
+      @ssh.loop { !bound }
+      raise 'the server does not listen' if bound == :refused
+      port = bound
+    else
+      port = @ssh.forward.local('127.0.0.1', port, '127.0.0.1', o['to_port'].to_i)
+    end
+    @forwards = true
+    @thread = Thread.new { @ssh.loop(0.01) { @forwards } }
+    [['n', port]]
+  end
+
   def close(_)
+    if @thread
+      @forwards = false
+      @thread.join
+      @thread = nil
+      @ssh.shutdown!
+      @ssh = nil
+    end
     @sftp&.close_channel
     @ssh&.close
     @ssh = @sftp = nil

@@ -238,6 +238,15 @@ public class JschPeer {
                     session = null;
                 }
             }
+            case "forward" -> {
+                int port = number(o, "listen");
+                if (o.containsKey("remote")) {
+                    session.setPortForwardingR("127.0.0.1", port, "127.0.0.1", number(o, "to_port"));
+                } else {
+                    port = session.setPortForwardingL("127.0.0.1", port, "127.0.0.1", number(o, "to_port"));
+                }
+                tell("n", port);
+            }
             case "rekeys" -> tell("n", exchanges - 1);
             case "list" -> {
                 for (var e : sftp.ls(path)) {

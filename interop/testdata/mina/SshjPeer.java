@@ -8,6 +8,9 @@ import java.io.File;
 import java.io.InputStreamReader;
 import java.io.OutputStream;
 import java.io.PrintStream;
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
+import java.net.ServerSocket;
 import java.net.URLDecoder;
 import java.net.URLEncoder;
 import java.nio.charset.StandardCharsets;
@@ -24,7 +27,10 @@ import java.util.concurrent.TimeUnit;
 import net.schmizz.sshj.DefaultConfig;
 import net.schmizz.sshj.SSHClient;
 import net.schmizz.sshj.common.Factory;
+import net.schmizz.sshj.connection.channel.direct.Parameters;
 import net.schmizz.sshj.connection.channel.direct.Session;
+import net.schmizz.sshj.connection.channel.forwarded.RemotePortForwarder;
+import net.schmizz.sshj.connection.channel.forwarded.SocketForwardingConnectListener;
 import net.schmizz.sshj.sftp.FileAttributes;
 import net.schmizz.sshj.sftp.FileMode;
 import net.schmizz.sshj.sftp.OpenMode;
@@ -163,6 +169,27 @@ public class SshjPeer {
                     ssh.disconnect();
                     ssh = null;
                 }
+            }
+            case "forward" -> {
+                int port = number(o, "listen");
+                if (o.containsKey("remote")) {
+                    var target = new SocketForwardingConnectListener(new InetSocketAddress("127.0.0.1", number(o, "to_port")));
+                    port = ssh.getRemotePortForwarder().bind(new RemotePortForwarder.Forward("127.0.0.1", port), target).getPort();
+                } else {
+                    var listener = new ServerSocket(port, 50, InetAddress.getLoopbackAddress());
+                    port = listener.getLocalPort();
+                    var forwarder = ssh.newLocalPortForwarder(new Parameters("127.0.0.1", port, "127.0.0.1", number(o, "to_port")), listener);
+                    var thread = new Thread(() -> {
+                        try {
+                            forwarder.listen();
+                        } catch (java.io.IOException e) {
+                            // the test finds out
+                        }
+                    });
+                    thread.setDaemon(true);
+                    thread.start();
+                }
+                tell("n", port);
             }
             case "list" -> {
                 for (var e : sftp.ls(path)) {
